@@ -1,0 +1,28 @@
+"""Card numbers must never be stored: find what looks like one in a text, so that an edge can refuse it."""
+
+import re
+import unicodedata
+from typing import Final
+
+# 13-19 digits, single spaces, dashes or dots between them allowed (ISO/IEC 7812-1 lengths).
+_CANDIDATE: Final = re.compile(r"(?<!\d)\d(?:[ \-.]?\d){12,18}(?!\d)")
+_ENOUGH_DIGITS: Final = 13
+
+
+def _luhn(digits: str) -> bool:
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        value = int(digit)
+        if place % 2:
+            value = value * 2 - 9 if value > 4 else value * 2
+        total += value
+    return total % 10 == 0
+
+
+def has_card_number(text: str) -> bool:
+    """Whether a text holds a 13-19 digit number that passes the Luhn check, also with spaces, dashes, full-width digits."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    if sum(map(str.isdigit, text)) < _ENOUGH_DIGITS:
+        return False
+    return any(_luhn(re.sub(r"\D", "", found.group())) for found in _CANDIDATE.finditer(text))

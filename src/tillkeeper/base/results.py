@@ -1,0 +1,97 @@
+"""Refusals: answers, not accidents. Each has a stable code, an HTTP status and a title; faces render RFC 9457 from it."""
+
+from typing import Final
+
+import msgspec
+
+PROBLEMS: Final[dict[str, tuple[int, str]]] = {
+    # the door
+    "not_json": (400, "The body is not JSON"),
+    "body_too_large": (413, "The body is too large"),
+    "unauthenticated": (401, "No valid API key"),
+    "key_expired": (401, "The API key has expired"),
+    "forbidden": (403, "The API key lacks the scope"),
+    "not_found": (404, "Nothing is here"),
+    "method_not_allowed": (405, "This address does not take that method"),
+    "overloaded": (503, "Too many payments are waiting"),
+    "unavailable": (503, "The database cannot be reached"),
+    "internal": (500, "A fault of ours"),
+    # the input
+    "wrong_type": (422, "A field has the wrong type"),
+    "missing_field": (422, "A field is missing"),
+    "unknown_field": (422, "A field is not known"),
+    "invalid_value": (422, "A field has a value that is not allowed"),
+    "bad_id": (422, "An id has the wrong form"),
+    "unknown_currency": (422, "The currency is not known"),
+    "amount_not_positive": (422, "The amount must be positive"),
+    "amount_too_large": (422, "The amount is too large"),
+    "amount_not_integer": (422, "The amount must be an integer of minor units"),
+    "card_number_refused": (422, "A text looks like a card number, which we never store"),
+    "text_too_long": (422, "A text is too long"),
+    "bad_cursor": (422, "The cursor is not one of ours"),
+    "idempotency_key_missing": (400, "The Idempotency-Key header is missing"),
+    "idempotency_key_invalid": (400, "The Idempotency-Key header cannot be used"),
+    "idempotency_key_reused": (409, "The Idempotency-Key was used with another body"),
+    # the flows
+    "same_party": (422, "Payer and payee are the same"),
+    "unknown_customer": (404, "There is no such customer"),
+    "unknown_merchant": (404, "There is no such merchant"),
+    "unknown_payment": (404, "There is no such payment"),
+    "unknown_wallet": (422, "The owner has no wallet in this currency"),
+    "unknown_qr": (404, "There is no such QR code"),
+    "unknown_endpoint": (404, "There is no such webhook endpoint"),
+    "unknown_delivery": (404, "There is no such webhook delivery"),
+    "customer_frozen": (409, "The customer is frozen"),
+    "merchant_closed": (409, "The merchant is closed"),
+    "wallet_exists": (409, "The owner has a wallet in this currency"),
+    "too_many_wallets": (409, "The owner has as many wallets as allowed"),
+    "reference_taken": (409, "The reference is in use"),
+    "qr_expired": (409, "The QR code has expired"),
+    "qr_paid": (409, "The QR code was already paid"),
+    "qr_mismatch": (422, "The amount or currency differs from the QR code"),
+    "wrong_state": (409, "The payment's state does not allow this"),
+    "exceeds_captured": (409, "More than what is left of the payment"),
+    "exceeds_hold": (409, "More than what is held"),
+    "challenge_failed": (409, "The code is wrong"),
+    "challenge_exhausted": (409, "Too many wrong codes"),
+    "insufficient_funds": (409, "The balance does not suffice"),
+    "daily_limit_exceeded": (409, "The daily limit does not allow this"),
+    "denied_by_risk": (409, "Refused by a risk rule"),
+    "refused_by_reviewer": (409, "Refused by a reviewer"),
+    "rejected_by_bank": (409, "The bank said no"),
+    "expired": (409, "Not answered in time"),
+    "webhook_url_refused": (422, "The address may not receive webhooks"),
+    "link_used": (401, "The sign-in link is used up or expired"),
+    "session_ended": (401, "The session has ended"),
+}
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why something was not done. `detail` says what to do about it; `field` names the input, if one is at fault."""
+
+    code: str
+    detail: str = ""
+    field: str | None = None
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of the code."""
+        return PROBLEMS[self.code][0]
+
+    @property
+    def title(self) -> str:
+        """The short English title of the code."""
+        return PROBLEMS[self.code][1]
+
+
+class Refused(Exception):  # noqa: N818 - the past tense of the value it carries
+    """A refusal on its way to the face that renders it; inside the house refusals travel as values."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(f"{refusal.code}: {refusal.detail}")
+        self.refusal = refusal
+
+
+def refuse(code: str, detail: str = "", field: str | None = None) -> Refused:
+    """Short for raising: `raise refuse("unknown_customer", …)`."""
+    return Refused(Refusal(code, detail, field))

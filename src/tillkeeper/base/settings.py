@@ -1,0 +1,63 @@
+"""The few settings, from the environment or one TOML file, read once by wiring."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used. The message names the setting, where it came from, and the remedy."""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What can be chosen. Each is read from `TILL_<NAME>` or from the key `name` in the file `TILL_CONFIG`."""
+
+    home: Path = Path(".till")
+    """Folder of the embedded database, its logs and sockets."""
+    database_url: str | None = None
+    """A PostgreSQL >= 16 of your own; unset: the embedded one under `home`."""
+    admin_database_url: str | None = None
+    """The role that owns the schema and migrates; unset: `database_url`."""
+    host: str = "127.0.0.1"
+    api_port: int = 8080
+    console_port: int = 8081
+    timezone: str = "Asia/Shanghai"
+    """The business time zone (IANA name): where a customer's day ends."""
+    rules_file: Path | None = None
+    """Risk rules; unset: those that come with the package."""
+    default_fee_bps: int = 60
+    """Platform fee of a new merchant, hundredths of a percent."""
+    default_daily_limit: int | None = 5_000_000
+    """What may leave a new customer's wallet in a day, minor units."""
+    allow_private_webhooks: bool = False
+    """Deliver webhooks to loopback and private addresses (tests, demo)."""
+
+
+ENVIRONMENT_PREFIX: Final = "TILL_"
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings as configured. Raises SettingsError naming the setting and its source."""
+    found: dict[str, Any] = {}
+    if path := environment.get("TILL_CONFIG"):
+        try:
+            found = tomllib.loads(Path(path).read_text("utf-8"))
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise SettingsError(f"TILL_CONFIG: cannot read {path}: {error}") from error
+    for name in Settings.__struct_fields__:
+        if (value := environment.get(ENVIRONMENT_PREFIX + name.upper())) not in (None, ""):
+            found[name] = value
+    try:
+        return msgspec.convert(found, Settings, strict=False, dec_hook=_to_path)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"settings: {error} (set by TILL_<NAME> or in the file TILL_CONFIG)") from error
+
+
+def _to_path(kind: type, value: Any) -> Any:
+    if kind is Path:
+        return Path(value)
+    raise NotImplementedError(kind)

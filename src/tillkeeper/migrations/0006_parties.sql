@@ -1,0 +1,26 @@
+-- parties: customers and merchants.
+
+CREATE SCHEMA parties;
+GRANT USAGE ON SCHEMA parties TO till_app;
+
+CREATE TABLE parties.customers (
+    id         uuid PRIMARY KEY,
+    name       text NOT NULL,
+    state      text NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'frozen')),
+    reference  text UNIQUE,
+    created_at timestamptz NOT NULL
+);
+GRANT SELECT, INSERT, UPDATE ON parties.customers TO till_app;
+
+CREATE TABLE parties.merchants (
+    id         uuid PRIMARY KEY,
+    name       text NOT NULL,
+    category   text NOT NULL,
+    state      text NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'closed')),
+    fee_bps    integer NOT NULL CHECK (fee_bps BETWEEN 0 AND 10000),
+    latitude   double precision,
+    longitude  double precision,
+    reference  text UNIQUE,
+    created_at timestamptz NOT NULL
+);
+GRANT SELECT, INSERT, UPDATE ON parties.merchants TO till_app;
