@@ -10,6 +10,8 @@ CREATE TABLE parties.customers (
     reference  text UNIQUE,
     created_at timestamptz NOT NULL
 );
+-- The console finds people and shops by the beginning of their name.
+CREATE INDEX customers_by_name ON parties.customers (lower(name) text_pattern_ops, id);
 GRANT SELECT, INSERT, UPDATE ON parties.customers TO till_app;
 
 CREATE TABLE parties.merchants (
@@ -23,4 +25,5 @@ CREATE TABLE parties.merchants (
     reference  text UNIQUE,
     created_at timestamptz NOT NULL
 );
+CREATE INDEX merchants_by_name ON parties.merchants (lower(name) text_pattern_ops, id);
 GRANT SELECT, INSERT, UPDATE ON parties.merchants TO till_app;

@@ -108,6 +108,7 @@ CREATE TABLE payments.qr_codes (
     expires_at timestamptz,
     paid_by    uuid
 );
+CREATE INDEX qr_codes_by_merchant ON payments.qr_codes (merchant, id);
 GRANT SELECT, INSERT, UPDATE ON payments.qr_codes TO till_app;
 
 CREATE TABLE payments.webhook_endpoints (
@@ -139,3 +140,16 @@ CREATE TABLE payments.webhook_deliveries (
 CREATE INDEX webhook_deliveries_due ON payments.webhook_deliveries (endpoint, id) WHERE state = 'due';
 CREATE INDEX webhook_deliveries_by_subject ON payments.webhook_deliveries (subject);
 GRANT SELECT, INSERT, UPDATE ON payments.webhook_deliveries TO till_app;
+
+-- What an api process measured in one second, for the console: durations from a command's arrival in the queue to its
+-- answer. Kept for a day.
+CREATE TABLE payments.samples (
+    at       timestamptz NOT NULL,
+    turns    integer NOT NULL,
+    payments integer NOT NULL,
+    p50_us   integer NOT NULL,
+    p99_us   integer NOT NULL,
+    max_us   integer NOT NULL
+);
+CREATE INDEX samples_by_time ON payments.samples (at);
+GRANT SELECT, INSERT, DELETE ON payments.samples TO till_app;
