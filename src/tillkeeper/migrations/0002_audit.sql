@@ -5,7 +5,7 @@ GRANT USAGE ON SCHEMA audit TO till_app;
 
 CREATE TABLE audit.events (
     id      uuid PRIMARY KEY,
-    at      timestamptz NOT NULL,
+    at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     actor   text NOT NULL,
     action  text NOT NULL,
     subject text NOT NULL,
