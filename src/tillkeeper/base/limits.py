@@ -69,3 +69,17 @@ assert LEASE_RENEW_SECONDS * 2 < LEASE_SECONDS  # one missed renewal must not lo
 
 # -- replay
 REPLAY_LABEL_DELAY_SECONDS: Final = 7 * 24 * 3600
+
+# -- access (seconds unless named otherwise)
+KEY_REFRESH_SECONDS: Final = 1.0  # a key in use is looked up again behind the requests, so none of them waits
+KEY_TRUST_SECONDS: Final = 2.0  # a revoked key works at most so long
+KEY_CACHE_SIZE: Final = 4096  # keys in use at one time
+KEY_STRANGERS_SIZE: Final = 1024  # keys lately found unknown: random keys cost no memory beyond this
+KEY_LOOKUPS: Final = 2  # unknown keys looked up at one time: a flood of them leaves the pool to the others
+assert KEY_REFRESH_SECONDS < KEY_TRUST_SECONDS
+assert KEY_LOOKUPS < POOL_MAX
+SIGN_IN_SECONDS: Final = 15 * 60  # a sign-in link
+SESSION_IDLE_SECONDS: Final = 15 * 60
+SESSION_TOUCH_SECONDS: Final = 30  # `seen_at` is written at most so often
+SESSION_SECONDS: Final = 12 * 3600  # then one signs in again, however busy
+assert SESSION_TOUCH_SECONDS < SESSION_IDLE_SECONDS < SESSION_SECONDS
