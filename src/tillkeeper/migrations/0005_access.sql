@@ -4,12 +4,13 @@ CREATE SCHEMA access;
 GRANT USAGE ON SCHEMA access TO till_app;
 
 -- A key is shown once; only the SHA-256 of its secret is kept (it has 256 random bits, so a slow hash adds nothing).
--- `principal` outlives the key: keys are rotated, idempotency keys stay bound to the principal.
+-- It is found by `short_id`, the readable part of its text. `principal` outlives the key: keys are rotated, idempotency keys stay bound to the principal.
 CREATE TABLE access.api_keys (
     id          uuid PRIMARY KEY,
     principal   uuid NOT NULL,
+    short_id    text NOT NULL UNIQUE,
     name        text NOT NULL,
-    secret_hash bytea NOT NULL UNIQUE,
+    secret_hash bytea NOT NULL,
     scopes      text[] NOT NULL,
     created_at  timestamptz NOT NULL,
     expires_at  timestamptz,
@@ -25,7 +26,7 @@ CREATE TABLE access.sign_ins (
     expires_at timestamptz NOT NULL,
     used_at    timestamptz
 );
-GRANT SELECT, INSERT, UPDATE ON access.sign_ins TO till_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON access.sign_ins TO till_app;
 
 CREATE TABLE access.sessions (
     token_hash bytea PRIMARY KEY,
@@ -35,4 +36,4 @@ CREATE TABLE access.sessions (
     seen_at    timestamptz NOT NULL,
     ended_at   timestamptz
 );
-GRANT SELECT, INSERT, UPDATE ON access.sessions TO till_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON access.sessions TO till_app;

@@ -1,0 +1,112 @@
+"""The hot path of the door: from an Authorization header to a principal, almost always without the database."""
+
+import asyncio
+import hashlib
+import hmac
+import logging
+
+import msgspec
+
+from tillkeeper.access import tokens
+from tillkeeper.access.types import Principal
+from tillkeeper.base import limits
+from tillkeeper.base.clock import Clock
+from tillkeeper.base.results import Refusal
+from tillkeeper.store import Store, queries
+
+log = logging.getLogger(__name__)
+_sql = queries(__package__, "queries.sql")
+
+_NO_KEY = Refusal("unauthenticated", "send the header: Authorization: Bearer till_…")
+_UNKNOWN = Refusal("unauthenticated", "the API key is not known or was revoked")
+_EXPIRED = Refusal("key_expired", "make a new key: till keys create")
+
+
+class _Found(msgspec.Struct, frozen=True):
+    """What a look-up gave; monotonic seconds: from `stale_at` it is renewed, from `dead_at` it is not trusted."""
+
+    answer: Principal | Refusal
+    stale_at: float
+    dead_at: float
+
+
+class KeyRing:
+    """API keys lately used, by the SHA-256 of the header, so that no secret stays in memory.
+
+    A key is looked up again behind the requests once its answer is KEY_REFRESH_SECONDS old, and is not trusted
+    beyond KEY_TRUST_SECONDS: that long at most a revoked key still works, in every process. Unknown keys are
+    remembered as long, in a bounded table, and share few look-ups, so that a flood of them starves nobody.
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._friends: dict[bytes, _Found] = {}
+        self._strangers: dict[bytes, _Found] = {}
+        self._lookups: dict[bytes, asyncio.Task[_Found]] = {}
+        self._gate = asyncio.Semaphore(limits.KEY_LOOKUPS)
+
+    async def authenticate(self, header: str) -> Principal | Refusal:
+        """The principal of an Authorization header. Gives unauthenticated or key_expired.
+
+        Raises what the store raises when a key must be looked up and the database cannot be reached.
+        """
+        fingerprint = hashlib.sha256(header.encode()).digest()
+        found = self._friends.get(fingerprint) or self._strangers.get(fingerprint)
+        now = self._clock.monotonic()
+        if found is None or now >= found.dead_at:
+            if (key := tokens.key_in(header)) is None:
+                return _NO_KEY
+            self._begin(fingerprint, key)
+            found = await asyncio.shield(self._lookups[fingerprint])
+        elif now >= found.stale_at and (key := tokens.key_in(header)) is not None:
+            self._begin(fingerprint, key)
+        return found.answer
+
+    def _begin(self, fingerprint: bytes, key: tuple[str, str]) -> None:
+        """Look a key up, unless that is under way: a crowd with one key costs one query."""
+        if fingerprint not in self._lookups:
+            task = asyncio.create_task(self._look_up(fingerprint, key))
+            task.add_done_callback(lambda done: self._ended(fingerprint, done))
+            self._lookups[fingerprint] = task
+
+    def _ended(self, fingerprint: bytes, done: asyncio.Task[_Found]) -> None:
+        del self._lookups[fingerprint]
+        if not done.cancelled() and (error := done.exception()) is not None:
+            log.warning("an API key could not be looked up: %s", error)
+
+    async def _look_up(self, fingerprint: bytes, key: tuple[str, str]) -> _Found:
+        if fingerprint in self._friends:
+            return await self._ask(fingerprint, key)
+        async with self._gate:
+            return await self._ask(fingerprint, key)
+
+    async def _ask(self, fingerprint: bytes, key: tuple[str, str]) -> _Found:
+        asked_at = self._clock.monotonic()  # before the query: the answer is as old as the question
+        short_id, text = key
+        async with self._store.tx("authenticate") as tx:
+            row = await tx.row(_sql.find_key, {"short_id": short_id})
+        trust = limits.KEY_TRUST_SECONDS
+        answer: Principal | Refusal = _UNKNOWN
+        known = row is not None and hmac.compare_digest(bytes(row.secret_hash), tokens.digest(text))
+        if known and row is not None and row.revoked_at is None:
+            left = trust if row.expires_at is None else (row.expires_at - self._clock.now()).total_seconds()
+            trust = min(trust, left) if left > 0 else trust
+            answer = (
+                _EXPIRED if left <= 0 else Principal(row.principal, row.id, row.name, frozenset(row.scopes))
+            )
+        found = _Found(answer, asked_at + min(trust, limits.KEY_REFRESH_SECONDS), asked_at + trust)
+        self._remember(fingerprint, found)
+        return found
+
+    def _remember(self, fingerprint: bytes, found: _Found) -> None:
+        """Keep an answer; the table's oldest entry makes room. Re-inserting keeps a used key young."""
+        friend = isinstance(found.answer, Principal)
+        table, size = (
+            (self._friends, limits.KEY_CACHE_SIZE) if friend else (self._strangers, limits.KEY_STRANGERS_SIZE)
+        )
+        (self._strangers if friend else self._friends).pop(fingerprint, None)
+        table.pop(fingerprint, None)
+        if len(table) >= size:
+            del table[next(iter(table))]
+        table[fingerprint] = found
