@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 import hmac
 import logging
+from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -86,15 +88,7 @@ class KeyRing:
         short_id, text = key
         async with self._store.tx("authenticate") as tx:
             row = await tx.row(_sql.find_key, {"short_id": short_id})
-        trust = limits.KEY_TRUST_SECONDS
-        answer: Principal | Refusal = _UNKNOWN
-        known = row is not None and hmac.compare_digest(bytes(row.secret_hash), tokens.digest(text))
-        if known and row is not None and row.revoked_at is None:
-            left = trust if row.expires_at is None else (row.expires_at - self._clock.now()).total_seconds()
-            trust = min(trust, left) if left > 0 else trust
-            answer = (
-                _EXPIRED if left <= 0 else Principal(row.principal, row.id, row.name, frozenset(row.scopes))
-            )
+        answer, trust = _judge(row, text, self._clock.now())
         found = _Found(answer, asked_at + min(trust, limits.KEY_REFRESH_SECONDS), asked_at + trust)
         self._remember(fingerprint, found)
         return found
@@ -110,3 +104,16 @@ class KeyRing:
         if len(table) >= size:
             del table[next(iter(table))]
         table[fingerprint] = found
+
+
+def _judge(row: Any | None, text: str, now: datetime) -> tuple[Principal | Refusal, float]:
+    """What a key's row says of the key, and for how many seconds at most that may be believed."""
+    trust = limits.KEY_TRUST_SECONDS
+    if row is None or row.revoked_at is not None:
+        return _UNKNOWN, trust
+    if not hmac.compare_digest(bytes(row.secret_hash), tokens.digest(text)):
+        return _UNKNOWN, trust
+    left = trust if row.expires_at is None else (row.expires_at - now).total_seconds()
+    if left <= 0:
+        return _EXPIRED, trust
+    return Principal(row.principal, row.id, row.name, frozenset(row.scopes)), min(trust, left)
