@@ -36,19 +36,36 @@ REVIEW_SECONDS: Final = 3 * 24 * 3600
 AUTHORIZATION_SECONDS: Final = 7 * 24 * 3600
 QR_SECONDS: Final = 24 * 3600
 
-# -- rails
-RAIL_TRIES: Final = 8
-RAIL_FIRST_RETRY_SECONDS: Final = 1.0
+# -- rails (seconds unless named otherwise)
+RAIL_TRIES: Final = 3  # submissions of one attempt; after that the bank is only asked what became of it
+RAIL_QUESTIONS: Final = 200  # then the attempt waits, visible, for a person or a late notice: about a week
+RAIL_FIRST_RETRY_SECONDS: Final = 1.0  # doubled each time
+RAIL_MAX_RETRY_SECONDS: Final = 3600.0
 RAIL_TIMEOUT_SECONDS: Final = 10.0
-RAIL_BATCH: Final = 200
+RAIL_BATCH: Final = 200  # attempts claimed by one statement
+RAIL_IN_FLIGHT: Final = 1000  # calls open at one time: 100 a second that all run into the time-out
+RAIL_POLL_SECONDS: Final = 0.1
+assert RAIL_BATCH <= RAIL_IN_FLIGHT
 
-# -- webhooks
-WEBHOOK_TRIES: Final = 10
-WEBHOOK_FIRST_RETRY_SECONDS: Final = 5.0
+# -- webhooks (seconds unless named otherwise)
+MAX_WEBHOOK_ENDPOINTS: Final = 32  # each costs a row per piece of news
+MAX_WEBHOOK_URL: Final = 2000
+MAX_WEBHOOK_TOPICS: Final = 32
+WEBHOOK_TRIES: Final = 10  # of one message: with the pauses below, about 20 hours
+WEBHOOK_FIRST_RETRY_SECONDS: Final = 5.0  # four times as long each time
 WEBHOOK_MAX_RETRY_SECONDS: Final = 6 * 3600.0
 WEBHOOK_TIMEOUT_SECONDS: Final = 10.0
-WEBHOOK_DISABLE_AFTER: Final = 20  # failures in a row, over all messages of the endpoint
-WEBHOOK_BATCH: Final = 100
+WEBHOOK_DISABLE_AFTER: Final = 20  # failures in a row, over all messages of the endpoint: about three days
+WEBHOOK_BATCH: Final = 100  # messages claimed for one endpoint
+WEBHOOK_LANES: Final = 8  # messages to one endpoint at one time, of different subjects
+WEBHOOK_ENDPOINTS_AT_ONCE: Final = 16
+WEBHOOK_ORDER_TRIES: Final = 3  # a message that failed so often no longer holds back its subject's later ones
+WEBHOOK_CLAIM_SECONDS: Final = 60.0  # after a crash in the midst of a batch it is sent again so much later
+WEBHOOK_ANSWER_BYTES: Final = 64 * 1024  # of an endpoint's answer, read and thrown away
+WEBHOOK_POLL_SECONDS: Final = 0.25
+WEBHOOK_KEEP_SECONDS: Final = 30 * 24 * 3600.0  # so long a message can be replayed
+assert WEBHOOK_ORDER_TRIES < WEBHOOK_TRIES <= WEBHOOK_DISABLE_AFTER
+assert WEBHOOK_CLAIM_SECONDS > 2 * WEBHOOK_TIMEOUT_SECONDS  # a claim outlives the sends begun under it
 
 # -- outbox
 OUTBOX_BATCH: Final = 500
@@ -71,6 +88,14 @@ EMBEDDED_FREE_BYTES: Final = 512 * 1024 * 1024  # a new data folder and its firs
 LEASE_SECONDS: Final = 15.0
 LEASE_RENEW_SECONDS: Final = 5.0
 assert LEASE_RENEW_SECONDS * 2 < LEASE_SECONDS  # one missed renewal must not lose the lease
+
+# -- the agent (seconds unless named otherwise)
+EXPIRY_BATCH: Final = 500
+EXPIRY_POLL_SECONDS: Final = 1.0
+HOUSEKEEPING_SECONDS: Final = 60.0
+HOUSEKEEPING_BATCH: Final = 5000  # rows deleted by one statement
+LOOP_FIRST_PAUSE_SECONDS: Final = 0.5  # before a failed loop starts again; doubled each time
+LOOP_MAX_PAUSE_SECONDS: Final = 30.0
 
 # -- replay
 REPLAY_LABEL_DELAY_SECONDS: Final = 7 * 24 * 3600

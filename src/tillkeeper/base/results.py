@@ -61,6 +61,7 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "rejected_by_bank": (409, "The bank said no"),
     "expired": (409, "Not answered in time"),
     "webhook_url_refused": (422, "The address may not receive webhooks"),
+    "too_many_endpoints": (409, "There are as many webhook endpoints as allowed"),
     "link_used": (401, "The sign-in link is used up or expired"),
     "session_ended": (401, "The session has ended"),
 }

@@ -79,6 +79,7 @@ CREATE TABLE payments.challenges (
 GRANT SELECT, INSERT, UPDATE ON payments.challenges TO till_app;
 
 -- A durable attempt on an external rail: written before the rail is called, so a crash between is finished later.
+-- `acknowledged`: the bank has said that it has it, so from then on it is only asked, never sent again.
 CREATE TABLE payments.rail_attempts (
     id         uuid PRIMARY KEY,
     payment    uuid NOT NULL,
@@ -89,6 +90,7 @@ CREATE TABLE payments.rail_attempts (
     instruction text NOT NULL DEFAULT '',
     state      text NOT NULL DEFAULT 'due' CHECK (state IN ('due', 'sent', 'accepted', 'rejected')),
     tries      smallint NOT NULL DEFAULT 0,
+    acknowledged boolean NOT NULL DEFAULT false,
     due_at     timestamptz NOT NULL,
     answer     text NOT NULL DEFAULT '',
     created_at timestamptz NOT NULL
@@ -111,18 +113,22 @@ CREATE TABLE payments.qr_codes (
 CREATE INDEX qr_codes_by_merchant ON payments.qr_codes (merchant, id);
 GRANT SELECT, INSERT, UPDATE ON payments.qr_codes TO till_app;
 
+-- `failures`: tries that failed since the last success; while there are any, the endpoint is only probed, and not
+-- before `paused_until`.
 CREATE TABLE payments.webhook_endpoints (
     id          uuid PRIMARY KEY,
     url         text NOT NULL,
     topics      text[] NOT NULL,
     secret      text NOT NULL,
     failures    integer NOT NULL DEFAULT 0,
+    paused_until timestamptz,
     disabled_at timestamptz,
     created_at  timestamptz NOT NULL
 );
 GRANT SELECT, INSERT, UPDATE, DELETE ON payments.webhook_endpoints TO till_app;
 
--- One message to one endpoint. `outbox_id` makes the fan-out of a news row idempotent.
+-- One message to one endpoint. `outbox_id` makes the fan-out of a news row idempotent. A message that is being
+-- sent stays 'due' with `due_at` moved on: after a crash it is simply due again.
 CREATE TABLE payments.webhook_deliveries (
     id         uuid PRIMARY KEY,
     endpoint   uuid NOT NULL REFERENCES payments.webhook_endpoints ON DELETE CASCADE,
@@ -137,9 +143,9 @@ CREATE TABLE payments.webhook_deliveries (
     created_at timestamptz NOT NULL,
     UNIQUE (endpoint, outbox_id)
 ) WITH (fillfactor = 70);
-CREATE INDEX webhook_deliveries_due ON payments.webhook_deliveries (endpoint, id) WHERE state = 'due';
+CREATE INDEX webhook_deliveries_due ON payments.webhook_deliveries (endpoint, due_at, id) WHERE state = 'due';
 CREATE INDEX webhook_deliveries_by_subject ON payments.webhook_deliveries (subject);
-GRANT SELECT, INSERT, UPDATE ON payments.webhook_deliveries TO till_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON payments.webhook_deliveries TO till_app;
 
 -- What an api process measured in one second, for the console: durations from a command's arrival in the queue to its
 -- answer. Kept for a day.
