@@ -1,7 +1,5 @@
 -- store: the news outbox, its readers' cursors, idempotency answers, and leases.
 
-CREATE SCHEMA store;
-GRANT USAGE ON SCHEMA store TO till_app;
 
 -- News travels only by this table: a row is written in the transaction that makes it true.
 -- `xid` lets a reader stop before transactions still in flight: identity values commit out of order, so a

@@ -1,0 +1,35 @@
+"""Customers and merchants: who they are and whether they may take part."""
+
+from tillkeeper.parties.rows import (
+    add_customer,
+    add_merchant,
+    customer_by_reference,
+    customer_page,
+    customers,
+    merchant_by_reference,
+    merchant_page,
+    merchants,
+    send_standings,
+    set_customer_state,
+    set_merchant_state,
+    standings,
+)
+from tillkeeper.parties.types import Customer, Merchant, Standing
+
+__all__ = [
+    "Customer",
+    "Merchant",
+    "Standing",
+    "add_customer",
+    "add_merchant",
+    "customer_by_reference",
+    "customer_page",
+    "customers",
+    "merchant_by_reference",
+    "merchant_page",
+    "merchants",
+    "send_standings",
+    "set_customer_state",
+    "set_merchant_state",
+    "standings",
+]

@@ -1,0 +1,29 @@
+"""PostgreSQL: the pool, transactions, migrations, news, idempotency answers and leases."""
+
+from tillkeeper.store import idempotency, leases, outbox
+from tillkeeper.store.database import APP_ROLE, Sent, Store, StoreUnavailableError, Tx, is_transient
+from tillkeeper.store.idempotency import Answer, Key
+from tillkeeper.store.migrate import MigrationError, migrate, pending
+from tillkeeper.store.outbox import News
+from tillkeeper.store.sql import Queries, Statement, queries
+
+__all__ = [
+    "APP_ROLE",
+    "Answer",
+    "Key",
+    "MigrationError",
+    "News",
+    "Queries",
+    "Sent",
+    "Statement",
+    "Store",
+    "StoreUnavailableError",
+    "Tx",
+    "idempotency",
+    "is_transient",
+    "leases",
+    "migrate",
+    "outbox",
+    "pending",
+    "queries",
+]

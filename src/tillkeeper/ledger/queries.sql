@@ -1,0 +1,66 @@
+-- name: post
+-- The batch; see migrations/0008_ledger_post_v1.sql for the contract.
+SELECT ledger.post_v1(
+    %(ids)s::uuid[], %(ops)s::smallint[], %(accounts)s::uuid[], %(debits)s::integer[], %(credits)s::integer[],
+    %(amounts)s::bigint[], %(kinds)s::text[], %(payments)s::uuid[], %(holds)s::uuid[], %(reverses)s::uuid[],
+    %(linked)s::boolean[], %(events)s::timestamptz[], %(expires)s::timestamptz[], %(days)s::date[],
+    %(booked)s::timestamptz);
+
+-- name: open
+-- New accounts.
+SELECT ledger.open_v1(%(ids)s::uuid[], %(currencies)s::text[], %(sides)s::text[], %(purposes)s::text[],
+                      %(lower_limits)s::bigint[], %(day_limits)s::bigint[], %(opened)s::timestamptz);
+
+-- name: limit_day
+-- What may leave an account in a day.
+SELECT ledger.limit_day_v1(%(account)s::uuid, %(limit)s::bigint);
+
+-- name: accounts
+-- Accounts as they are now, in no order.
+SELECT id, currency::text, side, purpose, lower_limit, day_limit, balance, held, version, day, day_spent, opened_at
+FROM ledger.accounts WHERE id = ANY (%(ids)s::uuid[]);
+
+-- name: balance_booked_by
+-- The running balance of the last transfer booked up to a moment, on either side.
+SELECT balance FROM (
+    (SELECT debit_balance AS balance, debit_version AS version FROM ledger.transfers
+      WHERE debit_account = %(account)s AND booked_at <= %(at)s ORDER BY debit_version DESC LIMIT 1)
+    UNION ALL
+    (SELECT credit_balance, credit_version FROM ledger.transfers
+      WHERE credit_account = %(account)s AND booked_at <= %(at)s ORDER BY credit_version DESC LIMIT 1)
+) AS last ORDER BY version DESC LIMIT 1;
+
+-- name: credits_less_debits_by_event
+-- What happened on an account up to a moment by event time, however late it was booked.
+SELECT coalesce(sum(CASE WHEN credit_account = %(account)s THEN amount ELSE -amount END), 0)::bigint
+FROM ledger.transfers
+WHERE (debit_account = %(account)s OR credit_account = %(account)s) AND event_at <= %(at)s;
+
+-- name: statement
+-- An account's transfers, newest first, before a version.
+SELECT * FROM (
+    (SELECT id, debit_account, credit_account, amount, kind, payment, debit_balance AS balance, event_at, booked_at,
+            debit_version AS version FROM ledger.transfers
+      WHERE debit_account = %(account)s AND debit_version < %(before)s ORDER BY debit_version DESC LIMIT %(limit)s)
+    UNION ALL
+    (SELECT id, debit_account, credit_account, amount, kind, payment, credit_balance, event_at, booked_at,
+            credit_version FROM ledger.transfers
+      WHERE credit_account = %(account)s AND credit_version < %(before)s ORDER BY credit_version DESC LIMIT %(limit)s)
+) AS lines ORDER BY version DESC LIMIT %(limit)s;
+
+-- name: transfers_of
+-- All transfers of a payment, in the order they were booked.
+SELECT id, debit_account, credit_account, amount, kind, payment, hold, reverses, debit_balance, credit_balance,
+       event_at, booked_at
+FROM ledger.transfers WHERE payment = %(payment)s ORDER BY booked_at, id LIMIT 1000;
+
+-- name: holds_of
+-- All holds of a payment.
+SELECT id, debit_account, credit_account, amount, captured, state, payment, expires_at, held_at, closed_at
+FROM ledger.holds WHERE payment = %(payment)s ORDER BY held_at LIMIT 100;
+
+-- name: totals
+-- Per currency: what the two sides add up to. They are equal, always.
+SELECT currency::text, sum(balance) FILTER (WHERE side = 'debit')::bigint AS debit_side,
+       sum(balance) FILTER (WHERE side = 'credit')::bigint AS credit_side, count(*)
+FROM ledger.accounts GROUP BY currency ORDER BY currency;

@@ -1,0 +1,65 @@
+-- name: publish
+-- News, one row each, in the order given.
+INSERT INTO store.outbox (at, topic, subject, payload)
+SELECT * FROM unnest(%(at)s::timestamptz[], %(topics)s::text[], %(subjects)s::uuid[], %(payloads)s::json[]);
+
+-- name: lock_cursor
+-- A reader's place; locked, so that a second process with the same name waits.
+SELECT xid::text, id FROM store.cursors WHERE reader = %(reader)s FOR UPDATE;
+
+-- name: start_cursor
+-- A new reader starts at the beginning.
+INSERT INTO store.cursors (reader, xid, id) VALUES (%(reader)s, '0', 0) ON CONFLICT DO NOTHING;
+
+-- name: read_news
+-- What follows a place, but only of transactions older than any still running: later ones may be overtaken.
+SELECT id, xid::text, at, topic, subject, payload::text
+FROM store.outbox
+WHERE (xid, id) > (%(xid)s::xid8, %(id)s) AND xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY xid, id
+LIMIT %(limit)s;
+
+-- name: advance_cursor
+-- The reader has dealt with everything up to here.
+UPDATE store.cursors SET xid = %(xid)s::xid8, id = %(id)s WHERE reader = %(reader)s;
+
+-- name: outbox_lag
+-- How many rows a reader has before it (counted up to a bound), and the oldest one's time.
+SELECT count(*), min(at) FROM (
+    SELECT at FROM store.outbox
+    WHERE (xid, id) > (SELECT xid, id FROM store.cursors WHERE reader = %(reader)s)
+    ORDER BY xid, id LIMIT 10000
+) AS waiting;
+
+-- name: find_answers
+-- Stored answers of the keys that are known.
+SELECT k.place, i.input_hash, i.status, i.body
+FROM unnest(%(principals)s::uuid[], %(keys)s::text[]) WITH ORDINALITY AS k (principal, key, place)
+JOIN store.idempotency AS i ON i.principal = k.principal AND i.key = k.key;
+
+-- name: keep_answers
+-- Bind keys to their answers. Sorted, so two workers with the same keys wait for each other in one order; a key
+-- that another worker has just bound raises a unique violation, and the turn starts again and finds the answer.
+INSERT INTO store.idempotency (principal, key, input_hash, status, body, at)
+SELECT * FROM unnest(%(principals)s::uuid[], %(keys)s::text[], %(hashes)s::bytea[], %(statuses)s::smallint[],
+                     %(bodies)s::bytea[], %(at)s::timestamptz[])
+ORDER BY 1, 2;
+
+-- name: take_lease
+-- Take a free or expired lease, or renew one's own. The server's clock decides: holders may disagree on the time.
+INSERT INTO store.leases AS l (name, holder, taken_at, expires_at)
+VALUES (%(name)s, %(holder)s, clock_timestamp(), clock_timestamp() + %(seconds)s * interval '1 second')
+ON CONFLICT (name) DO UPDATE SET
+    holder = excluded.holder,
+    taken_at = CASE WHEN l.holder = excluded.holder THEN l.taken_at ELSE excluded.taken_at END,
+    expires_at = excluded.expires_at
+WHERE l.holder = excluded.holder OR l.expires_at <= clock_timestamp()
+RETURNING holder;
+
+-- name: give_lease
+-- Give back one's own lease.
+DELETE FROM store.leases WHERE name = %(name)s AND holder = %(holder)s;
+
+-- name: lease_holder
+-- Who holds a lease, if it has not expired.
+SELECT holder, taken_at, expires_at FROM store.leases WHERE name = %(name)s AND expires_at > clock_timestamp();
