@@ -100,6 +100,12 @@ LOOP_MAX_PAUSE_SECONDS: Final = 30.0
 # -- replay
 REPLAY_LABEL_DELAY_SECONDS: Final = 7 * 24 * 3600
 
+# -- the simulation, a client of the API (seconds)
+CLIENT_TRIES: Final = 7
+CLIENT_FIRST_PAUSE_SECONDS: Final = 0.2  # doubled each time: 12.6 s in all, a server's restart
+CLIENT_ANSWER_SECONDS: Final = 10.0
+CITY_FUNDED_SECONDS: Final = 60.0  # until the bank has paid the first top-ups of a whole city
+
 # -- access (seconds unless named otherwise)
 KEY_REFRESH_SECONDS: Final = 1.0  # a key in use is looked up again behind the requests, so none of them waits
 KEY_TRUST_SECONDS: Final = 2.0  # a revoked key works at most so long
