@@ -1,0 +1,170 @@
+"""API keys, sign-in links and sessions in the database."""
+
+import asyncio
+from datetime import timedelta
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from tillkeeper import access, audit
+from tillkeeper.access import KeyRing, OpenedSession, Principal, Session
+from tillkeeper.base import limits
+from tillkeeper.base.clock import ManualClock
+from tillkeeper.base.ids import to_typeid
+from tillkeeper.base.results import Refusal, Refused
+from tillkeeper.store import Store
+
+
+async def make_key(store: Store, clock: ManualClock, **given: object) -> tuple[access.KeyInfo, str]:
+    wanted = {"principal": None, "name": "shop", "scopes": ["payments:write"], "expires_at": None} | given
+    async with store.tx("test") as tx:
+        return await access.create_key(tx, **wanted, clock=clock)  # type: ignore[arg-type]
+
+
+async def open_one(store: Store, clock: ManualClock) -> OpenedSession:
+    async with store.tx("test") as tx:
+        opened = await access.open_session(tx, await access.sign_in_link(tx, "wang", clock), clock)
+    assert isinstance(opened, OpenedSession)
+    return opened
+
+
+async def test_a_new_key_opens_the_door_with_its_scopes(store: Store, clock: ManualClock) -> None:
+    principal = uuid4()
+    key, text = await make_key(store, clock, principal=principal, scopes=["risk:read", "payments:write"])
+    answer = await KeyRing(store, clock).authenticate(f"Bearer {text}")
+    assert answer == Principal(principal, key.id, "shop", frozenset({"risk:read", "payments:write"}))
+
+
+async def test_the_secret_is_nowhere_in_the_database(
+    store: Store, clock: ManualClock, admin: psycopg.AsyncConnection
+) -> None:
+    _, text = await make_key(store, clock)
+    secret = text.rsplit("_")[-1]
+    cursor = await admin.execute(
+        "SELECT to_jsonb(k)::text || to_jsonb(e)::text FROM access.api_keys k, audit.events e"
+    )
+    rows = await cursor.fetchall()
+    assert rows
+    assert all(secret not in row[0] and secret.encode().hex() not in row[0] for row in rows)
+
+
+async def test_keys_are_listed_newest_first_and_revoked_once(store: Store, clock: ManualClock) -> None:
+    first, text = await make_key(store, clock, name="first")
+    second, _ = await make_key(store, clock, name="second", expires_at=clock.now() + timedelta(days=1))
+    async with store.tx("test") as tx:
+        assert await access.list_keys(tx) == [second, first]
+        assert await access.revoke_key(tx, first.id, clock, actor="wang", reason="lost") is None
+    async with store.tx("test") as tx:
+        again = await access.revoke_key(tx, first.id, clock)
+        unknown = await access.revoke_key(tx, uuid4(), clock)
+        listed = await access.list_keys(tx)
+        events = await audit.of(tx, to_typeid("key", first.id))
+    assert [again.code if again else "", unknown.code if unknown else ""] == ["not_found", "not_found"]
+    assert [key.revoked_at for key in listed] == [None, clock.now()]
+    assert [(event.actor, event.action) for event in events] == [
+        ("wang", "key.revoked"),
+        ("system", "key.created"),
+    ]
+    answer = await KeyRing(store, clock).authenticate(f"Bearer {text}")
+    assert isinstance(answer, Refusal)
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"scopes": []}, "scopes"),
+        ({"scopes": ["payments:write", "payments:all"]}, "scopes"),
+        ({"name": " "}, "name"),
+        ({"name": "x" * (limits.MAX_TEXT + 1)}, "name"),
+        ({"expires_at": ManualClock}, "expires_at"),
+    ],
+)
+async def test_a_senseless_key_is_refused(
+    store: Store, clock: ManualClock, given: dict[str, object], field: str
+) -> None:
+    if "expires_at" in given:
+        given = {"expires_at": clock.now()}
+    with pytest.raises(Refused) as refused:
+        await make_key(store, clock, **given)
+    assert (refused.value.refusal.code, refused.value.refusal.field) == ("invalid_value", field)
+
+
+async def test_a_link_signs_in_once(store: Store, clock: ManualClock) -> None:
+    async with store.tx("test") as tx:
+        token = await access.sign_in_link(tx, "wang", clock)
+
+    async def use() -> OpenedSession | Refusal:
+        async with store.tx("test") as tx:
+            return await access.open_session(tx, token, clock, origin="10.0.0.7")
+
+    answers = await asyncio.gather(*(use() for _ in range(5)))
+    opened = [answer for answer in answers if isinstance(answer, OpenedSession)]
+    refused = [answer for answer in answers if isinstance(answer, Refusal)]
+    assert len(opened) == 1
+    assert {refusal.code for refusal in refused} == {"link_used"}
+    assert opened[0].session.person == "wang"
+
+
+async def test_a_link_lasts_a_quarter_of_an_hour(store: Store, clock: ManualClock) -> None:
+    async with store.tx("test") as tx:
+        late, in_time = [await access.sign_in_link(tx, "wang", clock) for _ in range(2)]
+    clock.advance(limits.SIGN_IN_SECONDS - 1)
+    async with store.tx("test") as tx:
+        assert isinstance(await access.open_session(tx, in_time, clock), OpenedSession)
+    clock.advance(1)
+    async with store.tx("test") as tx:
+        assert isinstance(await access.open_session(tx, late, clock), Refusal)
+        assert isinstance(await access.open_session(tx, "guess", clock), Refusal)
+
+
+async def test_a_session_lives_while_it_is_used_but_not_for_ever(store: Store, clock: ManualClock) -> None:
+    opened = await open_one(store, clock)
+    end = clock.now() + timedelta(seconds=limits.SESSION_SECONDS)
+    while clock.now() + timedelta(seconds=limits.SESSION_IDLE_SECONDS - 1) < end:
+        clock.advance(limits.SESSION_IDLE_SECONDS - 1)
+        async with store.tx("test") as tx:
+            found = await access.session(tx, opened.cookie, clock)
+        assert isinstance(found, Session)
+        assert (found.id, found.csrf) == (opened.session.id, opened.session.csrf)
+    clock.advance((end - clock.now()).total_seconds())
+    async with store.tx("test") as tx:
+        assert isinstance(await access.session(tx, opened.cookie, clock), Refusal)
+
+
+async def test_an_idle_session_ends(store: Store, clock: ManualClock) -> None:
+    opened = await open_one(store, clock)
+    clock.advance(limits.SESSION_IDLE_SECONDS)
+    async with store.tx("test") as tx:
+        answer = await access.session(tx, opened.cookie, clock)
+        assert await access.list_sessions(tx, clock) == []
+    assert isinstance(answer, Refusal)
+    assert answer.code == "session_ended"
+
+
+async def test_one_session_is_ended_and_the_other_stays(store: Store, clock: ManualClock) -> None:
+    one, other = await open_one(store, clock), await open_one(store, clock)
+    assert one.session.csrf != other.session.csrf
+    async with store.tx("test") as tx:
+        assert await access.end_session(tx, one.session.id, clock, actor="wang") is True
+        assert await access.end_session(tx, one.session.id, clock, actor="wang") is False
+    async with store.tx("test") as tx:
+        assert isinstance(await access.session(tx, one.cookie, clock), Refusal)
+        assert isinstance(await access.session(tx, other.session.id, clock), Refusal)  # the id opens nothing
+        assert await access.list_sessions(tx, clock) == [other.session]
+
+
+async def test_what_is_dead_is_forgotten_and_nothing_else(
+    store: Store, clock: ManualClock, admin: psycopg.AsyncConnection
+) -> None:
+    await open_one(store, clock)
+    clock.advance(limits.SESSION_IDLE_SECONDS)
+    alive = await open_one(store, clock)
+    async with store.tx("test") as tx:
+        await access.forget_dead(tx, clock)
+    async with store.tx("test") as tx:
+        assert isinstance(await access.session(tx, alive.cookie, clock), Session)
+    cursor = await admin.execute(
+        "SELECT (SELECT count(*) FROM access.sessions), (SELECT count(*) FROM access.sign_ins)"
+    )
+    assert await cursor.fetchone() == (1, 1)
