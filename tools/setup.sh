@@ -71,10 +71,17 @@ install() { # lock file, stamp
 }
 
 goal=${1:-run}
-python=$(find_python)
-[ "$goal" != demo ] || check_ports "$python"
 if [ "$goal" = dev ]; then
-    is_ready .venv/.ready-dev || install requirements-dev.lock .venv/.ready-dev
+    lock=requirements-dev.lock stamp=.venv/.ready-dev
 else
-    is_ready .venv/.ready-dev || is_ready .venv/.ready-run || install requirements.lock .venv/.ready-run
+    lock=requirements.lock stamp=.venv/.ready-run
 fi
+ready=
+if is_ready "$stamp" || is_ready .venv/.ready-dev; then
+    ready=yes
+    python=.venv/bin/python
+else
+    python=$(find_python)
+fi
+[ "$goal" != demo ] || check_ports "$python"
+[ -n "$ready" ] || install "$lock" "$stamp"
