@@ -5,6 +5,7 @@ from random import Random
 
 from tillkeeper.simulation.acts import BASIS_POINTS, After, Intent, Pay, Scene, Send, Spoil, Withdraw
 from tillkeeper.simulation.city import City
+from tillkeeper.simulation.faults import FAULTS
 from tillkeeper.simulation.people import MIDDLE_INCOME, Customer, device
 from tillkeeper.simulation.places import GPS_KM, near
 from tillkeeper.simulation.rhythm import at_work, city_hour, shop_weights
@@ -21,27 +22,17 @@ STRANGER_SHARE = 0.04
 FOREIGN_SHARE = 0.35
 # What 100 yuan are worth elsewhere, in minor units (USD and EUR cents, whole yen).
 PER_HUNDRED_YUAN = {"USD": 1400, "EUR": 1250, "JPY": 2100}
-FAULTS = (
-    "unknown_currency",
-    "negative_amount",
-    "amount_as_text",
-    "missing_amount",
-    "unknown_field",
-    "bad_payee",
-    "card_number",
-    "to_oneself",
-    "reused_key",
-)
+FAULT_KINDS = tuple(FAULTS)
 NOTES = ("房租", "红包", "AA 午饭", "还你", "电费", "生日快乐", "团购", "车费", "dinner", "thanks!")
 
 
 class HonestLife:
     """The stream of honest intents. Its state (who has a new phone) only depends on the seed and the city."""
 
-    def __init__(self, city: City, rate: float) -> None:
+    def __init__(self, city: City, rate: float, chapter: str = "") -> None:
         self.city = city
         self.rate = rate
-        self.rng = Random(f"{city.seed}/life")
+        self.rng = Random(f"{city.seed}/life/{chapter}")
         self.phones: dict[int, str] = {}
         self.reachable = _reachable(city.shops)
 
@@ -69,7 +60,7 @@ class HonestLife:
         if draw < WITHDRAW_SHARE:
             yield Intent(at, Withdraw("merchant", shop.index, self.rng.choice((3000, 6000, 9000))))
         elif draw < WITHDRAW_SHARE + SPOIL_SHARE:
-            yield Intent(at, Spoil(self.rng.choice(FAULTS), person.index, shop.index))
+            yield Intent(at, Spoil(self.rng.choice(FAULT_KINDS), person.index, shop.index))
 
     def _payment(self, person: Customer, day: int, hour: int) -> Pay | Send:
         if person.friends and self.rng.random() < SEND_SHARE:

@@ -9,6 +9,10 @@ from tillkeeper.simulation.habits import HonestLife
 from tillkeeper.simulation.thieves import attacks
 
 
-def city_life(city: City, rate: float) -> Iterator[Intent]:
-    """Every intent from the moment the city awakes, about `rate` payments a second, for ever."""
-    return merge(HonestLife(city, rate).intents(), attacks(city, rate), key=lambda intent: intent.at)
+def city_life(city: City, rate: float, chapter: str = "") -> Iterator[Intent]:
+    """Every intent from the moment the city awakes, about `rate` payments a second, for ever.
+
+    A city that awakes again lives another `chapter`, or thieves would come back with devices long known.
+    """
+    honest = HonestLife(city, rate, chapter).intents()
+    return merge(honest, attacks(city, rate, chapter), key=lambda intent: intent.at)

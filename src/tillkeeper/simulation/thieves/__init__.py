@@ -32,9 +32,9 @@ FIRST_START: Final = 0.08
 LAST_START: Final = 0.50
 
 
-def attacks(city: City, rate: float) -> Iterator[Intent]:
+def attacks(city: City, rate: float, chapter: str = "") -> Iterator[Intent]:
     """The thieves' intents in order of time, for ever, at `rate` payments a second in the city as a whole."""
-    rng = Random(f"{city.seed}/thieves")
+    rng = Random(f"{city.seed}/thieves/{chapter}")
     seconds = PAYMENTS_PER_ROUND / rate
     waiting: list[tuple[float, int, Intent]] = []
     number, planned, begin = 0, 0, 0.0
