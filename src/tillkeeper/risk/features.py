@@ -1,0 +1,152 @@
+"""The columns of the decision matrix: their order, names, units, and what they say in words.
+
+Money is in minor units of the rule set's reference currency. A value that cannot be known (no device was given, the
+customer has no past) is NaN: every comparison with it is false, so a rule asks for what it needs to be known.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+WINDOWS: Final = {"1m": 60, "1h": 3600, "24h": 86_400, "7d": 7 * 86_400, "30d": 30 * 86_400}
+"""Name and length in seconds of each sliding window (t - w, t]; the current payment is inside."""
+
+DELAYED: Final = {"1d": 86_400, "7d": 7 * 86_400, "30d": 30 * 86_400}
+"""The windows of a payee's fraud rate, shifted back by the label delay: (t - delay - w, t - delay]."""
+
+LABEL_DELAY_SECONDS: Final = 7 * 86_400
+"""Fraud is known about a week later; a fraud rate looks only at payments older than this."""
+
+MEMORY_SECONDS: Final = LABEL_DELAY_SECONDS + max(DELAYED.values())
+"""Nothing older than this has any influence on a decision."""
+
+LATENESS_SECONDS: Final = 86_400
+"""How far an attempt may lie behind the recent ones and still find all of its past remembered."""
+
+AGE_LIMIT_SECONDS: Final = 7 * 86_400
+"""Ages of pairs are counted up to here: a longer one would need a longer memory to be the same after a restart."""
+
+KINDS: Final = ("customer", "payee", "device", "ip")
+OTHERS: Final = {
+    "customer": ("payees", "devices"),
+    "payee": ("customers", "devices"),
+    "device": ("customers", "payees"),
+    "ip": ("customers", "devices"),
+}
+"""Whose distinct counterparties are counted, per kind of profile."""
+
+
+class Unit(StrEnum):
+    """How a feature's value is read and shown."""
+
+    COUNT = "count"
+    MONEY = "money"
+    RATIO = "ratio"
+    SECONDS = "seconds"
+    KM = "km"
+    KMH = "km/h"
+    FLAG = "flag"
+    HOUR = "hour"
+
+
+class Feature(msgspec.Struct, frozen=True):
+    """One column: its place in the matrix, its unit, and its meaning in Chinese and English."""
+
+    index: int
+    name: str
+    unit: Unit
+    zh: str
+    en: str
+
+
+_WHO: Final = {"customer": ("付款人", "the customer"), "payee": ("收款方", "the payee"), "device": ("设备", "the device"),
+               "ip": ("IP 地址", "the ip address")}  # fmt: skip
+_OTHER_WORDS: Final = {"payees": ("收款方", "payees"), "devices": ("设备", "devices"), "customers": ("付款人", "customers")}
+_WINDOW_WORDS: Final = {"1m": ("1 分钟", "1 minute"), "1h": ("1 小时", "1 hour"), "24h": ("24 小时", "24 hours"),
+                        "7d": ("7 天", "7 days"), "30d": ("30 天", "30 days"), "1d": ("1 天", "1 day")}  # fmt: skip
+
+Column = tuple[str, Unit, str, str]
+
+
+def _window_columns(kind: str) -> list[Column]:
+    zh, en = _WHO[kind]
+    measures: list[Column] = [
+        ("count", Unit.COUNT, "笔数", "payments"),
+        ("sum", Unit.MONEY, "合计金额", "amount in all"),
+        ("mean", Unit.MONEY, "平均金额", "mean amount"),
+        ("max", Unit.MONEY, "最大金额", "largest amount"),
+    ]
+    for other in OTHERS[kind]:
+        other_zh, other_en = _OTHER_WORDS[other]
+        measures.append((other, Unit.COUNT, f"不同{other_zh}数", f"distinct {other_en}"))
+    return [
+        (
+            f"{kind}_{measure}_{window}",
+            unit,
+            f"{zh}{_WINDOW_WORDS[window][0]}内{zh_measure}",
+            f"{en_measure} of {en} within {_WINDOW_WORDS[window][1]}",
+        )
+        for measure, unit, zh_measure, en_measure in measures
+        for window in WINDOWS
+    ]
+
+
+def _received_columns() -> list[Column]:
+    measures = (
+        ("count", Unit.COUNT, "收款笔数", "payments received by the customer"),
+        ("sum", Unit.MONEY, "收款金额", "amount received by the customer"),
+        ("customers", Unit.COUNT, "不同汇入人数", "distinct people who paid the customer"),
+    )
+    return [
+        (f"received_{measure}_{window}", unit, f"付款人{_WINDOW_WORDS[window][0]}内{zh}", f"{en} within {words}")
+        for measure, unit, zh, en in measures
+        for window in WINDOWS
+        for words in [_WINDOW_WORDS[window][1]]
+    ]
+
+
+def _risk_columns() -> list[Column]:
+    measures = (
+        ("settled", Unit.COUNT, "已过标签延迟期的笔数", "payments of the payee old enough to be judged"),
+        ("frauds", Unit.COUNT, "其中已知欺诈笔数", "known frauds among the payee's judged payments"),
+        ("risk", Unit.RATIO, "收款方欺诈率", "fraud rate of the payee"),
+    )
+    return [
+        (f"payee_{measure}_{window}", unit, f"{zh}（{zh_words}，延迟 7 天）", f"{en}, {words}, 7 days delayed")
+        for measure, unit, zh, en in measures
+        for window in DELAYED
+        for zh_words, words in [_WINDOW_WORDS[window]]
+    ]
+
+
+_SINGLE: Final[list[Column]] = [
+    ("amount", Unit.MONEY, "本笔金额", "this amount"),
+    ("ratio", Unit.RATIO, "本笔金额与付款人过去 30 天均值之比", "this amount over the customer's past 30-day mean"),
+    ("z_score", Unit.RATIO, "本笔金额相对付款人过去 30 天的标准分",
+     "z-score of this amount against the customer's past 30 days"),
+    ("since_last_s", Unit.SECONDS, "距付款人上一笔的时间", "time since the customer's previous payment"),
+    ("payee_age_s", Unit.SECONDS, "付款人首次向该收款方付款至今（最多 7 天）",
+     "time since the customer first paid this payee, at most 7 days"),
+    ("device_age_s", Unit.SECONDS, "付款人首次使用该设备至今（最多 7 天）",
+     "time since the customer first used this device, at most 7 days"),
+    ("payee_new", Unit.FLAG, "付款人 30 天内未向该收款方付过款", "the customer has not paid this payee for 30 days"),
+    ("device_new", Unit.FLAG, "付款人 30 天内未用过该设备", "the customer has not used this device for 30 days"),
+    ("distance_km", Unit.KM, "距付款人上一地点", "distance from the customer's last place"),
+    ("speed_kmh", Unit.KMH, "自上一地点的移动速度", "speed since the customer's last place"),
+    ("late_s", Unit.SECONDS, "本笔早于付款人最新一笔的时间", "how far this payment lies behind the customer's newest"),
+    ("hour", Unit.HOUR, "当地小时", "hour of the business day"),
+    ("night", Unit.FLAG, "夜间（0 至 6 点）", "night, the hours 0 to 6"),
+    ("weekend", Unit.FLAG, "周末", "weekend"),
+    ("is_send", Unit.FLAG, "个人转账", "a transfer to a person"),
+]  # fmt: skip
+
+
+def _all() -> dict[str, Feature]:
+    columns = [column for kind in KINDS for column in _window_columns(kind)]
+    columns += _received_columns() + _risk_columns() + _SINGLE
+    return {name: Feature(index, name, unit, zh, en) for index, (name, unit, zh, en) in enumerate(columns)}
+
+
+FEATURES: Final = _all()
+"""Every feature by name, in the order of the matrix's columns."""
