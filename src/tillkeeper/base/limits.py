@@ -16,8 +16,8 @@ assert MAX_AMOUNT * 1_000_000 < 2**63
 MAX_TURN: Final = 512  # commands carried through together: large enough to share a commit, small enough to answer soon
 MAX_QUEUE: Final = 8192  # commands that may wait; beyond that the door answers 503 at once
 MAX_TURNS_IN_FLIGHT: Final = 2  # one computes while the other is in the database
-TURN_RETRIES: Final = 6  # tries of one turn after a lost connection, deadlock or key clash
-TURN_RETRY_SECONDS: Final = 0.2  # first pause, doubled each time: 12.6 s in all, a PostgreSQL restart
+TURN_TRIES: Final = 9  # of one turn, after a lost connection, a deadlock or a key clash
+TURN_RETRY_SECONDS: Final = 0.05  # first pause, doubled each time: 12.7 s in all, a PostgreSQL restart
 MAX_TRANSFERS_PER_POST: Final = 8192
 assert MAX_TURN * 4 <= MAX_TRANSFERS_PER_POST  # no flow needs more than four transfers
 

@@ -4,7 +4,8 @@ CREATE SCHEMA ledger;
 GRANT USAGE ON SCHEMA ledger TO till_app;
 
 -- Balances are counted on the account's own side: credits - debits for 'credit', debits - credits for 'debit'.
--- `held` is the part of the balance that open holds reserve. `version` counts the transfers applied.
+-- `held` is the part of the balance that open holds reserve. `version` counts the transfers applied,
+-- `booked_at` is the last one's booking time.
 -- `day`, `day_spent`: what left the account on the newest business day, against `day_limit` (see post_v1).
 -- fillfactor: balances change constantly; room in the page keeps the updates HOT (no index is touched).
 CREATE TABLE ledger.accounts (
@@ -19,6 +20,7 @@ CREATE TABLE ledger.accounts (
     version     bigint NOT NULL DEFAULT 0,
     day         date,
     day_spent   bigint NOT NULL DEFAULT 0 CHECK (day_spent >= 0),
+    booked_at   timestamptz,
     opened_at   timestamptz NOT NULL,
     CONSTRAINT within_limit CHECK (lower_limit IS NULL OR balance - held >= lower_limit)
 ) WITH (fillfactor = 60);

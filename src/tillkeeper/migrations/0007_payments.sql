@@ -14,7 +14,8 @@ CREATE TABLE payments.wallets (
 );
 GRANT SELECT, INSERT ON payments.wallets TO till_app;
 
--- One payment order of any kind: 'payment' (to a merchant), 'send' (to a person), 'top_up', 'withdrawal'.
+-- One payment order of any kind: 'payment' (to a merchant), 'send' (to a person), 'top_up', 'withdrawal' (by a
+-- customer), 'payout' (to a merchant's bank). The bank's side is the nil party. `fee_bps`: the rate agreed.
 CREATE TABLE payments.payments (
     id          uuid PRIMARY KEY,
     kind        text NOT NULL,
@@ -23,6 +24,7 @@ CREATE TABLE payments.payments (
     payee       uuid NOT NULL,
     amount      bigint NOT NULL CHECK (amount > 0),
     currency    char(3) NOT NULL,
+    fee_bps     integer NOT NULL DEFAULT 0,
     fee         bigint NOT NULL DEFAULT 0 CHECK (fee >= 0),
     captured    bigint NOT NULL DEFAULT 0 CHECK (captured BETWEEN 0 AND amount),
     refunded    bigint NOT NULL DEFAULT 0 CHECK (refunded BETWEEN 0 AND captured),

@@ -16,6 +16,8 @@
 --   5 currency_differs      6 hold_not_found         7 hold_accounts_differ      8 hold_closed
 --   9 exceeds_hold         10 transfer_not_found    11 reversal_differs         12 already_reversed
 --  13 day_limit_exceeded   14 insufficient_funds    15 linked_failed             0 ok
+-- `booked` is the booking time, moved forward where an account was booked later by a worker whose clock is ahead: on
+-- every account booking times follow the versions, so the balance as of a moment is exact.
 -- Entries see the effects of those before them. An id that was posted before raises unique_violation: nothing happens.
 --
 -- Lock order: accounts by id, then holds by id. A hold is touched only under its debit account's lock.
@@ -80,9 +82,10 @@ BEGIN
 
     SELECT array_agg(a.id), array_agg(a.currency::text), array_agg(CASE a.side WHEN 'credit' THEN 1 ELSE -1 END),
            array_agg(a.lower_limit), array_agg(a.day_limit), array_agg(a.balance), array_agg(a.held),
-           array_agg(a.version), array_agg(a.day), array_agg(a.day_spent), array_agg(false)
+           array_agg(a.version), array_agg(a.day), array_agg(a.day_spent), array_agg(false),
+           greatest(max(a.booked_at), booked)
       INTO found, currencies, signs, floors, day_limits, balances, reserves, versions, newest_days, spendings,
-           touched
+           touched, booked
       FROM (SELECT * FROM ledger.accounts AS l WHERE l.id = ANY (post_v1.accounts) ORDER BY l.id FOR UPDATE) AS a;
 
     -- Normally every account exists and the places agree; if not, each place is looked up once.
@@ -295,7 +298,8 @@ BEGIN
     END IF;
 
     UPDATE ledger.accounts AS a
-       SET balance = u.balance, held = u.held, version = u.version, day = u.day, day_spent = u.day_spent
+       SET balance = u.balance, held = u.held, version = u.version, day = u.day, day_spent = u.day_spent,
+           booked_at = post_v1.booked
       FROM unnest(found, balances, reserves, versions, newest_days, spendings, touched)
            AS u (id, balance, held, version, day, day_spent, changed)
      WHERE a.id = u.id AND u.changed;

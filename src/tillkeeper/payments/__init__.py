@@ -1,0 +1,47 @@
+"""Payments: one flow a command, all of them through the turn."""
+
+from tillkeeper.payments import commands
+from tillkeeper.payments.gauge import Gauge
+from tillkeeper.payments.render import (
+    PAYEE_PREFIX,
+    PAYER_PREFIX,
+    PaymentView,
+    Reason,
+    party_id,
+    payment_body,
+    payment_view,
+    problem,
+    refund_view,
+)
+from tillkeeper.payments.rows import add_qr_code, payment, qr_code, refunds_of
+from tillkeeper.payments.states import MOVES, WAITING
+from tillkeeper.payments.turn import Till
+from tillkeeper.payments.types import Payment, QrCode, Refund, Wallet
+from tillkeeper.payments.wallets import open_wallets, wallets_with_accounts
+
+__all__ = [
+    "MOVES",
+    "PAYEE_PREFIX",
+    "PAYER_PREFIX",
+    "WAITING",
+    "Gauge",
+    "Payment",
+    "PaymentView",
+    "QrCode",
+    "Reason",
+    "Refund",
+    "Till",
+    "Wallet",
+    "add_qr_code",
+    "commands",
+    "open_wallets",
+    "party_id",
+    "payment",
+    "payment_body",
+    "payment_view",
+    "problem",
+    "qr_code",
+    "refund_view",
+    "refunds_of",
+    "wallets_with_accounts",
+]

@@ -12,6 +12,7 @@ import importlib.util
 import logging
 import os
 import pwd
+import re
 import shutil
 import stat
 import subprocess
@@ -400,12 +401,14 @@ def _run(command: Sequence[str], account: _Account, typed: str = "") -> None:
 
 
 def _last_words(data: Path) -> str:
-    """What the server said last before it gave up."""
+    """What the server said before it gave up: the reason and the lines that led to it."""
     logs = sorted((data / "log").glob("*.log"), key=lambda path: path.stat().st_mtime)
     for path in [data / "start.log", *logs[-1:]]:
-        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-        if fatal := [line for line in lines if "FATAL:" in line or "PANIC:" in line]:
-            return fatal[-1]
+        text = path.read_text(errors="replace") if path.exists() else ""
+        said = [found.group() for found in re.finditer(r"(?:LOG|FATAL|PANIC|DETAIL|HINT): .*", text)]
+        fatal = [number for number, line in enumerate(said) if line.startswith(("FATAL", "PANIC"))]
+        if fatal:
+            return "; ".join(" ".join(line.split()) for line in said[max(0, fatal[-1] - 1) : fatal[-1] + 3])
     return ""
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from psycopg import errors
 
-from tillkeeper.store.database import Tx
+from tillkeeper.store.database import Sent, Tx
 from tillkeeper.store.sql import queries
 
 _sql = queries(__package__, "queries.sql")
@@ -35,12 +35,16 @@ class Known(msgspec.Struct, frozen=True):
     answer: Answer
 
 
-async def find(tx: Tx, keys: Sequence[Key]) -> dict[int, Known]:
-    """The stored answers, by the key's place in `keys`."""
-    rows = await tx.tuples(
+async def send(tx: Tx, keys: Sequence[Key]) -> Sent:
+    """Ask for the stored answers of keys; read them with `found`."""
+    return await tx.send(
         _sql.find_answers, {"principals": [key.principal for key in keys], "keys": [key.key for key in keys]}
     )
-    return {row[0] - 1: Known(bytes(row[1]), Answer(row[2], bytes(row[3]))) for row in rows}
+
+
+async def found(sent: Sent) -> dict[int, Known]:
+    """The stored answers, by the key's place among those asked for."""
+    return {row[0] - 1: Known(bytes(row[1]), Answer(row[2], bytes(row[3]))) for row in await sent.tuples()}
 
 
 async def keep(tx: Tx, keys: Sequence[Key], answers: Sequence[Answer], at: datetime) -> None:
