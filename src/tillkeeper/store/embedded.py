@@ -19,7 +19,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import quote
@@ -160,9 +160,15 @@ class EmbeddedServer:
                 if last and self.pid is not None:
                     stop = ["stop", "--mode=fast", "--wait", f"--timeout={limits.EMBEDDED_STOP_SECONDS:.0f}"]
                     _run(["pg_ctl", *stop, f"--pgdata={self.data}"], _account())
+                    self._clear_socket_dir()
             finally:
                 os.close(self._in_use)
                 self._in_use = self._socket_dir = None
+
+    def _clear_socket_dir(self) -> None:
+        if self._socket_dir and self._socket_dir.parent != self.home:
+            with suppress(OSError):
+                self._socket_dir.rmdir()
 
     def _ensure_running(self, account: _Account) -> Path:
         """The socket folder of the running server. Called by one process at a time."""
