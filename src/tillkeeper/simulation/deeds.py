@@ -17,6 +17,7 @@ Pause = Callable[[float], Awaitable[bool]]
 
 SMALLEST: Final = 100
 REFILLED_SECONDS: Final = 3.0
+TYPING_SECONDS: Final = (0.8, 2.5)  # how long people take to type a code
 # How the sandbox bank is asked to misbehave, in a hundred top-ups.
 INSTRUCTIONS: Final = ("late",) * 3 + ("twice",) * 2 + ("no",) + ("",) * 94
 
@@ -118,7 +119,7 @@ class Deeds:
 
     async def _answer(self, payment: Body, intent: Intent) -> Body:
         """Type the code that came to the owner's phone; a thief guesses."""
-        if not await self._pause(self._rng.uniform(0.8, 2.5)):
+        if not await self._pause(self._rng.uniform(*TYPING_SECONDS)):
             return payment
         code = payment["challenge"]["sandbox_code"]
         if not intent.answers:

@@ -40,11 +40,12 @@ def progress(deeds: Deeds, seconds: float, rate: float, books: str) -> str:
 
 
 def as_json(deeds: Deeds, ending: Ending) -> str:
-    """The summary as one line of JSON. Amounts are minor units, by currency; times are milliseconds."""
-    return msgspec.json.encode(_facts(deeds, ending)).decode()
+    """The facts as one line of JSON."""
+    return msgspec.json.encode(facts(deeds, ending)).decode()
 
 
-def _facts(deeds: Deeds, ending: Ending) -> dict[str, Any]:
+def facts(deeds: Deeds, ending: Ending) -> dict[str, Any]:
+    """Everything worth telling. Amounts are minor units, by currency; times are milliseconds."""
     tally, journal = deeds.tally, deeds.journal
     friction = tally.friction.total()
     return {
