@@ -12,7 +12,7 @@ from tillkeeper.access.types import SCOPES, KeyInfo
 from tillkeeper.base.clock import Clock
 from tillkeeper.base.ids import new_id, to_typeid
 from tillkeeper.base.limits import MAX_TEXT
-from tillkeeper.base.results import Refusal, refuse
+from tillkeeper.base.results import refuse
 from tillkeeper.store import Tx, queries
 
 _sql = queries(__package__, "queries.sql")
@@ -78,12 +78,12 @@ async def list_keys(tx: Tx) -> list[KeyInfo]:
     return [msgspec.structs.replace(KeyInfo(*row), scopes=tuple(row[4])) for row in rows]
 
 
-async def revoke_key(
-    tx: Tx, key: UUID, clock: Clock, *, actor: str = "system", reason: str = ""
-) -> Refusal | None:
-    """End a key: refused everywhere within KEY_TRUST_SECONDS. Gives not_found for an unknown or revoked key."""
+async def revoke_key(tx: Tx, key: UUID, clock: Clock, *, actor: str = "system", reason: str = "") -> None:
+    """End a key: it is refused everywhere within KEY_TRUST_SECONDS.
+
+    Raises Refused: not_found for a key that is unknown or already revoked.
+    """
     subject = to_typeid("key", key)
     if await tx.value(_sql.revoke_key, {"id": key, "at": clock.now()}) is None:
-        return Refusal("not_found", f"{subject} is no key in use")
+        raise refuse("not_found", f"{subject} is no key in use")
     await audit.append(tx, actor, "key.revoked", subject, reason)
-    return None

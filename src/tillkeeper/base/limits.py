@@ -58,7 +58,6 @@ WEBHOOK_TIMEOUT_SECONDS: Final = 10.0
 WEBHOOK_DISABLE_AFTER: Final = 20  # failures in a row, over all messages of the endpoint: about three days
 WEBHOOK_BATCH: Final = 100  # messages claimed for one endpoint
 WEBHOOK_LANES: Final = 8  # messages to one endpoint at one time, of different subjects
-WEBHOOK_ENDPOINTS_AT_ONCE: Final = 16
 WEBHOOK_ORDER_TRIES: Final = 3  # a message that failed so often no longer holds back its subject's later ones
 WEBHOOK_CLAIM_SECONDS: Final = 60.0  # after a crash in the midst of a batch it is sent again so much later
 WEBHOOK_ANSWER_BYTES: Final = 64 * 1024  # of an endpoint's answer, read and thrown away

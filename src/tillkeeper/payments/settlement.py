@@ -63,9 +63,7 @@ def next_step(tries: int, *, acknowledged: bool) -> Step:
 
 def pause_after(tries: int) -> float:
     """Seconds between try number `tries` and the next."""
-    return float(
-        min(limits.RAIL_FIRST_RETRY_SECONDS * 2 ** min(tries - 1, 32), limits.RAIL_MAX_RETRY_SECONDS)
-    )
+    return min(limits.RAIL_FIRST_RETRY_SECONDS * (1 << min(tries - 1, 32)), limits.RAIL_MAX_RETRY_SECONDS)
 
 
 def conclude(step: Step, answer: RailAnswer | None) -> bool | None:
