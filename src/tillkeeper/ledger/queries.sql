@@ -1,15 +1,15 @@
 -- name: post
 -- The batch; see migrations/0008_ledger_post_v1.sql for the contract.
 SELECT ledger.post_v1(
-    %(ids)s::uuid[], %(ops)s::smallint[], %(accounts)s::uuid[], %(debits)s::integer[], %(credits)s::integer[],
-    %(amounts)s::bigint[], %(kinds)s::text[], %(payments)s::uuid[], %(holds)s::uuid[], %(reverses)s::uuid[],
-    %(linked)s::boolean[], %(events)s::timestamptz[], %(expires)s::timestamptz[], %(days)s::date[],
+    %(ids)b::uuid[], %(ops)b::smallint[], %(accounts)b::uuid[], %(debits)b::integer[], %(credits)b::integer[],
+    %(amounts)b::bigint[], %(kinds)b::text[], %(payments)b::uuid[], %(holds)b::uuid[], %(reverses)b::uuid[],
+    %(linked)b::boolean[], %(events)b::timestamptz[], %(expires)b::timestamptz[], %(days)b::date[],
     %(booked)s::timestamptz);
 
 -- name: open
 -- New accounts.
-SELECT ledger.open_v1(%(ids)s::uuid[], %(currencies)s::text[], %(sides)s::text[], %(purposes)s::text[],
-                      %(lower_limits)s::bigint[], %(day_limits)s::bigint[], %(opened)s::timestamptz);
+SELECT ledger.open_v1(%(ids)b::uuid[], %(currencies)b::text[], %(sides)b::text[], %(purposes)b::text[],
+                      %(lower_limits)b::bigint[], %(day_limits)b::bigint[], %(opened)s::timestamptz);
 
 -- name: limit_day
 -- What may leave an account in a day.
@@ -18,7 +18,7 @@ SELECT ledger.limit_day_v1(%(account)s::uuid, %(limit)s::bigint);
 -- name: accounts
 -- Accounts as they are now, in no order.
 SELECT id, currency::text, side, purpose, lower_limit, day_limit, balance, held, version, day, day_spent, opened_at
-FROM ledger.accounts WHERE id = ANY (%(ids)s::uuid[]);
+FROM ledger.accounts WHERE id = ANY (%(ids)b::uuid[]);
 
 -- name: balance_booked_by
 -- The running balance of the last transfer booked up to a moment, on either side.

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from tillkeeper.base.limits import MAX_TRANSFERS_PER_POST, PAGE_MAX
 from tillkeeper.ledger.types import Account, Entry, Hold, Line, NewAccount, Outcome, Total, Transfer
-from tillkeeper.store import Tx, queries
+from tillkeeper.store import Tx, columns, queries
 
 _sql = queries(__package__, "queries.sql")
 _OUTCOMES = list(Outcome)
@@ -17,12 +17,12 @@ async def open_accounts(tx: Tx, accounts: Sequence[NewAccount], at: datetime) ->
     await tx.run(
         _sql.open,
         {
-            "ids": [account.id for account in accounts],
-            "currencies": [account.currency for account in accounts],
-            "sides": [account.side for account in accounts],
-            "purposes": [account.purpose for account in accounts],
-            "lower_limits": [account.lower_limit for account in accounts],
-            "day_limits": [account.day_limit for account in accounts],
+            "ids": columns.uuids([account.id for account in accounts]),
+            "currencies": columns.texts([account.currency for account in accounts]),
+            "sides": columns.texts([account.side for account in accounts]),
+            "purposes": columns.texts([account.purpose for account in accounts]),
+            "lower_limits": columns.bigints([account.lower_limit for account in accounts]),
+            "day_limits": columns.bigints([account.day_limit for account in accounts]),
             "opened": at,
         },
     )
@@ -49,20 +49,20 @@ async def post(tx: Tx, entries: Sequence[Entry], booked_at: datetime) -> list[Ou
     outcomes = await tx.value(
         _sql.post,
         {
-            "accounts": accounts,
-            "ids": [entry.id for entry in entries],
-            "ops": [int(entry.op) for entry in entries],
-            "debits": [place[entry.debit] for entry in entries],
-            "credits": [place[entry.credit] for entry in entries],
-            "amounts": [entry.amount for entry in entries],
-            "kinds": [entry.kind for entry in entries],
-            "payments": [entry.payment for entry in entries],
-            "holds": [entry.hold for entry in entries],
-            "reverses": [entry.reverses for entry in entries],
-            "linked": [entry.linked for entry in entries],
-            "events": [entry.event_at for entry in entries],
-            "expires": [entry.expires_at for entry in entries],
-            "days": [entry.day for entry in entries],
+            "accounts": columns.uuids(accounts),
+            "ids": columns.uuids([entry.id for entry in entries]),
+            "ops": columns.smallints([entry.op for entry in entries]),
+            "debits": columns.integers([place[entry.debit] for entry in entries]),
+            "credits": columns.integers([place[entry.credit] for entry in entries]),
+            "amounts": columns.bigints([entry.amount for entry in entries]),
+            "kinds": columns.texts([entry.kind for entry in entries]),
+            "payments": columns.uuids([entry.payment for entry in entries]),
+            "holds": columns.uuids([entry.hold for entry in entries]),
+            "reverses": columns.uuids([entry.reverses for entry in entries]),
+            "linked": columns.booleans([entry.linked for entry in entries]),
+            "events": columns.times([entry.event_at for entry in entries]),
+            "expires": columns.times([entry.expires_at for entry in entries]),
+            "days": columns.dates([entry.day for entry in entries]),
             "booked": booked_at,
         },
     )
@@ -71,7 +71,7 @@ async def post(tx: Tx, entries: Sequence[Entry], booked_at: datetime) -> list[Ou
 
 async def accounts(tx: Tx, ids: Sequence[UUID]) -> dict[UUID, Account]:
     """Accounts as they are now, by id; unknown ids are left out."""
-    return {row[0]: Account(*row) for row in await tx.tuples(_sql.accounts, {"ids": list(ids)})}
+    return {row[0]: Account(*row) for row in await tx.tuples(_sql.accounts, {"ids": columns.uuids(ids)})}
 
 
 async def balance_booked_by(tx: Tx, account: UUID, at: datetime) -> int:

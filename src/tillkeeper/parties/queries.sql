@@ -10,12 +10,12 @@ VALUES (%(id)s, %(name)s, %(category)s, %(fee_bps)s, %(latitude)s, %(longitude)s
 
 -- name: customers
 -- Customers by id, in no order.
-SELECT id, name, state, reference, created_at FROM parties.customers WHERE id = ANY (%(ids)s::uuid[]);
+SELECT id, name, state, reference, created_at FROM parties.customers WHERE id = ANY (%(ids)b::uuid[]);
 
 -- name: merchants
 -- Merchants by id, in no order.
 SELECT id, name, category, state, fee_bps, latitude, longitude, reference, created_at
-FROM parties.merchants WHERE id = ANY (%(ids)s::uuid[]);
+FROM parties.merchants WHERE id = ANY (%(ids)b::uuid[]);
 
 -- name: customer_page
 -- Customers, newest first, before a cursor.
@@ -47,7 +47,7 @@ UPDATE parties.merchants SET state = %(state)s WHERE id = %(id)s RETURNING id;
 -- name: standings
 -- What a payment must know of its parties: whether they may take part, and the merchant's fee.
 SELECT id, false AS merchant, state = 'active' AS active, 0 AS fee_bps
-FROM parties.customers WHERE id = ANY (%(ids)s::uuid[])
+FROM parties.customers WHERE id = ANY (%(ids)b::uuid[])
 UNION ALL
 SELECT id, true, state = 'active', fee_bps
-FROM parties.merchants WHERE id = ANY (%(ids)s::uuid[]);
+FROM parties.merchants WHERE id = ANY (%(ids)b::uuid[]);

@@ -8,7 +8,7 @@ from psycopg import errors
 
 from tillkeeper.base.results import refuse
 from tillkeeper.parties.types import Customer, Merchant, Standing
-from tillkeeper.store import Sent, Tx, queries
+from tillkeeper.store import Sent, Tx, columns, queries
 
 _sql = queries(__package__, "queries.sql")
 _LAST: Final = UUID(int=2**128 - 1)
@@ -47,12 +47,12 @@ async def add_merchant(tx: Tx, merchant: Merchant) -> None:
 
 async def customers(tx: Tx, ids: Sequence[UUID]) -> dict[UUID, Customer]:
     """Customers by id; unknown ids are left out."""
-    return {row[0]: Customer(*row) for row in await tx.tuples(_sql.customers, {"ids": list(ids)})}
+    return {row[0]: Customer(*row) for row in await tx.tuples(_sql.customers, {"ids": columns.uuids(ids)})}
 
 
 async def merchants(tx: Tx, ids: Sequence[UUID]) -> dict[UUID, Merchant]:
     """Merchants by id; unknown ids are left out."""
-    return {row[0]: Merchant(*row) for row in await tx.tuples(_sql.merchants, {"ids": list(ids)})}
+    return {row[0]: Merchant(*row) for row in await tx.tuples(_sql.merchants, {"ids": columns.uuids(ids)})}
 
 
 async def customer_page(tx: Tx, before: UUID | None, limit: int) -> list[Customer]:
@@ -91,7 +91,7 @@ async def set_merchant_state(tx: Tx, merchant: UUID, state: str) -> bool:
 
 async def send_standings(tx: Tx, ids: Sequence[UUID]) -> Sent:
     """Ask for the standings of parties; read them with `standings`."""
-    return await tx.send(_sql.standings, {"ids": list(ids)})
+    return await tx.send(_sql.standings, {"ids": columns.uuids(ids)})
 
 
 async def standings(sent: Sent) -> dict[UUID, Standing]:

@@ -1,13 +1,13 @@
 -- name: wallets
 -- Accounts of owners' wallets, in no order.
 SELECT k.owner, k.currency, w.account
-FROM unnest(%(owners)s::uuid[], %(currencies)s::text[]) AS k (owner, currency)
+FROM unnest(%(owners)b::uuid[], %(currencies)b::text[]) AS k (owner, currency)
 JOIN payments.wallets AS w ON w.owner = k.owner AND w.currency = k.currency::char(3) AND w.purpose = 'wallet';
 
 -- name: wallets_of
 -- All wallets of owners, by owner and currency.
 SELECT owner, currency::text, purpose, account FROM payments.wallets
-WHERE owner = ANY (%(owners)s::uuid[]) AND purpose = 'wallet' ORDER BY owner, currency LIMIT %(limit)s;
+WHERE owner = ANY (%(owners)b::uuid[]) AND purpose = 'wallet' ORDER BY owner, currency LIMIT %(limit)s;
 
 -- name: house
 -- The platform's own accounts.
@@ -17,7 +17,7 @@ WHERE owner = '00000000-0000-0000-0000-000000000000';
 -- name: add_wallets
 -- Bind accounts to owners; what is there already stays.
 INSERT INTO payments.wallets (owner, currency, purpose, account, opened_at)
-SELECT t.*, %(at)s FROM unnest(%(owners)s::uuid[], %(currencies)s::text[], %(purposes)s::text[], %(accounts)s::uuid[]) AS t
+SELECT t.*, %(at)s FROM unnest(%(owners)b::uuid[], %(currencies)b::text[], %(purposes)b::text[], %(accounts)b::uuid[]) AS t
 ON CONFLICT DO NOTHING RETURNING account;
 
 -- name: lock_payments
@@ -28,22 +28,22 @@ SELECT p.id, p.kind, p.state, p.payer, p.payee, p.amount, p.currency::text, p.fe
          AND w.purpose = CASE p.kind WHEN 'top_up' THEN 'bank' ELSE 'wallet' END),
        (SELECT w.account FROM payments.wallets AS w WHERE w.owner = p.payee AND w.currency = p.currency
          AND w.purpose = CASE WHEN p.kind IN ('withdrawal', 'payout') THEN 'bank' ELSE 'wallet' END)
-FROM payments.payments AS p WHERE p.id = ANY (%(ids)s::uuid[])
+FROM payments.payments AS p WHERE p.id = ANY (%(ids)b::uuid[])
 ORDER BY p.id FOR UPDATE OF p;
 
 -- name: challenges
 -- What challenged payments wait for.
-SELECT payment, code_hash, tries FROM payments.challenges WHERE payment = ANY (%(ids)s::uuid[]);
+SELECT payment, code_hash, tries FROM payments.challenges WHERE payment = ANY (%(ids)b::uuid[]);
 
 -- name: lock_qr_codes
 -- QR codes about to be paid; locked, so that a code with an amount is paid once.
 SELECT id, merchant, currency::text, amount, reference, created_at, expires_at, paid_by
-FROM payments.qr_codes WHERE id = ANY (%(ids)s::uuid[]) ORDER BY id FOR UPDATE;
+FROM payments.qr_codes WHERE id = ANY (%(ids)b::uuid[]) ORDER BY id FOR UPDATE;
 
 -- name: qr_codes
 -- QR codes by id.
 SELECT id, merchant, currency::text, amount, reference, created_at, expires_at, paid_by
-FROM payments.qr_codes WHERE id = ANY (%(ids)s::uuid[]);
+FROM payments.qr_codes WHERE id = ANY (%(ids)b::uuid[]);
 
 -- name: add_qr_code
 -- A code for a merchant to show.
@@ -54,59 +54,59 @@ VALUES (%(id)s, %(merchant)s, %(currency)s, %(amount)s, %(reference)s, %(created
 -- New payment orders.
 INSERT INTO payments.payments (id, kind, state, payer, payee, amount, currency, fee_bps, fee, captured, refunded, manual,
     risk, failure, hold, reference, note, event_at, created_at, changed_at, expires_at)
-SELECT * FROM unnest(%(id)s::uuid[], %(kind)s::text[], %(state)s::text[], %(payer)s::uuid[], %(payee)s::uuid[],
-    %(amount)s::bigint[], %(currency)s::text[], %(fee_bps)s::integer[], %(fee)s::bigint[], %(captured)s::bigint[],
-    %(refunded)s::bigint[], %(manual)s::boolean[], %(risk)s::text[], %(failure)s::text[], %(hold)s::uuid[],
-    %(reference)s::text[], %(note)s::text[], %(event_at)s::timestamptz[], %(created_at)s::timestamptz[],
-    %(changed_at)s::timestamptz[], %(expires_at)s::timestamptz[]);
+SELECT * FROM unnest(%(id)b::uuid[], %(kind)b::text[], %(state)b::text[], %(payer)b::uuid[], %(payee)b::uuid[],
+    %(amount)b::bigint[], %(currency)b::text[], %(fee_bps)b::bigint[], %(fee)b::bigint[], %(captured)b::bigint[],
+    %(refunded)b::bigint[], %(manual)b::boolean[], %(risk)b::text[], %(failure)b::text[], %(hold)b::uuid[],
+    %(reference)b::text[], %(note)b::text[], %(event_at)b::timestamptz[], %(created_at)b::timestamptz[],
+    %(changed_at)b::timestamptz[], %(expires_at)b::timestamptz[]);
 
 -- name: change_payments
 -- Payments that moved on. Their rows are locked by lock_payments.
 UPDATE payments.payments AS p
 SET state = t.state, fee = t.fee, captured = t.captured, refunded = t.refunded, failure = t.failure,
     changed_at = t.changed_at, expires_at = t.expires_at
-FROM unnest(%(id)s::uuid[], %(state)s::text[], %(fee)s::bigint[], %(captured)s::bigint[], %(refunded)s::bigint[],
-            %(failure)s::text[], %(changed_at)s::timestamptz[], %(expires_at)s::timestamptz[])
+FROM unnest(%(id)b::uuid[], %(state)b::text[], %(fee)b::bigint[], %(captured)b::bigint[], %(refunded)b::bigint[],
+            %(failure)b::text[], %(changed_at)b::timestamptz[], %(expires_at)b::timestamptz[])
      AS t (id, state, fee, captured, refunded, failure, changed_at, expires_at)
 WHERE p.id = t.id;
 
 -- name: add_moves
 -- Changes of state.
 INSERT INTO payments.moves (id, payment, from_state, to_state, amount, actor, reason, at)
-SELECT * FROM unnest(%(id)s::uuid[], %(payment)s::uuid[], %(from_state)s::text[], %(to_state)s::text[],
-    %(amount)s::bigint[], %(actor)s::text[], %(reason)s::text[], %(at)s::timestamptz[]);
+SELECT * FROM unnest(%(id)b::uuid[], %(payment)b::uuid[], %(from_state)b::text[], %(to_state)b::text[],
+    %(amount)b::bigint[], %(actor)b::text[], %(reason)b::text[], %(at)b::timestamptz[]);
 
 -- name: add_refunds
 -- Money that went back.
 INSERT INTO payments.refunds (id, payment, amount, fee_returned, reason, created_at)
-SELECT * FROM unnest(%(id)s::uuid[], %(payment)s::uuid[], %(amount)s::bigint[], %(fee_returned)s::bigint[],
-    %(reason)s::text[], %(created_at)s::timestamptz[]);
+SELECT * FROM unnest(%(id)b::uuid[], %(payment)b::uuid[], %(amount)b::bigint[], %(fee_returned)b::bigint[],
+    %(reason)b::text[], %(created_at)b::timestamptz[]);
 
 -- name: keep_challenges
 -- New challenges, and the wrong tries of those that stand.
 INSERT INTO payments.challenges (payment, code_hash, tries)
-SELECT * FROM unnest(%(payment)s::uuid[], %(code_hash)s::bytea[], %(tries)s::smallint[])
+SELECT * FROM unnest(%(payment)b::uuid[], %(code_hash)b::bytea[], %(tries)b::bigint[])
 ON CONFLICT (payment) DO UPDATE SET tries = excluded.tries;
 
 -- name: add_rail_orders
 -- What banks are to be asked.
 INSERT INTO payments.rail_attempts (id, payment, rail, direction, amount, currency, instruction, due_at, created_at)
 SELECT id, payment, rail, direction, amount, currency, instruction, at, at
-FROM unnest(%(id)s::uuid[], %(payment)s::uuid[], %(rail)s::text[], %(direction)s::text[], %(amount)s::bigint[],
-    %(currency)s::text[], %(instruction)s::text[], %(at)s::timestamptz[])
+FROM unnest(%(id)b::uuid[], %(payment)b::uuid[], %(rail)b::text[], %(direction)b::text[], %(amount)b::bigint[],
+    %(currency)b::text[], %(instruction)b::text[], %(at)b::timestamptz[])
     AS t (id, payment, rail, direction, amount, currency, instruction, at);
 
 -- name: settle_rail_attempts
 -- The bank's final words.
 UPDATE payments.rail_attempts AS a
 SET state = CASE WHEN t.accepted THEN 'accepted' ELSE 'rejected' END, answer = t.answer
-FROM unnest(%(ids)s::uuid[], %(accepted)s::boolean[], %(answers)s::text[]) AS t (id, accepted, answer)
+FROM unnest(%(ids)b::uuid[], %(accepted)b::boolean[], %(answers)b::text[]) AS t (id, accepted, answer)
 WHERE a.id = t.id;
 
 -- name: mark_qr_codes
 -- QR codes that were paid.
 UPDATE payments.qr_codes AS q SET paid_by = t.payment
-FROM unnest(%(ids)s::uuid[], %(payments)s::uuid[]) AS t (id, payment)
+FROM unnest(%(ids)b::uuid[], %(payments)b::uuid[]) AS t (id, payment)
 WHERE q.id = t.id;
 
 -- name: payment

@@ -2,21 +2,25 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from operator import attrgetter
+from typing import Any, Final, get_args, get_type_hints
 from uuid import UUID
 
 import msgspec
 
 from tillkeeper.payments.plan import Result
-from tillkeeper.payments.types import Challenge, Located, Payment, QrCode, Refund, Wallet
-from tillkeeper.store import Sent, Statement, Tx, outbox, queries
+from tillkeeper.payments.types import Challenge, Located, Move, Payment, QrCode, RailOrder, Refund, Wallet
+from tillkeeper.store import Sent, Statement, Tx, columns, outbox, queries
 
 _sql = queries(__package__, "queries.sql")
 
 
 async def send_wallets(tx: Tx, keys: Sequence[tuple[UUID, str]]) -> Sent:
     """Ask for accounts by (owner, currency); read with `wallets_asked`."""
-    return await tx.send(_sql.wallets, {"owners": [key[0] for key in keys], "currencies": [key[1] for key in keys]})
+    return await tx.send(_sql.wallets, {
+            "owners": columns.uuids([key[0] for key in keys]),
+            "currencies": columns.texts([key[1] for key in keys]),
+        })
 
 
 async def wallets_asked(sent: Sent) -> dict[tuple[UUID, str], UUID]:
@@ -26,24 +30,24 @@ async def wallets_asked(sent: Sent) -> dict[tuple[UUID, str], UUID]:
 
 async def lock_payments(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, Located]:
     """Payments about to change, by id."""
-    rows = await tx.tuples(_sql.lock_payments, {"ids": sorted(ids)})
+    rows = await tx.tuples(_sql.lock_payments, {"ids": columns.uuids(sorted(ids))})
     return {row[0]: Located(Payment(*row[:-2]), row[-2], row[-1]) for row in rows}
 
 
 async def challenges(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, Challenge]:
     """Open challenges by payment."""
-    rows = await tx.tuples(_sql.challenges, {"ids": list(ids)})
+    rows = await tx.tuples(_sql.challenges, {"ids": columns.uuids(ids)})
     return {row[0]: Challenge(row[0], bytes(row[1]), row[2]) for row in rows}
 
 
 async def lock_qr_codes(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, QrCode]:
     """QR codes about to be paid, by id."""
-    return {row[0]: QrCode(*row) for row in await tx.tuples(_sql.lock_qr_codes, {"ids": sorted(ids)})}
+    return {row[0]: QrCode(*row) for row in await tx.tuples(_sql.lock_qr_codes, {"ids": columns.uuids(sorted(ids))})}
 
 
 async def qr_code(tx: Tx, code: UUID) -> QrCode | None:
     """One QR code."""
-    rows = await tx.tuples(_sql.qr_codes, {"ids": [code]})
+    rows = await tx.tuples(_sql.qr_codes, {"ids": columns.uuids([code])})
     return QrCode(*rows[0]) if rows else None
 
 
@@ -59,18 +63,18 @@ async def house(tx: Tx) -> dict[tuple[str, str], UUID]:
 
 async def wallets_of(tx: Tx, owners: Sequence[UUID], limit: int) -> list[Wallet]:
     """All wallets of owners."""
-    return [Wallet(*row) for row in await tx.tuples(_sql.wallets_of, {"owners": list(owners), "limit": limit})]
+    return [Wallet(*row) for row in await tx.tuples(_sql.wallets_of, {"owners": columns.uuids(owners), "limit": limit})]
 
 
 async def add_wallets(tx: Tx, wallets: Sequence[Wallet], at: datetime) -> set[UUID]:
     """Bind accounts to owners; the accounts bound now, others being there already."""
-    columns = {
-        "owners": [wallet.owner for wallet in wallets],
-        "currencies": [wallet.currency for wallet in wallets],
-        "purposes": [wallet.purpose for wallet in wallets],
-        "accounts": [wallet.account for wallet in wallets],
+    params = {
+        "owners": columns.uuids([wallet.owner for wallet in wallets]),
+        "currencies": columns.texts([wallet.currency for wallet in wallets]),
+        "purposes": columns.texts([wallet.purpose for wallet in wallets]),
+        "accounts": columns.uuids([wallet.account for wallet in wallets]),
     }
-    return {row[0] for row in await tx.tuples(_sql.add_wallets, columns | {"at": at})}
+    return {row[0] for row in await tx.tuples(_sql.add_wallets, params | {"at": at})}
 
 
 async def payment(tx: Tx, payment_id: UUID) -> Payment | None:
@@ -95,23 +99,44 @@ async def write(tx: Tx, results: Sequence[Result]) -> None:
     words = [result.rail_answer for result in results if result.rail_answer]
     if words:
         ids, accepted, answers = map(list, zip(*words, strict=True))
-        await tx.run(_sql.settle_rail_attempts, {"ids": ids, "accepted": accepted, "answers": answers})
+        await tx.run(_sql.settle_rail_attempts, {"ids": columns.uuids(ids), "accepted": columns.booleans(accepted), "answers": columns.texts(answers)})
     paid = [result.qr_paid for result in results if result.qr_paid]
     if paid:
         codes, payments = map(list, zip(*paid, strict=True))
-        await tx.run(_sql.mark_qr_codes, {"ids": codes, "payments": payments})
+        await tx.run(_sql.mark_qr_codes, {"ids": columns.uuids(codes), "payments": columns.uuids(payments)})
     await outbox.publish(tx, [result.news for result in results if result.news])
 
 
-_CHANGED = ("id", "state", "fee", "captured", "refunded", "failure", "changed_at", "expires_at")
+_CHANGED: Final = ("id", "state", "fee", "captured", "refunded", "failure", "changed_at", "expires_at")
+_PACKERS: Final = {
+    UUID: columns.uuids,
+    str: columns.texts,
+    int: columns.bigints,
+    bool: columns.booleans,
+    bytes: columns.blobs,
+    datetime: columns.times,
+}
+
+
+def _packers(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """How to pack each field of a value: by its annotation, without the None."""
+    hints = get_type_hints(kind)
+    return {
+        name: _PACKERS[next(one for one in (get_args(hint) or (hint,)) if one is not type(None))]
+        for name, hint in hints.items()
+    }
+
+
+_FIELDS: Final = {kind: _packers(kind) for kind in (Payment, Move, Refund, Challenge, RailOrder)}
 
 
 async def _insert(
     tx: Tx, statement: Statement, values: Sequence[msgspec.Struct], fields: tuple[str, ...] | None = None
 ) -> None:
     if values:
+        packers = _FIELDS[type(values[0])]
         names = fields or values[0].__struct_fields__
-        await tx.run(statement, {name: [getattr(value, name) for value in values] for name in names})
+        await tx.run(statement, {name: packers[name](map(attrgetter(name), values)) for name in names})
 
 
 async def add_sample(tx: Tx, sample: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """PostgreSQL: the pool, transactions, migrations, news, idempotency answers and leases."""
 
-from tillkeeper.store import idempotency, leases, outbox
+from tillkeeper.store import columns, idempotency, leases, outbox
 from tillkeeper.store.database import APP_ROLE, Sent, Store, StoreUnavailableError, Tx, is_transient
 from tillkeeper.store.idempotency import Answer, Key
 from tillkeeper.store.migrate import MigrationError, migrate, pending
@@ -19,6 +19,7 @@ __all__ = [
     "Store",
     "StoreUnavailableError",
     "Tx",
+    "columns",
     "idempotency",
     "is_transient",
     "leases",

@@ -12,6 +12,7 @@ from psycopg.rows import namedtuple_row, tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from tillkeeper.base import limits
+from tillkeeper.store.columns import Column, ColumnDumper
 from tillkeeper.store.sql import Statement
 
 log = logging.getLogger(__name__)
@@ -162,6 +163,7 @@ class Store:
 
 
 async def _configure(connection: Connection) -> None:
+    connection.adapters.register_dumper(Column, ColumnDumper)
     await connection.execute(
         f"SET ROLE {APP_ROLE}; SET statement_timeout = {limits.STATEMENT_TIMEOUT_MS};"
         f" SET lock_timeout = {limits.LOCK_TIMEOUT_MS}; SET timezone = 'UTC'".encode()

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from psycopg import errors
 
+from tillkeeper.store import columns
 from tillkeeper.store.database import Sent, Tx
 from tillkeeper.store.sql import queries
 
@@ -38,7 +39,11 @@ class Known(msgspec.Struct, frozen=True):
 async def send(tx: Tx, keys: Sequence[Key]) -> Sent:
     """Ask for the stored answers of keys; read them with `found`."""
     return await tx.send(
-        _sql.find_answers, {"principals": [key.principal for key in keys], "keys": [key.key for key in keys]}
+        _sql.find_answers,
+        {
+            "principals": columns.uuids([key.principal for key in keys]),
+            "keys": columns.texts([key.key for key in keys]),
+        },
     )
 
 
@@ -52,12 +57,12 @@ async def keep(tx: Tx, keys: Sequence[Key], answers: Sequence[Answer], at: datet
     await tx.run(
         _sql.keep_answers,
         {
-            "principals": [key.principal for key in keys],
-            "keys": [key.key for key in keys],
-            "hashes": [key.input_hash for key in keys],
-            "statuses": [answer.status for answer in answers],
-            "bodies": [answer.body for answer in answers],
-            "at": [at] * len(keys),
+            "principals": columns.uuids([key.principal for key in keys]),
+            "keys": columns.texts([key.key for key in keys]),
+            "hashes": columns.blobs([key.input_hash for key in keys]),
+            "statuses": columns.smallints([answer.status for answer in answers]),
+            "bodies": columns.blobs([answer.body for answer in answers]),
+            "at": columns.times([at] * len(keys)),
         },
     )
 

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from tillkeeper.base import limits
+from tillkeeper.store import columns
 from tillkeeper.store.database import Tx
 from tillkeeper.store.sql import queries
 
@@ -40,10 +41,10 @@ async def publish(tx: Tx, news: Sequence[News]) -> None:
     await tx.run(
         _sql.publish,
         {
-            "at": [each.at for each in news],
-            "topics": [each.topic for each in news],
-            "subjects": [each.subject for each in news],
-            "payloads": [each.payload for each in news],
+            "at": columns.times([each.at for each in news]),
+            "topics": columns.texts([each.topic for each in news]),
+            "subjects": columns.uuids([each.subject for each in news]),
+            "payloads": columns.texts([each.payload for each in news]),
         },
     )
 

@@ -1,7 +1,7 @@
 -- name: publish
 -- News, one row each, in the order given.
 INSERT INTO store.outbox (at, topic, subject, payload)
-SELECT * FROM unnest(%(at)s::timestamptz[], %(topics)s::text[], %(subjects)s::uuid[], %(payloads)s::json[]);
+SELECT at, topic, subject, payload::json FROM unnest(%(at)b::timestamptz[], %(topics)b::text[], %(subjects)b::uuid[], %(payloads)b::text[]) AS t (at, topic, subject, payload);
 
 -- name: lock_cursor
 -- A reader's place; locked, so that a second process with the same name waits.
@@ -34,15 +34,15 @@ SELECT count(*), min(at) FROM (
 -- name: find_answers
 -- Stored answers of the keys that are known.
 SELECT k.place, i.input_hash, i.status, i.body
-FROM unnest(%(principals)s::uuid[], %(keys)s::text[]) WITH ORDINALITY AS k (principal, key, place)
+FROM unnest(%(principals)b::uuid[], %(keys)b::text[]) WITH ORDINALITY AS k (principal, key, place)
 JOIN store.idempotency AS i ON i.principal = k.principal AND i.key = k.key;
 
 -- name: keep_answers
 -- Bind keys to their answers. Sorted, so two workers with the same keys wait for each other in one order; a key
 -- that another worker has just bound raises a unique violation, and the turn starts again and finds the answer.
 INSERT INTO store.idempotency (principal, key, input_hash, status, body, at)
-SELECT * FROM unnest(%(principals)s::uuid[], %(keys)s::text[], %(hashes)s::bytea[], %(statuses)s::smallint[],
-                     %(bodies)s::bytea[], %(at)s::timestamptz[])
+SELECT * FROM unnest(%(principals)b::uuid[], %(keys)b::text[], %(hashes)b::bytea[], %(statuses)b::smallint[],
+                     %(bodies)b::bytea[], %(at)b::timestamptz[])
 ORDER BY 1, 2;
 
 -- name: take_lease
