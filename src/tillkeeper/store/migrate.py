@@ -2,6 +2,8 @@
 
 import asyncio
 import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Final
 
@@ -10,6 +12,7 @@ import psycopg
 from psycopg import errors
 
 from tillkeeper.base import limits
+from tillkeeper.store.database import StoreUnavailableError
 
 _LOCK: Final = 0x7411_0001  # one key for all processes: migrations run one after the other
 
@@ -60,9 +63,9 @@ async def migrate(admin_url: str) -> list[str]:
     """Apply what is missing; the names of the files applied.
 
     Raises MigrationError when an applied file was changed, the database is newer than this program, or a lock
-    could not be had in MIGRATION_TRIES tries.
+    could not be had in MIGRATION_TRIES tries; StoreUnavailableError when the database does not answer.
     """
-    async with await psycopg.AsyncConnection.connect(admin_url, autocommit=True) as connection:
+    async with _connected(admin_url) as connection:
         await connection.execute(f"SET lock_timeout = {limits.MIGRATION_LOCK_TIMEOUT_MS}".encode())
         await _patiently(connection, f"SELECT pg_advisory_lock({_LOCK})".encode(), "another process migrates")
         await connection.execute(_BOOTSTRAP)
@@ -76,13 +79,23 @@ async def migrate(admin_url: str) -> list[str]:
 
 async def pending(admin_url: str) -> list[str]:
     """The names of the files that `migrate` would apply. Raises as migrate does."""
-    async with await psycopg.AsyncConnection.connect(admin_url, autocommit=True) as connection:
+    async with _connected(admin_url) as connection:
         try:
             cursor = await connection.execute("SELECT number, sha256 FROM store.migrations")
         except (errors.UndefinedTable, errors.InvalidSchemaName):
             return [migration.name for migration in migrations()]
         applied = {number: bytes(sha256) for number, sha256 in await cursor.fetchall()}
         return [migration.name for migration in _missing(migrations(), applied)]
+
+
+@asynccontextmanager
+async def _connected(admin_url: str) -> AsyncIterator[psycopg.AsyncConnection]:
+    try:
+        connection = await psycopg.AsyncConnection.connect(admin_url, autocommit=True)
+    except psycopg.OperationalError as error:
+        raise StoreUnavailableError(f"the database does not answer: {str(error).strip()}") from error
+    async with connection:
+        yield connection
 
 
 def _missing(known: list[Migration], applied: dict[int, bytes]) -> list[Migration]:

@@ -1,0 +1,132 @@
+"""`till keys create|list|revoke`."""
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from tillkeeper import access
+from tillkeeper.base.clock import SystemClock
+from tillkeeper.base.ids import BadId, from_typeid, to_typeid
+from tillkeeper.faces.cli.opening import opened, run, settings
+from tillkeeper.faces.cli.output import CliError, Json, say, say_json, say_table
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+_clock = SystemClock()
+_ACTOR = "cli"
+
+
+@app.callback()
+def keys() -> None:
+    """Create, list and revoke API keys."""
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="What the key is for.")],
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(help=f"What it may do, repeatable: {', '.join(sorted(access.SCOPES))}."),
+    ] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, help="Days until it expires; unset: it does not.")
+    ] = None,
+    *,
+    json: Json = False,
+) -> None:
+    """Create a key and show it, this once; only its hash is stored. Without --scope it may do everything.
+
+    Example: till keys create shop --scope payments:write --scope payments:read --days 90
+    """
+    key, text = run(_create(name, scope or sorted(access.SCOPES), days))
+    if json:
+        say_json({**_public(key), "key": text})
+        return
+    say(text)
+    say(f"Keep it now: it is not shown again. {to_typeid('key', key.id)}, may: {', '.join(key.scopes)}.")
+
+
+async def _create(name: str, scopes: list[str], days: int | None) -> tuple[access.KeyInfo, str]:
+    expires_at = _clock.now() + timedelta(days=days) if days else None
+    async with opened(settings()) as (store, _), store.tx("cli create key") as tx:
+        return await access.create_key(tx, None, name, scopes, expires_at, _clock, actor=_ACTOR)
+
+
+@app.command("list")
+def list_(*, json: Json = False) -> None:
+    """List every key ever made, newest first. The keys themselves are nowhere stored.
+
+    Example: till keys list --json
+    """
+    found = run(_list())
+    if json:
+        say_json({"data": [_public(key) for key in found]})
+        return
+    rows = [
+        [
+            to_typeid("key", key.id),
+            key.name,
+            key.short_id,
+            ", ".join(key.scopes),
+            _day(key.created_at),
+            _state(key),
+        ]
+        for key in found
+    ]
+    say_table(["id", "name", "starts with till_", "may", "created", "state"], rows)
+
+
+async def _list() -> list[access.KeyInfo]:
+    async with opened(settings()) as (store, _), store.tx("cli list keys") as tx:
+        return await access.list_keys(tx)
+
+
+@app.command()
+def revoke(
+    key: Annotated[str, typer.Argument(help="The key's id, key_…")],
+    reason: Annotated[str, typer.Option(help="Kept in the audit trail.")] = "",
+    *,
+    json: Json = False,
+) -> None:
+    """Revoke a key: refused everywhere within seconds, for ever.
+
+    Example: till keys revoke key_01k… --reason "left on a laptop"
+    """
+    run(_revoke(key, reason))
+    if json:
+        say_json({"id": key, "state": "revoked"})
+    else:
+        say(f"{key} is revoked.")
+
+
+async def _revoke(key: str, reason: str) -> None:
+    try:
+        key_id = from_typeid("key", key)
+    except BadId as error:
+        raise CliError(f"{key} is no key id", "till keys list shows them; they begin with key_") from error
+    async with opened(settings()) as (store, _), store.tx("cli revoke key") as tx:
+        await access.revoke_key(tx, key_id, _clock, actor=_ACTOR, reason=reason)
+
+
+def _state(key: access.KeyInfo) -> str:
+    if key.revoked_at:
+        return f"revoked {_day(key.revoked_at)}"
+    if key.expires_at is None:
+        return "in use"
+    return f"{'expired' if key.expires_at <= _clock.now() else 'until'} {_day(key.expires_at)}"
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d}"
+
+
+def _public(key: access.KeyInfo) -> dict[str, object]:
+    return {
+        "id": to_typeid("key", key.id),
+        "name": key.name,
+        "short_id": key.short_id,
+        "scopes": key.scopes,
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+    }

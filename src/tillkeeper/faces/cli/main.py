@@ -1,0 +1,73 @@
+"""`till`: finds the command, loads its file only, and turns what goes wrong into a sentence and an exit code.
+
+Exit codes: 0 done · 1 done, and found something wrong (books differ, doctor found a fault) · 2 could not be done.
+"""
+
+import logging
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from tillkeeper.faces.cli.output import CliError, complain
+
+COMMANDS: Final[dict[str, str]] = {
+    "up": "Start everything: PostgreSQL, api, console, agent. Ctrl-C stops it.",
+    "demo": "Start everything and let a city of customers and thieves live in it.",
+    "serve": "Start one process: api, console or agent.",
+    "replay": "Stream a CSV or Parquet file of historic payments through the turn.",
+    "bench": "Measure payments, ledger, risk and replay on this machine.",
+    "ledger": "Verify the books.",
+    "decision": "Explain a risk decision.",
+    "keys": "Create, list and revoke API keys.",
+    "migrate": "Bring the database schema up to date.",
+    "doctor": "Say what is set, from where, and what is wrong.",
+}
+
+
+class Lazy(TyperGroup):
+    """Knows the commands by name and help; the file of a command is imported when it is called."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        if args and args[0] in COMMANDS:
+            module = import_module(f"tillkeeper.faces.cli.{args[0]}")
+            self.commands[args[0]] = typer.main.get_command(module.app)
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    cls=Lazy,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="First steps: till up · till keys create shop --scope payments:write · till doctor",
+)
+
+
+@app.callback()
+def till() -> None:
+    """Tillkeeper: a payment platform that runs with one command and keeps itself in repair."""
+
+
+def _stand_in() -> None:
+    """Stands in the list of commands; Lazy puts the command itself in its place."""
+
+
+for _name, _help in COMMANDS.items():
+    app.command(_name, help=_help)(_stand_in)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The entry point of the program `till`."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        app(arguments)
+    except CliError as error:
+        complain(error)
+        sys.exit(error.code)
+    except KeyboardInterrupt:
+        sys.exit(130)
