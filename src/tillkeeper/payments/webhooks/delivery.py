@@ -49,9 +49,8 @@ class _Claimed(msgspec.Struct, frozen=True):
 
 def pause_after(failures: int) -> float:
     """Seconds to wait after a number of failures in a row."""
-    return min(
-        limits.WEBHOOK_FIRST_RETRY_SECONDS * 4 ** min(failures - 1, 16), limits.WEBHOOK_MAX_RETRY_SECONDS
-    )
+    quadrupled = limits.WEBHOOK_FIRST_RETRY_SECONDS * (1 << 2 * min(failures - 1, 16))
+    return min(quadrupled, limits.WEBHOOK_MAX_RETRY_SECONDS)
 
 
 def after_try(claimed: _Claimed, sent: Sent | None, now: datetime, jitter: float) -> Settled:
@@ -149,28 +148,27 @@ class Deliverer:
         self, tx: Tx, endpoint: UUID, batch: Sequence[_Claimed], answers: dict[UUID, Sent]
     ) -> None:
         now = self._clock.now()
-        settled = [
-            after_try(each, answers.get(each.message.id), now, self._draw.uniform(0.8, 1.2)) for each in batch
-        ]
-        await tx.run(_sql.settle_deliveries, _columns(settled))
         sent = answers.values()
-        if any(each.gone for each in sent):
-            await self._failed(tx, endpoint, now, gone=True)
-        elif any(each.delivered for each in sent):
-            await tx.run(_sql.endpoint_answered, {"id": endpoint})
-        elif sent:
-            await self._failed(tx, endpoint, now, gone=False)
-
-    async def _failed(self, tx: Tx, endpoint: UUID, now: datetime, *, gone: bool) -> None:
-        row = await tx.row(_sql.endpoint_failed, {"id": endpoint})
-        if row is None:
-            return
-        if gone or row.failures >= limits.WEBHOOK_DISABLE_AFTER:
-            reason = "it answered 410 Gone" if gone else f"{row.failures} tries in a row failed"
-            await _disable(tx, endpoint, row.url, reason, now)
+        gone = any(each.gone for each in sent)
+        failed = None
+        # The endpoint's row is locked before its messages', as in its deletion: the other way they would deadlock.
+        if gone or (sent and not any(each.delivered for each in sent)):
+            failed = await tx.row(_sql.endpoint_failed, {"id": endpoint})
         else:
-            until = now + timedelta(seconds=pause_after(row.failures) * self._draw.uniform(0.8, 1.2))
+            await tx.run(_sql.endpoint_answered, {"id": endpoint})
+        settled = [after_try(each, answers.get(each.message.id), now, self._jitter()) for each in batch]
+        await tx.run(_sql.settle_deliveries, _columns(settled))
+        if failed is None:
+            return
+        if gone or failed.failures >= limits.WEBHOOK_DISABLE_AFTER:
+            reason = "it answered 410 Gone" if gone else f"{failed.failures} tries in a row failed"
+            await _disable(tx, endpoint, failed.url, reason, now)
+        else:
+            until = now + timedelta(seconds=pause_after(failed.failures) * self._jitter())
             await tx.run(_sql.pause_endpoint, {"id": endpoint, "until": until})
+
+    def _jitter(self) -> float:
+        return self._draw.uniform(0.8, 1.2)
 
 
 async def _disable(tx: Tx, endpoint: UUID, url: str, reason: str, now: datetime) -> None:

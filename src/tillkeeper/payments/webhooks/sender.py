@@ -71,11 +71,11 @@ class Sender:
 
     async def _post(self, message: Message, at: datetime) -> int:
         body = message.payload.encode()
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": "Tillkeeper-Webhooks/1",
-            **signature(message, at),
-        }
+        headers = [
+            ("Content-Type", "application/json"),
+            ("User-Agent", "Tillkeeper-Webhooks/1"),
+            *signature(message, at).items(),
+        ]
         async with self._pool.stream("POST", message.url, headers=headers, content=body) as response:
             read = 0
             async for chunk in response.aiter_stream():
