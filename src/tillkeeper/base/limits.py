@@ -83,6 +83,16 @@ EMBEDDED_START_SECONDS: Final = 120.0  # crash recovery after a SIGKILL under lo
 EMBEDDED_STOP_SECONDS: Final = 60.0  # the shutdown checkpoint writes what the pages in memory changed
 EMBEDDED_FREE_BYTES: Final = 512 * 1024 * 1024  # a new data folder and its first write-ahead log
 
+# -- processes (seconds unless named otherwise)
+SERVE_READY_SECONDS: Final = 300.0  # the api rebuilds the risk profiles of all its history first
+SERVE_DRAIN_SECONDS: Final = 10  # requests in flight may finish; a live page in a browser never does
+CHILD_STOP_SECONDS: Final = 20.0  # then SIGKILL
+CHILD_RESTARTS: Final = 5  # within CHILD_RESTART_WINDOW_SECONDS; beyond that something is wrong for good
+CHILD_RESTART_WINDOW_SECONDS: Final = 60.0
+CHILD_RESTART_PAUSE_SECONDS: Final = 0.5
+CHILD_LOG_BYTES: Final = 16 * 1024 * 1024  # then the log begins anew and one old one is kept
+assert SERVE_DRAIN_SECONDS < CHILD_STOP_SECONDS
+
 # -- leases
 LEASE_SECONDS: Final = 15.0
 LEASE_RENEW_SECONDS: Final = 5.0

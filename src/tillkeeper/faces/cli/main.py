@@ -22,6 +22,7 @@ COMMANDS: Final[dict[str, str]] = {
     "bench": "Measure payments, ledger, risk and replay on this machine.",
     "ledger": "Verify the books.",
     "decision": "Explain a risk decision.",
+    "console": "Make a one-time sign-in link for the console.",
     "keys": "Create, list and revoke API keys.",
     "migrate": "Bring the database schema up to date.",
     "doctor": "Say what is set, from where, and what is wrong.",

@@ -1,10 +1,15 @@
 """What most commands begin with: the settings, the database, a store on an up-to-date schema."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+import getpass
+import signal
+from asyncio import AbstractEventLoop
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from tillkeeper import access
+from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.results import Refused
 from tillkeeper.base.settings import Settings, SettingsError, read_settings
 from tillkeeper.faces.cli.output import CliError
@@ -22,10 +27,17 @@ def settings() -> Settings:
         raise CliError(str(error), "till doctor lists every setting and where it comes from") from error
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Carry a command's work out; the faults that a user can mend become a CliError."""
+def run(work: Coroutine[Any, Any, T], loop: Callable[[], AbstractEventLoop] | None = None) -> T:
+    """Carry a command's work out; the faults that a user can mend become a CliError.
+
+    Ctrl-C and SIGTERM cancel the work, which ends in order; then KeyboardInterrupt is raised. More of them are
+    heard and change nothing, so nobody can interrupt the stopping.
+    """
     try:
-        return asyncio.run(work)
+        with asyncio.Runner(loop_factory=loop) as runner:
+            return runner.run(_until_signal(work))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
     except Refused as error:
         field = f" ({error.refusal.field})" if error.refusal.field else ""
         raise CliError(f"{error.refusal.title}{field}", error.refusal.detail) from error
@@ -34,6 +46,21 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     except StoreUnavailableError as error:
         remedy = "is TILL_DATABASE_URL right and the server up? till doctor looks"
         raise CliError(str(error), remedy) from error
+
+
+async def _until_signal(work: Coroutine[Any, Any, T]) -> T:
+    task = asyncio.ensure_future(work)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, _cancel_once(task))
+    return await task
+
+
+def _cancel_once(task: asyncio.Task[Any]) -> Callable[[], None]:
+    def heard() -> None:
+        if not task.cancelling():
+            task.cancel()
+
+    return heard
 
 
 @asynccontextmanager
@@ -46,3 +73,16 @@ async def opened(chosen: Settings) -> AsyncIterator[tuple[Store, Urls]]:
             )
         async with Store.opened(urls.app, size=2) as store:
             yield store, urls
+
+
+async def sign_in_url(store: Store, chosen: Settings, person: str | None = None) -> str:
+    """A link that opens the console once; a person is named by the operating system if not here."""
+    async with store.tx("cli sign-in link") as tx:
+        token = await access.sign_in_link(tx, person or getpass.getuser(), SystemClock())
+    return f"{face_url(chosen, chosen.console_port)}/sign-in?token={token}"
+
+
+def face_url(chosen: Settings, port: int) -> str:
+    """The address of a face, as a browser on this machine takes it."""
+    host = f"[{chosen.host}]" if ":" in chosen.host else chosen.host
+    return f"http://{host}:{port}"

@@ -1,0 +1,141 @@
+"""`till serve api|console|agent`: one process each. They meet only in PostgreSQL."""
+
+import asyncio
+import importlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+import uvicorn
+import uvloop
+
+from tillkeeper.base import limits
+from tillkeeper.base.settings import Settings
+from tillkeeper.faces.cli.opening import run, settings
+from tillkeeper.faces.cli.output import CliError, say
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+WithParent = Annotated[
+    bool, typer.Option("--with-parent", hidden=True, help="Stop when standard input ends: the parent died.")
+]
+
+
+@app.callback()
+def serve() -> None:
+    """Start one process: api, console or agent. They meet only in PostgreSQL; till up starts all three."""
+
+
+@app.command()
+def api(*, with_parent: WithParent = False) -> None:
+    """Take payments: the public API, on TILL_HOST:TILL_API_PORT (127.0.0.1:8080). TLS belongs in front of it.
+
+    Example: till serve api
+    """
+    chosen = _begin(with_parent)
+    _serve("api", chosen, chosen.api_port)
+
+
+@app.command()
+def console(*, with_parent: WithParent = False) -> None:
+    """Show and operate: the console, on TILL_HOST:TILL_CONSOLE_PORT (127.0.0.1:8081). TLS belongs in front of it.
+
+    Example: till serve console
+    """
+    chosen = _begin(with_parent)
+    _serve("console", chosen, chosen.console_port)
+
+
+@app.command()
+def agent(*, with_parent: WithParent = False) -> None:
+    """Work behind the scenes: webhooks, rails, expiries. One is active by lease; others wait to take over.
+
+    Example: till serve agent
+    """
+    chosen = _begin(with_parent)
+    _to_the_end(_roof().agent(chosen))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The bound socket. Raises CliError when the port is taken: said at once, not after everything was built."""
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        remedy = (
+            "end the program that uses it (ss -ltnp shows which), or set TILL_API_PORT or TILL_CONSOLE_PORT"
+        )
+        raise CliError(f"port {port} on {host} cannot be used: {error.strerror}", remedy) from error
+    return bound
+
+
+def _begin(with_parent: bool) -> Settings:  # noqa: FBT001 - the flag as it came
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    logging.Formatter.converter = time.gmtime
+    for handler in root.handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)sZ %(levelname)s %(name)s: %(message)s"))
+    if with_parent:
+        threading.Thread(target=_stop_with_parent, daemon=True).start()
+    return settings()
+
+
+def _stop_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _roof() -> Any:
+    # By name: the roof knows the faces, so no face may import it.
+    return importlib.import_module("tillkeeper.wiring")
+
+
+def _serve(name: str, chosen: Settings, port: int) -> None:
+    with listen(chosen.host, port) as bound:
+        _to_the_end(_serving(getattr(_roof(), name)(chosen), bound))
+
+
+def _to_the_end(work: Any) -> None:
+    try:
+        run(work, uvloop.new_event_loop)
+    except KeyboardInterrupt:
+        say("stopped")
+
+
+async def _serving(building: Any, bound: socket.socket) -> None:
+    async with building as application:
+        config = uvicorn.Config(
+            application,
+            loop="none",
+            http="httptools",
+            ws="none",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            backlog=limits.MAX_QUEUE,
+            timeout_graceful_shutdown=limits.SERVE_DRAIN_SECONDS,
+        )
+        server = _Server(config)
+        serving = asyncio.ensure_future(server.serve(sockets=[bound]))
+        try:
+            await asyncio.shield(serving)
+        except asyncio.CancelledError:
+            server.should_exit = True
+            await serving
+            raise
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # run() hears them, for everything that has to stop in order

@@ -1,0 +1,51 @@
+"""`till up`."""
+
+import asyncio
+
+import typer
+
+from tillkeeper.base.settings import Settings
+from tillkeeper.faces.cli.opening import run, settings, sign_in_url
+from tillkeeper.faces.cli.output import Json, say, say_json
+from tillkeeper.faces.cli.platform import platform
+from tillkeeper.store import Store
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def up(*, json: Json = False) -> None:
+    """Start everything: PostgreSQL, api, console, agent. Ctrl-C stops it.
+
+    A process that dies is started again; one that keeps dying stops everything, with its last words.
+    Without TILL_DATABASE_URL the data lie in TILL_HOME (./.till).
+
+    Example: till up
+    """
+    try:
+        run(_up(settings(), json=json))
+    except KeyboardInterrupt:
+        if not json:
+            say("Everything is stopped.")
+
+
+async def _up(chosen: Settings, *, json: bool) -> None:
+    async with platform(chosen) as running:
+        async with Store.opened(running.urls.app, size=1) as store:
+            link = await sign_in_url(store, chosen)
+        if json:
+            say_json(
+                {
+                    "api": running.api_url,
+                    "console": running.console_url,
+                    "sign_in": link,
+                    "logs": running.logs,
+                }
+            )
+        else:
+            say(f"Console  {link}")
+            say("         (signs you in once, within 15 minutes; till console link makes another)")
+            say(f"API      {running.api_url}   (till keys create NAME makes a key)")
+            say(f"Logs     {running.logs}")
+            say("Ctrl-C stops everything.")
+        await asyncio.Event().wait()
