@@ -40,7 +40,7 @@ class StoreUnavailableError(Exception):
 
 def is_transient(error: BaseException) -> bool:
     """Whether the same transaction may succeed if it is tried again after a pause."""
-    if isinstance(error, _TRANSIENT | StoreUnavailableError):
+    if isinstance(error, (*_TRANSIENT, StoreUnavailableError)):
         return True
     # A connection that broke carries no SQLSTATE; an OperationalError with one (disk full, …) is an answer.
     return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and error.sqlstate is None
