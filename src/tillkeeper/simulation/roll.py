@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final
 
-from tillkeeper.base.ids import new_id
+from tillkeeper.base.ids import new_id, to_typeid
 from tillkeeper.base.limits import CITY_FUNDED_SECONDS
 from tillkeeper.simulation.city import City
 from tillkeeper.simulation.client import Api, Reply
@@ -40,7 +40,7 @@ class Roll:
         self.customers: dict[int, str] = {}
         self.merchants: dict[int, str] = {}
         self.purses: dict[tuple[int, str], int] = {}
-        self._run = new_id().hex
+        self._run = to_typeid("city", new_id())  # not hex: its digits could look like a card number
         self._keys = 0
 
     def key(self) -> str:

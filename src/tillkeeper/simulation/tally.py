@@ -60,6 +60,7 @@ class Tally:
         self.spoiled = Spoiled()
         self.latency = Latencies()
         self.recent = Latencies()
+        self._recent_since = 0.0
 
     def took(self, seconds: float, tries: int) -> None:
         """One payment was answered."""
@@ -67,6 +68,11 @@ class Tally:
         self.retries += tries - 1
         self.latency.add(seconds)
         self.recent.add(seconds)
+
+    def forget_latencies_older_than(self, seconds: float, now: float) -> None:
+        """Begin `recent` anew when it is older than so long. `now` is monotonic."""
+        if now - self._recent_since >= seconds:
+            self.recent, self._recent_since = Latencies(), now
 
     def decided(self, payment: Mapping[str, Any], truth: str) -> None:
         """The first answer to a payment: what the platform decided, and whether it was right."""

@@ -28,7 +28,7 @@ class Wire:
 
     def __init__(self, host: str, port: int, connections: int) -> None:
         self.host, self.port = host, port
-        self._head = f"Host: {host}:{port}\r\n"
+        self._head = f"host: [{host}]:{port}\r\n" if ":" in host else f"host: {host}:{port}\r\n"
         self._room = asyncio.Semaphore(connections)
         self._idle: deque[_Connection] = deque()
 

@@ -1,0 +1,228 @@
+"""`till demo`."""
+
+import asyncio
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Annotated, Final
+
+import msgspec
+import typer
+
+from tillkeeper import access, ledger
+from tillkeeper.base.clock import SystemClock
+from tillkeeper.base.settings import Settings
+from tillkeeper.faces.cli.opening import run, settings, sign_in_url
+from tillkeeper.faces.cli.output import FOUND, CliError, say
+from tillkeeper.faces.cli.platform import Platform, platform
+from tillkeeper.faces.cli.serve import listen
+from tillkeeper.simulation import (
+    Api,
+    Street,
+    Trouble,
+    Unanswered,
+    Wire,
+    build_city,
+    city_life,
+    populate,
+    summary,
+)
+from tillkeeper.store import Store, StoreUnavailableError, is_transient
+
+app = typer.Typer(add_completion=False)
+
+CONNECTIONS: Final = 64
+KEY_DAYS: Final = 30
+_ACTOR: Final = "till demo"
+_LIVE_SECONDS: Final = 1.0
+_PLAIN_SECONDS: Final = 5.0
+_BOOKS_SECONDS: Final = 5.0
+_RECENT_SECONDS: Final = 10.0
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """How the city shall live: for so many seconds (None: until Ctrl-C), at `rate` payments a second."""
+
+    seconds: float | None
+    seed: int
+    rate: float
+
+
+@app.command()
+def demo(
+    seconds: Annotated[
+        float | None, typer.Option(min=1, help="Stop by itself after so long; unset: at Ctrl-C.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Which city: the same seed gives the same one.")] = 1,
+    rate: Annotated[float, typer.Option(min=1, max=2000, help="Payments a second, about.")] = 100.0,
+) -> None:
+    """Start everything and let a city of customers, shops and thieves live in it.
+
+    The city finds its accounts again when it was here before. At the end: a summary, and the same as one line of
+    JSON. Exit code 1 if the books do not balance or an acknowledged payment is missing.
+
+    Example: till demo --seconds 30
+    """
+    try:
+        faultless = run(_demo(settings(), Wish(seconds, seed, rate)))
+    except KeyboardInterrupt:
+        say("Everything is stopped.")
+        raise
+    raise typer.Exit(0 if faultless else FOUND)
+
+
+async def _demo(chosen: Settings, wish: Wish) -> bool:
+    for port in (chosen.api_port, chosen.console_port):
+        listen(chosen.host, port).close()
+    say("Starting PostgreSQL, api, console and agent …")
+    async with platform(chosen) as running, Store.opened(running.urls.app, size=2) as store:
+        _welcome(running, await sign_in_url(store, chosen))
+        async with _key(store) as secret:
+            api = Api(Wire(chosen.host, chosen.api_port, CONNECTIONS), secret, SystemClock())
+            try:
+                street = await _settled(api, wish)
+                seconds = await _lived(street, store, wish)
+            except (Trouble, Unanswered) as error:
+                raise CliError(f"the city cannot live: {error}", f"see {running.logs}") from error
+            finally:
+                api.wire.close()
+            ending = await _ending(street, store, seconds)
+            say(summary.as_text(street.deeds, ending))
+    say(summary.as_json(street.deeds, ending))
+    return bool(ending.balanced) and ending.verified and not street.deeds.journal.missing
+
+
+def _welcome(running: Platform, link: str) -> None:
+    say(f"Console  {link}")
+    say("         (signs you in once, within 15 minutes; till console link makes another)")
+    say(f"API      {running.api_url}   Logs {running.logs}")
+
+
+@asynccontextmanager
+async def _key(store: Store) -> AsyncIterator[str]:
+    """An API key of the city's own, revoked afterwards."""
+    clock = SystemClock()
+    expires_at = clock.now() + timedelta(days=KEY_DAYS)
+    async with store.tx("demo key") as tx:
+        key, secret = await access.create_key(
+            tx, None, "demo city", access.SCOPES, expires_at, clock, actor=_ACTOR
+        )
+    try:
+        yield secret
+    finally:
+        async with store.tx("demo key ends") as tx:
+            await access.revoke_key(tx, key.id, clock, actor=_ACTOR, reason="the demo ended")
+
+
+async def _settled(api: Api, wish: Wish) -> Street:
+    """The city, with everybody's account open and filled."""
+    line = Line()
+
+    def tell(step: str, done: int, of: int) -> None:
+        line.write(f"City     {done:,} of {of:,} {step}", keep=done == of)
+
+    roll = await populate(api, build_city(wish.seed), tell)
+    line.end()
+    return Street(api, roll)
+
+
+async def _lived(street: Street, store: Store, wish: Wish) -> float:
+    """Let the city live; how many seconds it did. The first Ctrl-C ends its life, one more ends everything."""
+    clock, loop, task = SystemClock(), asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def heard() -> None:
+        if street.asleep.is_set():
+            task.cancel()
+        street.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, heard)
+    until = "Ctrl-C stops it" if wish.seconds is None else f"for {wish.seconds:g} s"
+    say(f"Living   about {wish.rate:g} payments/s, {until}")
+    start = clock.monotonic()
+    watching = asyncio.create_task(_watch(street, store))
+    try:
+        life = city_life(street.deeds.roll.city, wish.rate, street.deeds.roll.chapter)
+        await street.live(life, wish.seconds)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+    return clock.monotonic() - start
+
+
+async def _watch(street: Street, store: Store) -> None:
+    """Tell how it goes: one line that is written over, or where nobody looks a line now and then."""
+    clock, line, tally = SystemClock(), Line(), street.deeds.tally
+    step = _LIVE_SECONDS if line.live else _PLAIN_SECONDS
+    start = last = clock.monotonic()
+    books, looked, before = "not looked at yet", 0.0, 0
+    try:
+        while True:
+            await asyncio.sleep(step)
+            now = clock.monotonic()
+            if now - looked >= _BOOKS_SECONDS:
+                books, looked = await _books(store), now
+            rate = (tally.payments - before) / (now - last)
+            line.write(summary.progress(street.deeds, now - start, rate, books), keep=not line.live)
+            last, before = now, tally.payments
+            tally.forget_latencies_older_than(_RECENT_SECONDS, now)
+    finally:
+        line.end()
+
+
+async def _books(store: Store) -> str:
+    """Whether the two sides of every currency are equal: the light; the audit itself comes at the end."""
+    try:
+        async with store.tx("demo books") as tx:
+            balanced = all(total.balanced for total in await ledger.totals(tx))
+    except Exception as error:
+        if not is_transient(error):
+            raise
+        return "cannot be read"
+    return summary.BOOKS[balanced]
+
+
+async def _ending(street: Street, store: Store, seconds: float) -> summary.Ending:
+    """Look for every acknowledged payment, and have the books recomputed."""
+    say("Looking for every acknowledged payment, recomputing the books …")
+    verified, balanced = True, None
+    try:
+        await street.deeds.journal.settle(street.api)
+    except (LookupError, Unanswered):
+        verified = False
+    try:
+        balanced = (await ledger.verify(store)).balanced
+    except StoreUnavailableError:
+        balanced = None
+    return summary.Ending(seconds, balanced, verified)
+
+
+class Line:
+    """One line of a terminal that is written over and over; elsewhere, lines that are kept."""
+
+    def __init__(self) -> None:
+        self.live = sys.stdout.isatty()
+        self._open = False
+
+    def write(self, text: str, *, keep: bool) -> None:
+        """Show a text. Where nobody watches, only those to `keep` are written."""
+        if not self.live:
+            if keep:
+                say(text)
+            return
+        width = shutil.get_terminal_size().columns - 1
+        sys.stdout.write("\r" + text[:width].ljust(width))
+        self._open = True
+        if keep:
+            self.end()
+        sys.stdout.flush()
+
+    def end(self) -> None:
+        """The next text begins a line of its own."""
+        if self._open:
+            sys.stdout.write("\n")
+        self._open = False
