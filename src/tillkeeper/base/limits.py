@@ -93,6 +93,8 @@ CHILD_RESTART_PAUSE_SECONDS: Final = 0.5
 CHILD_LOG_BYTES: Final = 16 * 1024 * 1024  # then the log begins anew and one old one is kept
 assert SERVE_DRAIN_SECONDS < CHILD_STOP_SECONDS
 
+SOLE_CHECK_SECONDS: Final = 1.0  # how soon a process notices that the server restarted and its job is open
+
 # -- leases
 LEASE_SECONDS: Final = 15.0
 LEASE_RENEW_SECONDS: Final = 5.0

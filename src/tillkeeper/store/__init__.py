@@ -1,6 +1,6 @@
 """PostgreSQL: the pool, transactions, migrations, news, idempotency answers and leases."""
 
-from tillkeeper.store import columns, idempotency, leases, outbox
+from tillkeeper.store import columns, idempotency, leases, outbox, sole
 from tillkeeper.store.database import APP_ROLE, Sent, Store, StoreUnavailableError, Tx, is_transient
 from tillkeeper.store.idempotency import Answer, Key
 from tillkeeper.store.migrate import MigrationError, migrate, pending
@@ -27,4 +27,5 @@ __all__ = [
     "outbox",
     "pending",
     "queries",
+    "sole",
 ]

@@ -1,0 +1,158 @@
+"""What callers send. Fields are checked for form here; the flows judge the rest."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from tillkeeper.base import limits
+
+Amount = Annotated[int, Meta(ge=1, le=limits.MAX_AMOUNT, description="Minor units of the currency.")]
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217.", examples=["CNY"])]
+Text = Annotated[str, Meta(min_length=1, max_length=limits.MAX_TEXT)]
+Id = Annotated[str, Meta(max_length=limits.MAX_TEXT)]
+Degrees = Annotated[float, Meta(ge=-180, le=180)]
+BasisPoints = Annotated[int, Meta(ge=0, le=10_000, description="Hundredths of a percent.")]
+
+
+class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A request body: unknown fields are refused, so that a typing mistake is not a silent default."""
+
+
+class Place(Body):
+    """Where it happens, degrees."""
+
+    lat: Annotated[float, Meta(ge=-90, le=90)]
+    lon: Degrees
+
+
+class NewCustomer(Body):
+    """A customer and their wallets. `daily_limit`: what may leave each wallet in a day; null for no limit."""
+
+    name: Text
+    currencies: Annotated[list[Currency], Meta(min_length=1, max_length=limits.MAX_WALLETS)]
+    daily_limit: Annotated[int, Meta(ge=0, le=limits.MAX_AMOUNT)] | None | msgspec.UnsetType = msgspec.UNSET
+    reference: Text | None = None
+
+
+class NewMerchant(Body):
+    """A merchant and their wallets."""
+
+    name: Text
+    category: Text
+    currencies: Annotated[list[Currency], Meta(min_length=1, max_length=limits.MAX_WALLETS)]
+    fee_bps: BasisPoints | None = None
+    place: Place | None = None
+    reference: Text | None = None
+
+
+class NewWallet(Body):
+    """One more currency for an owner."""
+
+    currency: Currency
+
+
+class NewLimit(Body):
+    """What may leave a wallet in a day; null for no limit."""
+
+    currency: Currency
+    daily_limit: Annotated[int, Meta(ge=0, le=limits.MAX_AMOUNT)] | None
+
+
+class NewQrCode(Body):
+    """A code to show. With an amount it is paid once. `expires_in`: seconds."""
+
+    currency: Currency
+    amount: Amount | None = None
+    reference: Text | None = None
+    expires_in: Annotated[int, Meta(ge=1, le=365 * 86400)] = limits.QR_SECONDS
+
+
+class NewPayment(Body):
+    """Pay a merchant, named or by QR code. `capture` "manual" only reserves the money."""
+
+    payer: Id
+    amount: Amount
+    currency: Currency
+    merchant: Id | None = None
+    qr: Id | None = None
+    capture: Annotated[str, Meta(pattern="^(automatic|manual)$")] = "automatic"
+    reference: Text | None = None
+    note: Text | None = None
+    device: Text | None = None
+    ip: Text | None = None
+    place: Place | None = None
+
+
+class NewSend(Body):
+    """Pay a person."""
+
+    payer: Id
+    payee: Id
+    amount: Amount
+    currency: Currency
+    note: Text | None = None
+    device: Text | None = None
+    ip: Text | None = None
+    place: Place | None = None
+
+
+class NewTopUp(Body):
+    """Money from the bank. `instruction` steers the sandbox bank: late, twice, never, no."""
+
+    customer: Id
+    amount: Amount
+    currency: Currency
+    instruction: Annotated[str, Meta(max_length=limits.MAX_TEXT)] = ""
+
+
+class NewWithdrawal(Body):
+    """Money to the owner's bank."""
+
+    owner: Id
+    amount: Amount
+    currency: Currency
+    instruction: Annotated[str, Meta(max_length=limits.MAX_TEXT)] = ""
+
+
+class NewCapture(Body):
+    """Take what is reserved, or less."""
+
+    amount: Amount | None = None
+
+
+class NewVoid(Body):
+    """Nothing more to say."""
+
+
+class NewRefund(Body):
+    """Give back what is left, or less."""
+
+    amount: Amount | None = None
+    reason: Annotated[str, Meta(max_length=limits.MAX_TEXT)] = ""
+
+
+class ChallengeAnswer(Body):
+    """The payer's one-time code."""
+
+    code: Text
+
+
+class NewFraudReport(Body):
+    """What a payment turned out to be."""
+
+    payment: Id
+    fraud: bool
+
+
+class NewEndpoint(Body):
+    """Where to send webhooks: topics as in "payment.succeeded", "payment.*" or "*"."""
+
+    url: Annotated[str, Meta(max_length=2000)]
+    topics: Annotated[list[Text], Meta(min_length=1, max_length=limits.MAX_WEBHOOK_TOPICS)]
+
+
+class NewReplay(Body):
+    """Send again everything since a time (RFC 3339)."""
+
+    since: Text

@@ -1,0 +1,152 @@
+"""The door: who is calling, may they, and have we heard this before. Refused here costs almost nothing."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from tillkeeper.access import KeyRing, Principal
+from tillkeeper.base import limits
+from tillkeeper.base.cardnumbers import has_card_number
+from tillkeeper.base.clock import Clock
+from tillkeeper.base.ids import BadId, from_typeid
+from tillkeeper.base.money import currencies
+from tillkeeper.base.results import Refusal, refuse
+from tillkeeper.base.settings import Settings
+from tillkeeper.faces.api.problems import PROBLEM_JSON
+from tillkeeper.payments import Till, problem
+from tillkeeper.risk import RiskEngine
+from tillkeeper.store import Answer, Key, Store, Tx, idempotency, is_transient
+
+Web = Request[Any, Any, Any]
+
+
+class Counter(msgspec.Struct, frozen=True, eq=False):
+    """What the handlers work with."""
+
+    store: Store
+    clock: Clock
+    settings: Settings
+    till: Till
+    engine: RiskEngine
+    keys: KeyRing
+
+
+class Door:
+    """Authenticates every call under /v1/ before anything of it is read."""
+
+    def __init__(self, app: ASGIApp, keys: KeyRing) -> None:
+        self._app = app
+        self._keys = keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("/v1/"):
+            header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+            try:
+                found = await self._keys.authenticate(header.decode("latin-1"))
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                found = Refusal("unavailable", "try again in a few seconds")
+            if isinstance(found, Refusal):
+                await _turn_away(problem(found), send)
+                return
+            scope["principal"] = found  # type: ignore[typeddict-unknown-key]
+        await self._app(scope, receive, send)
+
+
+async def _turn_away(answer: Answer, send: Send) -> None:
+    headers = [(b"content-type", PROBLEM_JSON.encode()), (b"content-length", str(len(answer.body)).encode())]
+    if answer.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": False})
+
+
+def caller(request: Web, scope: str) -> Principal:
+    """Who is calling. Refuses a key without the scope (`forbidden`)."""
+    principal: Principal = request.scope["principal"]  # type: ignore[typeddict-item]
+    if not principal.may(scope):
+        raise refuse("forbidden", f"the key needs the scope {scope}")
+    return principal
+
+
+async def key_of(request: Web, principal: Principal) -> Key | None:
+    """The caller's idempotency key with the hash of what is asked, if they sent one.
+
+    Refuses a key that cannot be stored (`idempotency_key_invalid`).
+    """
+    text = request.headers.get("idempotency-key")
+    if text is None:
+        return None
+    if not 1 <= len(text) <= limits.MAX_IDEMPOTENCY_KEY or not text.isascii() or not text.isprintable():
+        detail = f"1 to {limits.MAX_IDEMPOTENCY_KEY} printable ASCII characters"
+        raise refuse("idempotency_key_invalid", detail, "Idempotency-Key")
+    if has_card_number(text):
+        raise refuse("card_number_refused", "use a random key", "Idempotency-Key")
+    asked = f"{request.method} {request.scope['path']}\n".encode() + await request.body()
+    return Key(principal.id, text, hashlib.sha256(asked).digest())
+
+
+async def needed_key(request: Web, principal: Principal) -> Key:
+    """As key_of, for what moves money: refuses its absence (`idempotency_key_missing`)."""
+    if (key := await key_of(request, principal)) is None:
+        raise refuse("idempotency_key_missing", "send a random one with each new request", "Idempotency-Key")
+    return key
+
+
+async def once(
+    counter: Counter, key: Key | None, name: str, act: Callable[[Tx, datetime], Awaitable[Answer]]
+) -> Answer:
+    """Do what needs no turn in a transaction of its own; with a key, once. A refusal leaves the key free."""
+    now = counter.clock.now()
+    async with counter.store.tx(name) as tx:
+        if key is None:
+            return await act(tx, now)
+        known = await idempotency.found(await idempotency.send(tx, [key]))
+        if known:
+            if known[0].input_hash != key.input_hash:
+                raise refuse("idempotency_key_reused", "use a new key for a new request", "Idempotency-Key")
+            return known[0].answer
+        answer = await act(tx, now)
+        await idempotency.keep(tx, [key], [answer], now)
+        return answer
+
+
+def id_in(prefix: str, text: str, field: str) -> UUID:
+    """An id in the input. Refuses other forms (`bad_id`)."""
+    try:
+        return from_typeid(prefix, text)
+    except BadId as error:
+        raise refuse("bad_id", str(error), field) from None
+
+
+def checked_currency(code: str, field: str = "currency") -> str:
+    """A currency in the input. Refuses what is none (`unknown_currency`)."""
+    if code not in currencies():
+        raise refuse("unknown_currency", f"{code} is not an ISO 4217 currency in use", field)
+    return code
+
+
+def without_card_numbers(body: msgspec.Struct) -> None:
+    """Refuse a body with a text that looks like a card number (`card_number_refused`), or that cannot be stored."""
+    for field in body.__struct_fields__:
+        _check(getattr(body, field), field)
+
+
+def _check(value: Any, field: str) -> None:
+    if isinstance(value, str):
+        if "\x00" in value:
+            raise refuse("invalid_value", "a text has no NUL character", field)
+        if len(value) >= 13 and has_card_number(value):
+            raise refuse("card_number_refused", "never send card numbers", field)
+    elif isinstance(value, list):
+        for each in value:
+            _check(each, field)
+    elif isinstance(value, msgspec.Struct):
+        without_card_numbers(value)

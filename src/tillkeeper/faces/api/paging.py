@@ -1,0 +1,44 @@
+"""Cursors and bounds of lists. A cursor is ours alone: callers hand back what they were given."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+from litestar.params import Parameter
+
+from tillkeeper.base import limits
+from tillkeeper.base.ids import BadId, from_typeid
+from tillkeeper.base.results import refuse
+
+Cursor = Annotated[str | None, Parameter(max_length=limits.MAX_TEXT, description="`next_cursor` of the page before.")]
+Limit = Annotated[int, Parameter(ge=1, le=limits.PAGE_MAX, description="Rows of a page.")]
+
+
+def id_cursor(text: str | None) -> UUID | None:
+    """The id that a page goes on from. Refuses what we did not give (`bad_cursor`)."""
+    if text is None:
+        return None
+    try:
+        return from_typeid("cur", text)
+    except BadId:
+        raise refuse("bad_cursor", "use next_cursor of the page before, unchanged", "cursor") from None
+
+
+def version_cursor(text: str | None) -> int | None:
+    """The place in a statement that a page goes on from. Refuses what we did not give (`bad_cursor`)."""
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise refuse("bad_cursor", "use next_cursor of the page before, unchanged", "cursor")
+    return int(text)
+
+
+def moment_in(text: str, field: str) -> datetime:
+    """A moment in the input, RFC 3339 with its zone. Refuses other forms (`invalid_value`)."""
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise ValueError
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise refuse("invalid_value", "a time with its zone: 2026-11-22T16:00:00Z", field) from None

@@ -1,0 +1,321 @@
+"""Customers and merchants: open, look up, freeze, close; their wallets, statements and balances."""
+
+import io
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+import segno
+from litestar import Response, get, post
+from litestar.params import Parameter
+
+from tillkeeper import audit, ledger, parties, payments
+from tillkeeper.base import limits
+from tillkeeper.base.ids import new_id, to_typeid
+from tillkeeper.base.results import refuse
+from tillkeeper.faces.api import bodies, views
+from tillkeeper.faces.api.documents import responses
+from tillkeeper.faces.api.door import (
+    Counter,
+    Web,
+    caller,
+    checked_currency,
+    id_in,
+    key_of,
+    once,
+    without_card_numbers,
+)
+from tillkeeper.faces.api.paging import Cursor, Limit, id_cursor, moment_in, version_cursor
+from tillkeeper.faces.api.problems import answer
+from tillkeeper.parties import Customer, Merchant
+from tillkeeper.payments import QrCode
+from tillkeeper.store import Answer, Tx
+
+_encode = msgspec.json.Encoder().encode
+Reference = Annotated[str | None, Parameter(max_length=limits.MAX_TEXT, description="The caller's own name.")]
+
+
+@post("/v1/customers", responses=responses(201, views.CustomerView))
+async def new_customer(request: Web, counter: Counter, data: bodies.NewCustomer) -> Response[bytes]:
+    """Open a customer with wallets."""
+    principal = caller(request, "parties:write")
+    without_card_numbers(data)
+    currencies = _distinct(data.currencies)
+    unset = data.daily_limit is msgspec.UNSET
+    limit = counter.settings.default_daily_limit if unset else data.daily_limit
+
+    async def act(tx: Tx, now: datetime) -> Answer:
+        customer = Customer(new_id(), data.name, "active", data.reference, now)
+        await parties.add_customer(tx, customer)
+        await payments.open_wallets(tx, customer.id, currencies, limit, now)  # type: ignore[arg-type]
+        return Answer(201, _encode((await _customers(tx, [customer]))[0]))
+
+    return answer(await once(counter, await key_of(request, principal), "new customer", act))
+
+
+@post("/v1/merchants", responses=responses(201, views.MerchantView))
+async def new_merchant(request: Web, counter: Counter, data: bodies.NewMerchant) -> Response[bytes]:
+    """Open a merchant with wallets."""
+    principal = caller(request, "parties:write")
+    without_card_numbers(data)
+    currencies = _distinct(data.currencies)
+    fee = counter.settings.default_fee_bps if data.fee_bps is None else data.fee_bps
+    place = data.place
+
+    async def act(tx: Tx, now: datetime) -> Answer:
+        lat, lon = (place.lat, place.lon) if place else (None, None)
+        merchant = Merchant(new_id(), data.name, data.category, "active", fee, lat, lon, data.reference, now)
+        await parties.add_merchant(tx, merchant)
+        await payments.open_wallets(tx, merchant.id, currencies, None, now)
+        return Answer(201, _encode((await _merchants(tx, [merchant]))[0]))
+
+    return answer(await once(counter, await key_of(request, principal), "new merchant", act))
+
+
+@get("/v1/customers", responses=responses(200, views.Customers))
+async def customers(
+    request: Web, counter: Counter, cursor: Cursor = None, limit: Limit = limits.PAGE_DEFAULT, reference: Reference = None
+) -> Response[bytes]:
+    """Customers, newest first; with `reference`, the one."""
+    caller(request, "parties:read")
+    async with counter.store.tx("customers") as tx:
+        if reference is not None:
+            one = await parties.customer_by_reference(tx, reference)
+            found = [one] if one else []
+        else:
+            found = await parties.customer_page(tx, id_cursor(cursor), limit)
+        page = views.Customers(await _customers(tx, found), _next([each.id for each in found], limit))
+    return answer(Answer(200, _encode(page)))
+
+
+@get("/v1/merchants", responses=responses(200, views.Merchants))
+async def merchants(
+    request: Web, counter: Counter, cursor: Cursor = None, limit: Limit = limits.PAGE_DEFAULT, reference: Reference = None
+) -> Response[bytes]:
+    """Merchants, newest first; with `reference`, the one."""
+    caller(request, "parties:read")
+    async with counter.store.tx("merchants") as tx:
+        if reference is not None:
+            one = await parties.merchant_by_reference(tx, reference)
+            found = [one] if one else []
+        else:
+            found = await parties.merchant_page(tx, id_cursor(cursor), limit)
+        page = views.Merchants(await _merchants(tx, found), _next([each.id for each in found], limit))
+    return answer(Answer(200, _encode(page)))
+
+
+@get("/v1/customers/{customer_id:str}", responses=responses(200, views.CustomerView))
+async def customer(request: Web, counter: Counter, customer_id: str) -> Response[bytes]:
+    """One customer."""
+    caller(request, "parties:read")
+    who = id_in("cus", customer_id, "customer")
+    async with counter.store.tx("customer") as tx:
+        found = list((await parties.customers(tx, [who])).values())
+        if not found:
+            raise refuse("unknown_customer", "check the id")
+        return answer(Answer(200, _encode((await _customers(tx, found))[0])))
+
+
+@get("/v1/merchants/{merchant_id:str}", responses=responses(200, views.MerchantView))
+async def merchant(request: Web, counter: Counter, merchant_id: str) -> Response[bytes]:
+    """One merchant."""
+    caller(request, "parties:read")
+    who = id_in("mer", merchant_id, "merchant")
+    async with counter.store.tx("merchant") as tx:
+        found = list((await parties.merchants(tx, [who])).values())
+        if not found:
+            raise refuse("unknown_merchant", "check the id")
+        return answer(Answer(200, _encode((await _merchants(tx, found))[0])))
+
+
+@post("/v1/{parties_path:str}/{party_id:str}/wallets", responses=responses(201, views.WalletView))
+async def new_wallet(
+    request: Web, counter: Counter, parties_path: str, party_id: str, data: bodies.NewWallet
+) -> Response[bytes]:
+    """Open one more wallet for a customer or merchant."""
+    principal = caller(request, "parties:write")
+    who = _owner(parties_path, party_id)
+    currency = checked_currency(data.currency)
+    limit = counter.settings.default_daily_limit if parties_path == "customers" else None
+
+    async def act(tx: Tx, now: datetime) -> Answer:
+        await _known(tx, parties_path, who)
+        await payments.open_wallets(tx, who, [currency], limit, now)
+        wallets = await _wallets(tx, [who])
+        return Answer(201, _encode(next(each for each in wallets[who] if each.currency == currency)))
+
+    return answer(await once(counter, await key_of(request, principal), "new wallet", act))
+
+
+@post("/v1/customers/{customer_id:str}/daily-limit", status_code=200, responses=responses(200, views.CustomerView))
+async def set_limit(request: Web, counter: Counter, customer_id: str, data: bodies.NewLimit) -> Response[bytes]:
+    """Change what may leave a customer's wallet in a day."""
+    principal = caller(request, "parties:write")
+    who = id_in("cus", customer_id, "customer")
+    currency = checked_currency(data.currency)
+    async with counter.store.tx("daily limit") as tx:
+        found = list((await parties.customers(tx, [who])).values())
+        if not found:
+            raise refuse("unknown_customer", "check the id")
+        account = await _account(tx, who, currency)
+        await ledger.limit_day(tx, account.id, data.daily_limit)
+        await audit.append(tx, principal.name, "customer.daily_limit", customer_id, f"{currency} {data.daily_limit}")
+        return answer(Answer(200, _encode((await _customers(tx, found))[0])))
+
+
+@post("/v1/customers/{customer_id:str}/{verb:str}", status_code=200, responses=responses(200, views.CustomerView))
+async def set_customer_state(request: Web, counter: Counter, customer_id: str, verb: str) -> Response[bytes]:
+    """`freeze` or `unfreeze` a customer: a frozen one neither pays nor receives."""
+    principal = caller(request, "parties:write")
+    state = {"freeze": "frozen", "unfreeze": "active"}.get(verb)
+    if state is None:
+        raise refuse("not_found", "freeze or unfreeze")
+    who = id_in("cus", customer_id, "customer")
+    async with counter.store.tx("customer state") as tx:
+        if not await parties.set_customer_state(tx, who, state):
+            raise refuse("unknown_customer", "check the id")
+        await audit.append(tx, principal.name, f"customer.{verb}", customer_id)
+        return answer(Answer(200, _encode((await _customers(tx, list((await parties.customers(tx, [who])).values())))[0])))
+
+
+@post("/v1/merchants/{merchant_id:str}/{verb:str}", status_code=200, responses=responses(200, views.MerchantView))
+async def set_merchant_state(request: Web, counter: Counter, merchant_id: str, verb: str) -> Response[bytes]:
+    """`close` or `reopen` a merchant: a closed one takes no payments."""
+    principal = caller(request, "parties:write")
+    state = {"close": "closed", "reopen": "active"}.get(verb)
+    if state is None:
+        raise refuse("not_found", "close or reopen")
+    who = id_in("mer", merchant_id, "merchant")
+    async with counter.store.tx("merchant state") as tx:
+        if not await parties.set_merchant_state(tx, who, state):
+            raise refuse("unknown_merchant", "check the id")
+        await audit.append(tx, principal.name, f"merchant.{verb}", merchant_id)
+        return answer(Answer(200, _encode((await _merchants(tx, list((await parties.merchants(tx, [who])).values())))[0])))
+
+
+@post("/v1/merchants/{merchant_id:str}/qr-codes", responses=responses(201, views.QrView))
+async def new_qr_code(request: Web, counter: Counter, merchant_id: str, data: bodies.NewQrCode) -> Response[bytes]:
+    """A code for the merchant to show."""
+    principal = caller(request, "payments:write")
+    without_card_numbers(data)
+    who = id_in("mer", merchant_id, "merchant")
+    currency = checked_currency(data.currency)
+
+    async def act(tx: Tx, now: datetime) -> Answer:
+        await _account(tx, who, currency)
+        expires_at = now + timedelta(seconds=data.expires_in)
+        code = QrCode(new_id(), who, currency, data.amount, data.reference, now, expires_at, None)
+        await payments.add_qr_code(tx, code)
+        payload = f"till://pay/{to_typeid('qr', code.id)}"
+        return Answer(201, _encode(views.qr_view(code, payload, _picture(payload))))
+
+    return answer(await once(counter, await key_of(request, principal), "new qr code", act))
+
+
+@get("/v1/{parties_path:str}/{party_id:str}/statement", responses=responses(200, views.Statement))
+async def statement(
+    request: Web,
+    counter: Counter,
+    parties_path: str,
+    party_id: str,
+    currency: str,
+    cursor: Cursor = None,
+    limit: Limit = limits.PAGE_DEFAULT,
+) -> Response[bytes]:
+    """A wallet's transfers, newest first, with the balance after each."""
+    caller(request, "parties:read")
+    who = _owner(parties_path, party_id)
+    async with counter.store.tx("statement") as tx:
+        account = await _account(tx, who, checked_currency(currency))
+        lines = await ledger.statement(tx, account.id, version_cursor(cursor), limit)
+    following = str(lines[-1].version) if len(lines) == limit else None
+    return answer(Answer(200, _encode(views.Statement([views.line_view(line, account) for line in lines], following))))
+
+
+@get("/v1/{parties_path:str}/{party_id:str}/balance", responses=responses(200, views.BalanceView))
+async def balance(
+    request: Web, counter: Counter, parties_path: str, party_id: str, currency: str, at: str | None = None
+) -> Response[bytes]:
+    """A wallet's balance as of a moment (RFC 3339; default now)."""
+    caller(request, "parties:read")
+    who = _owner(parties_path, party_id)
+    moment = moment_in(at, "at") if at else counter.clock.now()
+    async with counter.store.tx("balance") as tx:
+        account = await _account(tx, who, checked_currency(currency))
+        booked = await ledger.balance_booked_by(tx, account.id, moment)
+        by_event = await ledger.balance_by_event(tx, account, moment)
+    return answer(Answer(200, _encode(views.BalanceView(currency, moment, booked, by_event))))
+
+
+def _distinct(currencies: Sequence[str]) -> list[str]:
+    found = [checked_currency(currency, "currencies") for currency in currencies]
+    if len(set(found)) != len(found):
+        raise refuse("invalid_value", "each currency once", "currencies")
+    return found
+
+
+def _owner(parties_path: str, party_id: str) -> UUID:
+    prefix = {"customers": "cus", "merchants": "mer"}.get(parties_path)
+    if prefix is None:
+        raise refuse("not_found", "customers or merchants")
+    return id_in(prefix, party_id, "id")
+
+
+async def _known(tx: Tx, parties_path: str, who: UUID) -> None:
+    if parties_path == "customers" and not await parties.customers(tx, [who]):
+        raise refuse("unknown_customer", "check the id")
+    if parties_path == "merchants" and not await parties.merchants(tx, [who]):
+        raise refuse("unknown_merchant", "check the id")
+
+
+async def _account(tx: Tx, who: UUID, currency: str) -> ledger.Account:
+    for wallet, account in await payments.wallets_with_accounts(tx, [who]):
+        if wallet.currency == currency:
+            return account
+    raise refuse("unknown_wallet", f"there is no such owner, or no wallet in {currency}", "currency")
+
+
+async def _wallets(tx: Tx, owners: Sequence[UUID]) -> dict[UUID, list[views.WalletView]]:
+    found: dict[UUID, list[views.WalletView]] = {owner: [] for owner in owners}
+    for wallet, account in await payments.wallets_with_accounts(tx, owners):
+        found[wallet.owner].append(views.wallet_view(wallet, account))
+    return found
+
+
+async def _customers(tx: Tx, found: Sequence[Customer]) -> list[views.CustomerView]:
+    wallets = await _wallets(tx, [each.id for each in found])
+    return [views.customer_view(each, wallets[each.id]) for each in found]
+
+
+async def _merchants(tx: Tx, found: Sequence[Merchant]) -> list[views.MerchantView]:
+    wallets = await _wallets(tx, [each.id for each in found])
+    return [views.merchant_view(each, wallets[each.id]) for each in found]
+
+
+def _next(ids: Sequence[UUID], limit: int) -> str | None:
+    return to_typeid("cur", ids[-1]) if len(ids) == limit else None
+
+
+def _picture(payload: str) -> str:
+    out = io.BytesIO()
+    segno.make(payload, error="m").save(out, kind="svg", scale=4, xmldecl=False)
+    return out.getvalue().decode()
+
+
+HANDLERS = [
+    new_customer,
+    new_merchant,
+    customers,
+    merchants,
+    customer,
+    merchant,
+    new_wallet,
+    set_limit,
+    set_customer_state,
+    set_merchant_state,
+    new_qr_code,
+    statement,
+    balance,
+]

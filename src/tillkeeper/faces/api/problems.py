@@ -1,0 +1,104 @@
+"""Whatever goes wrong, as problem details with a stable code."""
+
+import logging
+import re
+from typing import Any, Final
+
+import msgspec
+import psycopg
+from litestar import Request, Response
+from litestar.exceptions import (
+    HTTPException,
+    MethodNotAllowedException,
+    NotFoundException,
+    ValidationException,
+)
+
+from tillkeeper.base.results import Refusal, Refused
+from tillkeeper.payments import problem
+from tillkeeper.store import Answer, StoreUnavailableError, is_transient
+
+log = logging.getLogger(__name__)
+
+PROBLEM_JSON: Final = "application/problem+json"
+JSON: Final = "application/json"
+
+# msgspec says what is wrong in words; their beginnings are pinned by tests.
+_RULES: Final = (
+    (re.compile(r"Object missing required field `(\w+)`"), "missing_field"),
+    (re.compile(r"Object contains unknown field `([^`]*)`"), "unknown_field"),
+    (re.compile(r"Expected `int`, got `float`"), "amount_not_integer"),
+    (re.compile(r"Expected `int` >= 1"), "amount_not_positive"),
+    (re.compile(r"Expected `int` <= 1000000000000"), "amount_too_large"),
+    (re.compile(r"Integer value out of range"), "amount_too_large"),
+    (re.compile(r"Expected `str` of length <="), "text_too_long"),
+    (re.compile(r"Expected `str` matching regex '\^\[A-Z\]"), "unknown_currency"),
+    (re.compile(r"Expected `\w+( \| \w+)*`, got "), "wrong_type"),
+)
+_AMOUNT_CODES: Final = frozenset({"amount_not_integer", "amount_not_positive", "amount_too_large"})
+
+
+def answer(found: Answer) -> Response[bytes]:
+    """An answer of the turn as an HTTP response."""
+    return Response(
+        found.body,
+        status_code=found.status,
+        media_type=JSON if found.status < 400 else PROBLEM_JSON,
+        headers={"Retry-After": "1"} if found.status == 503 else None,
+    )
+
+
+def refused(refusal: Refusal) -> Response[bytes]:
+    """A refusal as an HTTP response."""
+    return answer(problem(refusal))
+
+
+def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """The response to an exception. Only a fault of ours is logged with its traceback."""
+    if isinstance(error, Refused):
+        return refused(error.refusal)
+    if isinstance(error, ValidationException):
+        return refused(of_validation(error))
+    if isinstance(error, HTTPException):
+        return refused(_of_http(error))
+    if is_transient(error) or isinstance(error, StoreUnavailableError):
+        return refused(Refusal("unavailable", "try again in a few seconds"))
+    if isinstance(error, psycopg.errors.QueryCanceled):
+        return refused(Refusal("unavailable", "the question took too long; ask for less"))
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return refused(Refusal("internal", "the fault is in the log"))
+
+
+def of_validation(error: ValidationException) -> Refusal:
+    """The refusal in what the decoder says of a body, query or path."""
+    first: Any = error.extra[0] if isinstance(error.extra, list) and error.extra else {}
+    cause = error.__cause__
+    message = str(first.get("message", cause or error.detail))
+    field = str(first.get("key", "")).removeprefix("data.")
+    if isinstance(cause, msgspec.ValidationError) and "required field `data`" in str(cause):
+        return Refusal("not_json", "send a JSON object")
+    return of_message(message, None if field in ("", "data") else field)
+
+
+def of_message(message: str, field: str | None) -> Refusal:
+    """The refusal in a message of msgspec's. `field` is the place it names."""
+    for pattern, code in _RULES:
+        if found := pattern.match(message):
+            name = found.group(1) if found.groups() and code in ("missing_field", "unknown_field") else None
+            where = ".".join(filter(None, (field, name))) or None
+            if code in _AMOUNT_CODES and not (where or "").endswith("amount"):
+                code = "wrong_type" if code == "amount_not_integer" else "invalid_value"
+            return Refusal(code, message.replace("`", "'"), where)
+    return Refusal("invalid_value", message.replace("`", "'"), field)
+
+
+def _of_http(error: HTTPException) -> Refusal:
+    if isinstance(error, NotFoundException):
+        return Refusal("not_found", "see /openapi.json for what is here")
+    if isinstance(error, MethodNotAllowedException):
+        return Refusal("method_not_allowed", "see /openapi.json for what is here")
+    if error.status_code == 413:
+        return Refusal("body_too_large", "a body has at most 16 KiB")
+    if error.status_code == 400:
+        return Refusal("not_json", "the body does not parse as JSON")
+    return Refusal("internal", "the fault is in the log")

@@ -1,0 +1,129 @@
+"""Payments and decisions to look at; fraud reports; the rules in force; health."""
+
+from typing import Annotated
+
+import msgspec
+from litestar import Response, get, post
+from litestar.params import Parameter
+
+from tillkeeper.base import limits
+from tillkeeper.base.clock import to_us
+from tillkeeper.base.ids import to_typeid
+from tillkeeper.base.results import refuse
+from tillkeeper.faces.api import bodies, views
+from tillkeeper.faces.api.documents import order_responses, responses
+from tillkeeper.faces.api.door import Counter, Web, caller, id_in, key_of, once
+from tillkeeper.faces.api.paging import Cursor, Limit, id_cursor
+from tillkeeper.faces.api.problems import answer
+from tillkeeper.payments import MOVES, PaymentView, Reason, browse, payment_body, payment_view
+from tillkeeper.payments import payment as find_payment
+from tillkeeper.risk import Label, explain, receipt
+from tillkeeper.store import Answer, StoreUnavailableError, Tx, is_transient
+
+_encode = msgspec.json.Encoder().encode
+Party = Annotated[str | None, Parameter(max_length=limits.MAX_TEXT, description="A customer or merchant.")]
+State = Annotated[str | None, Parameter(max_length=30, description=", ".join(MOVES))]
+
+
+@get("/v1/payments/{payment_id:str}", responses=order_responses(200))
+async def payment(request: Web, counter: Counter, payment_id: str) -> Response[bytes]:
+    """One payment as it is now."""
+    caller(request, "payments:read")
+    wanted = id_in("pay", payment_id, "payment")
+    async with counter.store.tx("payment") as tx:
+        found = await find_payment(tx, wanted)
+        if found is None:
+            raise refuse("unknown_payment", "check the id")
+        decided = await receipt(tx, wanted) if found.risk else None
+    reasons = [Reason(each.rule, each.text) for each in explain(decided).reasons] if decided else []
+    return answer(Answer(200, payment_body(payment_view(found, reasons))))
+
+
+@get("/v1/payments", responses=responses(200, views.Payments))
+async def payments(
+    request: Web,
+    counter: Counter,
+    cursor: Cursor = None,
+    limit: Limit = limits.PAGE_DEFAULT,
+    party: Party = None,
+    state: State = None,
+    reference: Annotated[str | None, Parameter(max_length=limits.MAX_TEXT)] = None,
+) -> Response[bytes]:
+    """Payments, newest first. Reasons are not listed here: see the payment or its decision."""
+    caller(request, "payments:read")
+    if state is not None and state not in MOVES:
+        raise refuse("invalid_value", f"one of {', '.join(MOVES)}", "state")
+    who = id_in("mer" if party.startswith("mer_") else "cus", party, "party") if party else None
+    wanted = browse.Filter(party=who, state=state, reference=reference)
+    async with counter.store.tx("payments") as tx:
+        page = await browse.search(tx, wanted, id_cursor(cursor), limit)
+    rows: list[PaymentView] = [payment_view(row, ()) for row in page.rows]
+    return answer(Answer(200, _encode(views.Payments(rows, to_typeid("cur", page.next) if page.next else None))))
+
+
+@get("/v1/payments/{payment_id:str}/decision", responses=responses(200, views.DecisionView))
+async def decision(request: Web, counter: Counter, payment_id: str) -> Response[bytes]:
+    """The receipt of a payment's risk decision."""
+    caller(request, "risk:read")
+    wanted = id_in("pay", payment_id, "payment")
+    async with counter.store.tx("decision") as tx:
+        found = await receipt(tx, wanted)
+    if found is None:
+        raise refuse("unknown_payment", "there is no decision about it")
+    explained = explain(found)
+    view = views.DecisionView(
+        to_typeid("dec", wanted),
+        payment_id,
+        found.at,
+        found.outcome,
+        found.rule_set,
+        [views.ReasonView(each.rule, each.outcome, each.text) for each in explained.reasons],
+        {each.name: each.value for each in explained.values},
+    )
+    return answer(Answer(200, _encode(view)))
+
+
+@post("/v1/fraud-reports", responses=responses(201, views.FraudReportView))
+async def report_fraud(request: Web, counter: Counter, data: bodies.NewFraudReport) -> Response[bytes]:
+    """Say what a payment turned out to be; risk learns from it, known from now on."""
+    principal = caller(request, "risk:write")
+    wanted = id_in("pay", data.payment, "payment")
+    labels: list[Label] = []
+
+    async def act(tx: Tx, now: object) -> Answer:
+        if await find_payment(tx, wanted) is None:
+            raise refuse("unknown_payment", "check the id", "payment")
+        known_at = counter.clock.now()
+        labels.append(Label(wanted, data.fraud, to_us(known_at), "report"))
+        await counter.engine.write_labels(tx, labels)
+        return Answer(201, _encode(views.FraudReportView(data.payment, data.fraud, known_at)))
+
+    done = await once(counter, await key_of(request, principal), "fraud report", act)
+    counter.engine.learn(labels)  # only now: what is learnt is committed
+    return answer(done)
+
+
+@get("/v1/rules", responses=responses(200, views.RulesView))
+async def rules(request: Web, counter: Counter) -> Response[bytes]:
+    """The risk rules in force."""
+    caller(request, "risk:read")
+    found = [
+        views.RuleView(rule.name, rule.outcome, rule.when, rule.reason("en")) for rule in counter.engine.rules.rules
+    ]
+    return answer(Answer(200, _encode(views.RulesView(counter.engine.version, found))))
+
+
+@get("/health", responses=responses(200, views.Health, (503,)))
+async def health(counter: Counter) -> Response[bytes]:
+    """Whether payments can be taken: asks the database."""
+    try:
+        async with counter.store.tx("health") as tx:
+            await tx.value(b"SELECT 1")
+    except Exception as error:
+        if not (is_transient(error) or isinstance(error, StoreUnavailableError)):
+            raise
+        return Response(_encode(views.Health("down", "unreachable")), status_code=503, media_type="application/json")
+    return answer(Answer(200, _encode(views.Health("up", "up"))))
+
+
+HANDLERS = [payment, payments, decision, report_fraud, rules, health]

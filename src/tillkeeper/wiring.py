@@ -1,0 +1,63 @@
+"""The roof: reads the settings once, builds everything, knows everybody."""
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar.types import ASGIApp
+
+from tillkeeper.access import KeyRing
+from tillkeeper.base.clock import SystemClock
+from tillkeeper.base.settings import Settings
+from tillkeeper.faces.api import Counter, create_api
+from tillkeeper.faces.console.app import create_console
+from tillkeeper.payments import Till
+from tillkeeper.risk import RiskEngine
+from tillkeeper.store import MigrationError, Store, pending, sole
+from tillkeeper.store.embedded import Urls, database
+
+PROFILES = "risk profiles"
+"""The job that only one process does: until profiles are shared, one worker takes payments."""
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[tuple[Store, Urls]]:
+    """The store of the settings, its schema up to date. Raises MigrationError when it is not."""
+    async with database(settings) as urls:
+        if missing := await pending(urls.admin):
+            raise MigrationError(f"the database lacks {', '.join(missing)}: run till migrate")
+        async with Store.opened(urls.app) as store:
+            yield store, urls
+
+
+@asynccontextmanager
+async def till_with_risk(settings: Settings) -> AsyncIterator[Counter]:
+    """The counter that takes payments. Raises TakenError where another process keeps the risk profiles."""
+    clock = SystemClock()
+    async with opened(settings) as (store, urls), sole.sole(urls.app, PROFILES, _stop):
+        engine = await RiskEngine.open(store, settings.rules_file, clock, settings.timezone)
+        till = Till(store, engine, clock, settings.timezone)
+        yield Counter(store, clock, settings, till, engine, KeyRing(store, clock))
+        await till.close()
+
+
+@asynccontextmanager
+async def api(settings: Settings) -> AsyncIterator[ASGIApp]:
+    """The public API as an application."""
+    async with till_with_risk(settings) as counter:
+        yield create_api(counter)
+
+
+@asynccontextmanager
+async def console(settings: Settings) -> AsyncIterator[ASGIApp]:
+    """The console as an application. Its till takes no payments, only people's verdicts on them."""
+    clock = SystemClock()
+    async with opened(settings) as (store, _):
+        till = Till(store, None, clock, settings.timezone)
+        yield create_console(store, clock, settings.timezone, till)
+        await till.close()
+
+
+async def _stop() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
