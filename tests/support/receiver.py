@@ -32,6 +32,7 @@ class Receiver:
     most_open: int = 0
     delay: float = 0.0
     port: int = 0
+    _more: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     def url(self, host: str = "127.0.0.1") -> str:
         return f"http://{host}:{self.port}/hooks"
@@ -40,12 +41,19 @@ class Receiver:
     def ids(self) -> list[str]:
         return [request.headers["webhook-id"] for request in self.requests]
 
+    async def received(self, count: int) -> None:
+        """Wait until so many requests have come."""
+        async with self._more:
+            await self._more.wait_for(lambda: len(self.requests) >= count)
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         try:
             while True:
                 request = await _read(reader)
                 self.requests.append(request)
+                async with self._more:
+                    self._more.notify_all()
                 self.open_now += 1
                 self.most_open = max(self.most_open, self.open_now)
                 await asyncio.sleep(self.delay)

@@ -83,7 +83,8 @@ class Deliverer:
                 self._ended.clear()
                 if not await self._start_due(group):
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._ended.wait(), limits.WEBHOOK_POLL_SECONDS)
+                        async with asyncio.timeout(limits.WEBHOOK_POLL_SECONDS):
+                            await self._ended.wait()
 
     async def run_due(self) -> int:
         """Try once what is due now, wait for the answers, and say how many messages were claimed."""
