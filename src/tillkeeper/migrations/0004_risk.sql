@@ -13,6 +13,14 @@ CREATE TABLE risk.rule_sets (
 );
 GRANT SELECT, INSERT ON risk.rule_sets TO till_app;
 
+-- Which rule set decides from when on; the last row is the active one.
+CREATE TABLE risk.activations (
+    id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    rule_set integer NOT NULL REFERENCES risk.rule_sets,
+    at       timestamptz NOT NULL
+);
+GRANT SELECT, INSERT ON risk.activations TO till_app;
+
 -- The receipt of one decision, and at the same time the history that profiles are rebuilt from: `id` is the
 -- payment's id (UUIDv7, so its order is the order of arrival), `at` the event time.
 -- `features`: the values the rule set reads, little-endian float64, in the order of rule_sets.features.
@@ -33,7 +41,8 @@ CREATE TABLE risk.decisions (
     rule_set     integer NOT NULL,
     features     bytea NOT NULL
 );
-CREATE INDEX decisions_by_time ON risk.decisions USING brin (at) WITH (pages_per_range = 16, autosummarize = on);
+-- Few payments hit a rule: those are counted and listed.
+CREATE INDEX decisions_hit ON risk.decisions (id) WHERE reasons <> '{}';
 GRANT SELECT, INSERT ON risk.decisions TO till_app;
 
 -- What a payment turned out to be, and since when that is known.
@@ -46,5 +55,4 @@ CREATE TABLE risk.labels (
     written_at timestamptz NOT NULL
 );
 CREATE INDEX labels_by_payment ON risk.labels (payment);
-CREATE INDEX labels_by_time ON risk.labels (known_at);
 GRANT SELECT, INSERT ON risk.labels TO till_app;

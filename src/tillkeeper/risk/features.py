@@ -43,6 +43,7 @@ class Unit(StrEnum):
     COUNT = "count"
     MONEY = "money"
     RATIO = "ratio"
+    SHARE = "share"
     SECONDS = "seconds"
     KM = "km"
     KMH = "km/h"
@@ -110,7 +111,7 @@ def _risk_columns() -> list[Column]:
     measures = (
         ("settled", Unit.COUNT, "已过标签延迟期的笔数", "payments of the payee old enough to be judged"),
         ("frauds", Unit.COUNT, "其中已知欺诈笔数", "known frauds among the payee's judged payments"),
-        ("risk", Unit.RATIO, "收款方欺诈率", "fraud rate of the payee"),
+        ("risk", Unit.SHARE, "收款方欺诈率", "fraud rate of the payee"),
     )
     return [
         (f"payee_{measure}_{window}", unit, f"{zh}（{zh_words}，延迟 7 天）", f"{en}, {words}, 7 days delayed")

@@ -1,6 +1,6 @@
 """The profiles of all customers, payees, devices and ip addresses: who is who, and room for the windows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -8,9 +8,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from tillkeeper.base.money import exponent
 from tillkeeper.risk import windows
 from tillkeeper.risk.calendar import hour_night_weekend
 from tillkeeper.risk.features import FEATURES, KINDS
+from tillkeeper.risk.rules import RuleSet
 from tillkeeper.risk.types import Attempt
 
 FIRST_EVENTS: Final = 1 << 12
@@ -21,13 +23,9 @@ WATERMARK_BLOCK: Final = 8192
 of an old file and live payments may mix."""
 SWEPT_PER_PAYMENT: Final = 4
 """Idle profiles are looked for a few at a time, so that no turn pays for all."""
-RATE_UNIT: Final = 1000
 
 _HOUR: Final = FEATURES["hour"].index
 _IS_SEND: Final = FEATURES["is_send"].index
-
-Rates = Mapping[str, int]
-"""Thousandths of a minor unit of the reference currency, per minor unit. For risk only: coarse and static, not money."""
 
 
 class Profiles:
@@ -38,9 +36,10 @@ class Profiles:
     may find a part of its past forgotten.
     """
 
-    def __init__(self, rates: Rates, other_rate: int, zone: ZoneInfo) -> None:
-        self._rates = rates
-        self._other_rate = other_rate
+    def __init__(self, rules: RuleSet, zone: ZoneInfo) -> None:
+        self._worth = rules.worth
+        self._other = rules.other
+        self._unit = 10 ** exponent(rules.reference)
         self._zone = zone
         self._pool = windows.Pool(
             np.zeros(FIRST_EVENTS, windows.EVENT),
@@ -95,13 +94,10 @@ class Profiles:
                 windows.NONE if one.ip is None else number(windows.IP, one.ip),
                 payees.get(customer, windows.NONE),
             )
-        rates, other = self._rates, self._other_rate
-        most = windows.AMOUNT_LIMIT - 1
+        unit, worth, other, most = self._unit, self._worth, self._other, windows.AMOUNT_LIMIT - 1
         return windows.Turn(
             np.array([one.at_us for one in attempts], np.int64),
-            np.array(
-                [min(one.amount * rates.get(one.currency, other) // RATE_UNIT, most) for one in attempts], np.int64
-            ),
+            np.array([min(one.amount * unit // worth.get(one.currency, other), most) for one in attempts], np.int64),
             np.array(who, np.int32).reshape(-1, 5),
             _halves([one.id for one in attempts]),
             np.array([(one.latitude, one.longitude) for one in attempts], np.float64),
