@@ -32,6 +32,20 @@ UNION ALL SELECT '00000000-0000-0000-0000-000000000000', 'CNY', 'bank',
                  '01890000-0000-7000-a000-000000000001', now();
 """
 
+_RULES = """\
+reference = "CNY"
+other = 100
+[worth]
+CNY = 100
+[[rule]]
+name = "large_amount"
+version = 1
+outcome = "hold"
+when = "amount >= 50"
+reason.zh = "本笔金额 {amount}"
+reason.en = "an amount of {amount}"
+"""
+
 _PAYMENTS = """
 CREATE TEMP TABLE made AS
 SELECT uuidv7((n - %(payments)s) * %(spacing)s * interval '1 second' - interval '0.5 second') AS id, n,
@@ -56,12 +70,12 @@ SELECT id, 'payment',
 FROM (SELECT *, now() + (n - %(payments)s) * %(spacing)s * interval '1 second' - interval '0.5 second' AS at FROM made) AS m;
 
 INSERT INTO risk.rule_sets (sha256, source, features, loaded_at)
-SELECT sha256('rows'::bytea), '# rows for looking at', ARRAY['amount'], now()
-WHERE NOT EXISTS (SELECT FROM risk.rule_sets);
+SELECT sha256('rows'::bytea), %(rules)s, ARRAY['amount'], now();
+INSERT INTO risk.activations (rule_set, at) SELECT max(version), now() FROM risk.rule_sets;
 
 INSERT INTO risk.decisions (id, at, kind, customer, payee, amount, currency, device, ip, outcome, reasons, rule_set, features)
 SELECT p.id, p.event_at, p.kind, p.payer, p.payee, p.amount, p.currency, 'device-1', '203.0.113.7', p.risk,
-       CASE WHEN p.risk = 'allow' THEN '{}'::text[] ELSE ARRAY['burst_of_small_payments'] END,
+       CASE WHEN p.risk = 'allow' THEN '{}'::text[] ELSE ARRAY['large_amount'] END,
        (SELECT max(version) FROM risk.rule_sets), decode('0000000000004940', 'hex')
 FROM payments.payments AS p JOIN made USING (id);
 
@@ -95,9 +109,11 @@ ANALYZE;
 """
 
 
-async def fill(admin_url: str, payments: int, *, customers: int = 500, merchants: int = 50, spacing: float = 0.02) -> None:
+async def fill(
+    admin_url: str, payments: int, *, customers: int = 500, merchants: int = 50, spacing: float = 0.02
+) -> None:
     """Rows of `payments` payments, `spacing` seconds apart, the last one half a second ago."""
-    params = {"payments": payments, "customers": customers, "merchants": merchants, "spacing": spacing}
+    params = {"payments": payments, "customers": customers, "merchants": merchants, "spacing": spacing, "rules": _RULES}
     async with await psycopg.AsyncConnection.connect(admin_url) as connection:
         for part in (_PARTIES, _PAYMENTS, _LEDGER):
             async with psycopg.AsyncClientCursor(connection) as cursor:

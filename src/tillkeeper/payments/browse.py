@@ -209,10 +209,9 @@ def _earliest(before: UUID | None, until: datetime | None) -> UUID:
     return min(bounds)
 
 
-async def find_payment(tx: Tx, payment: UUID) -> PaymentRow | None:
-    """One payment, or None."""
-    found = await tx.tuples(_sql.one_payment, {"id": payment})
-    return PaymentRow(*found[0]) if found else None
+async def find_payments(tx: Tx, ids: Sequence[UUID]) -> list[PaymentRow]:
+    """Payments by id, newest first; unknown ids are left out."""
+    return [PaymentRow(*row) for row in await tx.tuples(_sql.payments_by_id, {"ids": list(ids)})]
 
 
 async def story(tx: Tx, payment: UUID) -> Story:
@@ -262,6 +261,14 @@ async def counts(tx: Tx, since: datetime, until: datetime, step: int) -> list[Co
         "step": step,
     }
     return [Count(*row) for row in await tx.tuples(_sql.counts, params)]
+
+
+async def moved_slots(tx: Tx, moved: datetime, since: datetime, until: datetime, step: int) -> list[int]:
+    """The slots of `step` seconds, of payments arrived from `since` on and before `until`, where a payment changed
+    its state after `moved`.
+    """
+    params = {"first": first_id_at(moved), "since": since, "until": until, "step": step}
+    return [row[0] for row in await tx.tuples(_sql.moved_slots, params)]
 
 
 async def refusals(tx: Tx, after: UUID | None, limit: int) -> list[PaymentRow]:

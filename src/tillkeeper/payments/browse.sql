@@ -71,11 +71,11 @@ SELECT id FROM (
 ) AS walked
 ORDER BY id DESC OFFSET %(scan)s - 1 LIMIT 1;
 
--- name: one_payment
--- A payment by its id.
+-- name: payments_by_id
+-- Some payments, newest first.
 SELECT id, kind, state, payer, payee, amount, currency::text, fee, captured, refunded, manual, risk, failure, hold,
        reference, note, event_at, created_at, changed_at, expires_at
-FROM payments.payments WHERE id = %(id)s;
+FROM payments.payments WHERE id = ANY(%(ids)s::uuid[]) ORDER BY id DESC;
 
 -- name: moves_of
 -- A payment's changes of state, in order.
@@ -134,6 +134,12 @@ SELECT extract(epoch FROM created_at)::bigint / %(step)s * %(step)s AS slot,
 FROM payments.payments
 WHERE id >= %(first)s AND id < %(last)s AND created_at >= %(since)s
 GROUP BY 1, 2, 3, 4;
+
+-- name: moved_slots
+-- The slots of arrival (from `since` to `until`) whose payments changed state after `first`, a bound on the moves' ids.
+SELECT DISTINCT extract(epoch FROM p.created_at)::bigint / %(step)s * %(step)s
+FROM payments.moves AS m JOIN payments.payments AS p ON p.id = m.payment
+WHERE m.id >= %(first)s AND p.created_at >= %(since)s AND p.created_at < %(until)s;
 
 -- name: refusals
 -- The newest payments that were declined or failed, among the newest `scan`.

@@ -1,0 +1,88 @@
+"""Pictures as SVG, drawn on the server. Colours and strokes are the style sheet's: each shape only names its class.
+
+A plot stretches to its box (`preserveAspectRatio="none"`); words beside it are HTML, so they keep their size.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Final
+
+from markupsafe import Markup, escape
+
+_STEP: Final = 4  # units between two points of a plot
+_HEIGHT: Final = 120
+_LOWEST_TOP: Final = 4
+
+
+def ceiling(highest: int) -> int:
+    """The end of an axis, whose half is whole too: the next of 4, 6, 8, 10, 20, 30, … that is not below the highest."""
+    power = 1
+    while True:
+        for digit in (1, 2, 3, 4, 5, 6, 8):
+            if digit * power >= max(highest, _LOWEST_TOP) and digit * power % 2 == 0:
+                return digit * power
+        power *= 10
+
+
+def stacked(layers: Sequence[tuple[str, Sequence[int]]], label: str) -> tuple[Markup, int]:
+    """Areas upon each other, (class, values) from the bottom up, all of one length; and the value at the top edge."""
+    sums = [0] * len(layers[0][1])
+    lines = []
+    for name, values in layers:
+        below, sums = sums, [low + value for low, value in zip(sums, values, strict=True)]
+        lines.append((name, below, sums))
+    top = ceiling(max(sums, default=0))
+    # The lowest is drawn last: where a layer is empty, the edge that shows is the one below it.
+    shapes = "".join(_band(name, below, above, top) for name, below, above in reversed(lines))
+    return _plot(shapes, len(sums), label), top
+
+
+def line(values: Sequence[int], label: str) -> tuple[Markup, int]:
+    """One line with the area below it; and the value at the top edge."""
+    top = ceiling(max(values, default=0))
+    return _plot(_band("main", [0] * len(values), values, top), len(values), label), top
+
+
+def shares(parts: Sequence[tuple[str, int]], label: str) -> Markup:
+    """One bar cut in parts, (class, value), that fill it together; empty when all values are 0."""
+    total = sum(value for _, value in parts)
+    at, shapes = 0, []
+    for name, value in parts:
+        if value > 0:
+            left, width = _percent(at, total), _percent(value, total)
+            shapes.append(f'<rect class="part {name}" x="{left}%" width="{width}%" height="100%"/>')
+            at += value
+    return Markup(  # noqa: S704 - numbers and our own class names
+        f'<svg class="shares" role="img" aria-label="{escape(label)}" height="10">{"".join(shapes)}</svg>'
+    )
+
+
+def _percent(value: int, total: int) -> str:
+    return f"{value * 100 / total:.2f}".rstrip("0").rstrip(".")
+
+
+def _band(name: str, below: Sequence[int], above: Sequence[int], top: int) -> str:
+    if not above:
+        return ""
+    upper = _heights(above, top)
+    there = f"M0 {upper[0]}" + _steps(upper, _STEP)
+    lower = _heights(below, top)[::-1]
+    back = f"V{lower[0]}" + _steps(lower, -_STEP) + "Z"
+    return f'<path class="area {name}" d="{there}{back}"/><path class="edge {name}" d="{there}"/>'
+
+
+def _heights(values: Sequence[int], top: int) -> list[int]:
+    return [_HEIGHT - value * _HEIGHT // top for value in values]
+
+
+def _steps(heights: Sequence[int], step: int) -> str:
+    return "".join(f"l{step} {now - before}" for before, now in pairwise(heights))
+
+
+def _plot(shapes: str, points: int, label: str) -> Markup:
+    width = max(points - 1, 1) * _STEP
+    grid = "".join(f'<path class="grid" d="M0 {at}H{width}"/>' for at in (0, _HEIGHT // 2, _HEIGHT))
+    return Markup(  # noqa: S704 - numbers and our own class names
+        f'<svg class="plot" role="img" aria-label="{escape(label)}" viewBox="0 0 {width} {_HEIGHT}"'
+        f' preserveAspectRatio="none">{grid}{shapes}</svg>'
+    )

@@ -1,0 +1,66 @@
+"""Payments that wait for a person: the queue, and the verdict."""
+
+from typing import Final
+
+import msgspec
+from litestar import get, post
+
+from tillkeeper import audit
+from tillkeeper.base import limits
+from tillkeeper.base.ids import to_typeid
+from tillkeeper.faces.console.desk import Desk, Page, Web, go_to, origin_of, person_of
+from tillkeeper.faces.console.names import names_of, parties_in
+from tillkeeper.faces.console.pages.decision import read_decision
+from tillkeeper.faces.console.pages.payments import cursor, id_from
+from tillkeeper.payments import browse
+from tillkeeper.payments.commands import Review
+from tillkeeper.payments.render import ProblemView
+from tillkeeper.store import Answer
+
+_DONE: Final = 200
+
+
+@get("/held")
+async def held(request: Web, desk: Desk) -> Page:
+    """The queue, the longest waiting first."""
+    after = cursor(request.query_params.get("after"))
+    async with desk.store.tx("console held") as tx:
+        rows = await browse.held(tx, after, limits.PAGE_DEFAULT + 1)
+        shown = rows[: limits.PAGE_DEFAULT]
+        names = await names_of(tx, parties_in(shown))
+        renderer = desk.renderer(request)
+        decisions = {row.id: await read_decision(tx, row.id, renderer) for row in shown}
+    context = {
+        "rows": shown,
+        "names": names,
+        "decisions": decisions,
+        "next": to_typeid("pay", shown[-1].id) if len(rows) > len(shown) else None,
+        "problem": None,
+    }
+    return await desk.page(request, "held.html", context)
+
+
+@post("/held/{public_id:str}")
+async def verdict(request: Web, desk: Desk, public_id: str) -> Page:
+    """Release or refuse one held payment; the reason is kept with it."""
+    payment = id_from("pay", public_id)
+    form = await request.form()
+    release = form.get("verdict") == "release"
+    reason = str(form.get("reason", "")).strip()
+    if form.get("verdict") not in {"release", "refuse"} or not 0 < len(reason) <= limits.MAX_TEXT:
+        context = {"problem": "reason_needed", "detail": "", "back": "/held"}
+        return await desk.page(request, "problem.html", context, 422)
+    person = person_of(request)
+    answer = await desk.till.submit(Review(payment, release, person, reason))
+    if answer.status != _DONE:
+        return await _not_done(request, desk, answer, f"/payments/{public_id}")
+    async with desk.store.tx("console verdict") as tx:
+        action = "payment.released" if release else "payment.refused"
+        await audit.append(tx, person, action, to_typeid("pay", payment), reason, origin_of(request))
+    return go_to(f"/held?notice={'released' if release else 'refused'}")
+
+
+async def _not_done(request: Web, desk: Desk, answer: Answer, back: str) -> Page:
+    problem = msgspec.json.decode(answer.body, type=ProblemView)
+    context = {"problem": problem.code, "detail": problem.detail, "back": back}
+    return await desk.page(request, "problem.html", context, answer.status)

@@ -1,0 +1,85 @@
+"""The first page: is the till well right now? Its live parts are the same templates as its first answer."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from litestar import get
+from litestar.response import Stream
+
+from tillkeeper import ledger
+from tillkeeper.base.ids import NIL
+from tillkeeper.faces.console import charts
+from tillkeeper.faces.console.board import OUTCOMES, RING, Board, Figures
+from tillkeeper.faces.console.desk import Desk, Page, Web
+from tillkeeper.faces.console.render import Renderer
+from tillkeeper.payments import browse
+
+LIVE_PARTS: Final = ("clock", "headline", "figures", "rate", "outcomes", "refusals", "speed")
+_POINT_SECONDS: Final = 2  # one point of the rate's picture
+
+
+@get("/")
+async def overview(request: Web, desk: Desk, board: Board) -> Page:
+    """The overview with the figures of now."""
+    figures = await board.refresh()
+    return await desk.page(request, "overview.html", figures_context(figures, desk.renderer(request)))
+
+
+@get("/live")
+async def live(request: Web, desk: Desk) -> Stream:
+    """The overview's live parts as server-sent events."""
+    language = desk.renderer(request).texts.language
+    return Stream(
+        desk.live.watch(language), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
+    )
+
+
+@get("/books")
+async def books(request: Web, desk: Desk, board: Board) -> Page:
+    """What the light on the overview stands for."""
+    figures = await board.refresh()
+    async with desk.store.tx("console books") as tx:
+        wallets = await browse.wallets_of(tx, [NIL])
+        accounts = await ledger.accounts(tx, [wallet.account for wallet in wallets])
+    own = [(wallet, accounts[wallet.account]) for wallet in wallets if wallet.account in accounts]
+    return await desk.page(request, "books.html", {"books": figures.books, "own": own})
+
+
+def draw_live(figures: Figures, renderer: Renderer) -> dict[str, str]:
+    """The live parts in one language, HTML by name."""
+    context = figures_context(figures, renderer)
+    return {name: renderer.render(f"live/{name}.html", context) for name in LIVE_PARTS}
+
+
+def figures_context(figures: Figures, renderer: Renderer) -> Mapping[str, Any]:
+    """What the live templates read."""
+    t = renderer.texts
+    rate_plot, rate_top = charts.stacked(
+        [
+            ("main", _points([bucket.accepted for bucket in figures.series])),
+            ("wait", _points([bucket.waiting for bucket in figures.series])),
+            ("bad", _points([bucket.refused for bucket in figures.series])),
+        ],
+        t("chart.rate_label", rate=f"{figures.rate:.1f}"),
+    )
+    slowest = [(sample.p99_us + 999) // 1000 for sample in figures.samples]
+    speed_plot, speed_top = charts.line(slowest, t("chart.speed_label", highest=max(slowest, default=0)))
+    return {
+        "f": figures,
+        "today": figures.day.isoformat(),
+        "outcomes": OUTCOMES,
+        "outcome_parts": [(outcome, figures.recent.outcomes[outcome]) for outcome in OUTCOMES],
+        "rate_plot": rate_plot,
+        "rate_top": rate_top,
+        "speed_plot": speed_plot,
+        "speed_top": speed_top,
+    }
+
+
+def _points(per_second: list[int]) -> list[int]:
+    """The mean rate of each point, rounded up so that a single payment shows."""
+    pairs = zip(*[iter(per_second)] * _POINT_SECONDS, strict=True)
+    return [-(-sum(pair) // _POINT_SECONDS) for pair in pairs]
+
+
+assert RING % _POINT_SECONDS == 0

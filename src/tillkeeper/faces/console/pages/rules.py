@@ -1,0 +1,59 @@
+"""The rules that decide: the active set, its hits, its text, and what each rule hit last."""
+
+from litestar import get
+from litestar.exceptions import NotFoundException
+
+from tillkeeper import risk
+from tillkeeper.base import limits
+from tillkeeper.faces.console.desk import Desk, Page, Web
+from tillkeeper.faces.console.names import names_of, parties_in
+from tillkeeper.payments import browse
+from tillkeeper.risk import browse as risks
+from tillkeeper.risk.browse import RuleSetRow
+
+
+@get("/rules")
+async def rules(request: Web, desk: Desk) -> Page:
+    """A rule set, the active one unless another version is asked for."""
+    async with desk.store.tx("console rules") as tx:
+        sets = await risks.rule_sets(tx)
+        hits = await risks.hits(tx)
+    shown = _chosen(sets, request.query_params.get("version"))
+    context = {
+        "sets": sets,
+        "shown": shown,
+        "language": desk.renderer(request).texts.language.partition("-")[0],
+        "rules": risk.read_rules(shown.source, "stored rules").rules if shown else (),
+        "hits": hits,
+    }
+    return await desk.page(request, "rules.html", context)
+
+
+@get("/rules/{name:str}")
+async def rule(request: Web, desk: Desk, name: str) -> Page:
+    """One rule of the active set, and the payments it hit last."""
+    async with desk.store.tx("console rule") as tx:
+        active = (await risks.rule_sets(tx))[:1]
+        found = [
+            each
+            for row in active
+            for each in risk.read_rules(row.source, "stored rules").rules
+            if each.name == name
+        ]
+        if not found:
+            raise NotFoundException
+        hits = await risks.hits(tx)
+        rows = await browse.find_payments(tx, await risks.hit_by(tx, name, limits.PAGE_DEFAULT))
+        names = await names_of(tx, parties_in(rows))
+    language = desk.renderer(request).texts.language.partition("-")[0]
+    context = {"rule": found[0], "language": language, "hits": hits, "rows": rows, "names": names}
+    return await desk.page(request, "rule.html", context)
+
+
+def _chosen(sets: list[RuleSetRow], version: str | None) -> RuleSetRow | None:
+    if version is None:
+        return sets[0] if sets else None
+    for each in sets:
+        if str(each.version) == version:
+            return each
+    raise NotFoundException

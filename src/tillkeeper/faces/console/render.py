@@ -1,0 +1,133 @@
+"""Pages from templates: one environment per language, whose filters write money, times and ids as its people read them."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import jinja2
+from babel.numbers import format_compact_currency, format_decimal
+from markupsafe import Markup
+
+from tillkeeper.base.ids import to_typeid
+from tillkeeper.base.money import format_money, to_major
+from tillkeeper.faces.console import charts
+from tillkeeper.faces.console.statics import Static
+from tillkeeper.faces.console.texts import LANGUAGES, Texts
+
+TONES: Final = {
+    "succeeded": "good", "delivered": "good", "accepted": "good", "captured": "good", "allow": "good", "active": "good",
+    "pending": "wait", "challenged": "wait", "in_review": "wait", "authorized": "wait", "open": "wait", "due": "wait",
+    "sent": "wait", "challenge": "wait", "hold": "wait",
+    "declined": "bad", "failed": "bad", "deny": "bad", "rejected": "bad", "frozen": "bad", "closed": "bad",
+}  # fmt: skip
+"""How a state looks; what is not named here is over and quiet."""
+
+
+class Renderer:
+    """Renders templates in one language, times in one zone."""
+
+    def __init__(self, texts: Texts, zone: ZoneInfo, statics: Mapping[str, Static]) -> None:
+        self.texts = texts
+        self._zone = zone
+        environment = jinja2.Environment(
+            loader=jinja2.PackageLoader("tillkeeper.faces.console"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.globals |= {
+            "t": texts,
+            "named": texts.named,
+            "lang": texts.language,
+            "languages": LANGUAGES,
+            "static": {name: static.url for name, static in statics.items()},
+            "shares": charts.shares,
+        }
+        environment.filters |= {
+            "money": self.money,
+            "compact": self.compact,
+            "number": self.number,
+            "time": self.time,
+            "ago": self.ago,
+            "percent": self.percent,
+            "typeid": lambda value, prefix: to_typeid(prefix, value),
+            "bps": self.basis_points,
+            "tone": lambda state: TONES.get(state, "quiet"),
+            "ms": self.milliseconds,
+        }
+        self._environment = environment
+
+    def render(self, template: str, context: Mapping[str, Any]) -> str:
+        """A template's text."""
+        return self._environment.get_template(template).render(context)
+
+    def money(self, amount: int, currency: str) -> str:
+        """Minor units as people read them."""
+        return _money(amount, currency, self.texts.locale)
+
+    def compact(self, amount: int, currency: str) -> str:
+        """Money in few characters, for a headline: 1.52M, 151.58万."""
+        return _compact(amount, currency, self.texts.locale)
+
+    def number(self, value: int) -> str:
+        """A whole number with its groups."""
+        return _number(value, self.texts.locale)
+
+    def percent(self, part: int, whole: int) -> str:
+        """A share with one decimal, rounded down: 99.99 % is never shown as 100 %."""
+        tenths = part * 1000 // whole
+        return f"{tenths // 10}.{tenths % 10}{self.texts('unit.percent')}"
+
+    def basis_points(self, points: int) -> str:
+        """Hundredths of a percent as a percentage."""
+        return f"{points // 100}.{points % 100:02d}{self.texts('unit.percent')}"
+
+    def milliseconds(self, microseconds: int) -> str:
+        """A duration, two digits or more."""
+        if microseconds >= 10_000:
+            return self.texts("unit.ms", value=self.number(microseconds // 1000))
+        return self.texts("unit.ms", value=f"{microseconds // 1000}.{microseconds % 1000 // 100}")
+
+    def time(self, moment: datetime, parts: str = "full") -> Markup:
+        """A moment in the business time zone, with UTC for the pointer. `parts`: full, day, or clock."""
+        form = {"full": "%Y-%m-%d %H:%M:%S", "day": "%Y-%m-%d", "clock": "%H:%M:%S"}[parts]
+        utc = moment.astimezone(UTC)
+        return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(
+            utc.isoformat(timespec="milliseconds"),
+            utc.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3],
+            moment.astimezone(self._zone).strftime(form),
+        )
+
+    def ago(self, moment: datetime, now: datetime) -> str:
+        """How long since, in the largest unit that fits."""
+        seconds = max(0, (now - moment) // timedelta(seconds=1))
+        for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+            if seconds >= size:
+                return self.texts(f"unit.{unit}", value=seconds // size)
+        return self.texts("unit.s", value=seconds)
+
+
+@lru_cache(maxsize=4096)
+def _money(amount: int, currency: str, locale: str) -> str:
+    return format_money(amount, currency, locale)
+
+
+@lru_cache(maxsize=64)
+def _compact(amount: int, currency: str, locale: str) -> str:
+    major = Decimal(to_major(amount, currency))
+    return str(format_compact_currency(major, currency, locale=locale, fraction_digits=2))
+
+
+@lru_cache(maxsize=1024)
+def _number(value: int, locale: str) -> str:
+    return str(format_decimal(value, locale=locale))
+
+
+def payment_id(payment: UUID) -> str:
+    """A payment's public id."""
+    return to_typeid("pay", payment)
