@@ -13,7 +13,7 @@ from tillkeeper.base import limits
 from tillkeeper.base.clock import ManualClock
 from tillkeeper.base.ids import new_id
 from tillkeeper.payments.commands import SettleRail
-from tillkeeper.payments.rails import Habits, Notice, Rail, RailAnswer, RailAttempt, SandboxBank
+from tillkeeper.payments.rails import Habits, Listener, Notice, Rail, RailAnswer, RailAttempt, SandboxBank
 from tillkeeper.payments.settlement import Settlement, unanswered
 from tillkeeper.store import Store
 
@@ -67,9 +67,7 @@ class House:
 
     def restarted(self) -> Settlement:
         """What a new process would build."""
-        settlement = Settlement(self.store, {"sandbox": self.bank}, self.turn.submit, self.clock)
-        self.bank.listen(settlement.hear)
-        return settlement
+        return Settlement(self.store, {"sandbox": self.bank}, self.turn.submit, self.clock)
 
     async def order(self, *instructions: str) -> list[UUID]:
         ids = [new_id() for _ in instructions]
@@ -228,6 +226,9 @@ async def test_a_rail_that_raises_or_is_missing_stops_nobody_else(house: House) 
 
         async def query(self, attempt: UUID) -> RailAnswer:
             raise ValueError(attempt)
+
+        def listen(self, listener: Listener) -> None:
+            pass
 
     good, bad, lost = await house.order("", "", "")
     async with house.store.tx("test") as tx:

@@ -13,7 +13,9 @@ assert MAX_AMOUNT < 2**40
 assert MAX_AMOUNT * 1_000_000 < 2**63
 
 # -- the turn
-MAX_TURN: Final = 512  # commands carried through together: large enough to share a commit, small enough to answer soon
+MAX_TURN: Final = (
+    512  # commands carried through together: large enough to share a commit, small enough to answer soon
+)
 MAX_QUEUE: Final = 8192  # commands that may wait; beyond that the door answers 503 at once
 MAX_TURNS_IN_FLIGHT: Final = 2  # one computes while the other is in the database
 TURN_TRIES: Final = 9  # of one turn, after a lost connection, a deadlock or a key clash
@@ -103,6 +105,7 @@ assert LEASE_RENEW_SECONDS * 2 < LEASE_SECONDS  # one missed renewal must not lo
 # -- the agent (seconds unless named otherwise)
 EXPIRY_BATCH: Final = 500
 EXPIRY_POLL_SECONDS: Final = 1.0
+SAMPLES_KEEP_SECONDS: Final = 24 * 3600
 HOUSEKEEPING_SECONDS: Final = 60.0
 HOUSEKEEPING_BATCH: Final = 5000  # rows deleted by one statement
 LOOP_FIRST_PAUSE_SECONDS: Final = 0.5  # before a failed loop starts again; doubled each time

@@ -45,6 +45,8 @@ CREATE INDEX payments_by_reference ON payments.payments (reference) WHERE refere
 -- The few that wait for somebody: challenge, review, capture or a rail.
 CREATE INDEX payments_waiting ON payments.payments (state, id)
     WHERE state IN ('pending', 'challenged', 'in_review', 'authorized');
+CREATE INDEX payments_expiring ON payments.payments (expires_at)
+    WHERE state IN ('pending', 'challenged', 'in_review', 'authorized') AND expires_at IS NOT NULL;
 GRANT SELECT, INSERT, UPDATE ON payments.payments TO till_app;
 
 -- Every change of state after the first, in order: the payment's story.

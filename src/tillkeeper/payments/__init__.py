@@ -1,6 +1,6 @@
 """Payments: one flow a command, all of them through the turn."""
 
-from tillkeeper.payments import commands
+from tillkeeper.payments import commands, rails, webhooks
 from tillkeeper.payments.gauge import Gauge
 from tillkeeper.payments.render import (
     PAYEE_PREFIX,
@@ -15,9 +15,11 @@ from tillkeeper.payments.render import (
     refund_view,
 )
 from tillkeeper.payments.rows import add_qr_code, payment, qr_code, refunds_of
+from tillkeeper.payments.settlement import Settlement, Unanswered, unanswered
 from tillkeeper.payments.states import MOVES, WAITING
 from tillkeeper.payments.turn import Till
 from tillkeeper.payments.types import Payment, QrCode, Refund, Wallet
+from tillkeeper.payments.upkeep import expire_due, forget_samples
 from tillkeeper.payments.wallets import open_wallets, wallets_with_accounts
 
 __all__ = [
@@ -32,10 +34,14 @@ __all__ = [
     "QrCode",
     "Reason",
     "Refund",
+    "Settlement",
     "Till",
+    "Unanswered",
     "Wallet",
     "add_qr_code",
     "commands",
+    "expire_due",
+    "forget_samples",
     "open_wallets",
     "party_id",
     "payment",
@@ -43,7 +49,10 @@ __all__ = [
     "payment_view",
     "problem",
     "qr_code",
+    "rails",
     "refund_view",
     "refunds_of",
+    "unanswered",
     "wallets_with_accounts",
+    "webhooks",
 ]

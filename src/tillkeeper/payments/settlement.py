@@ -94,6 +94,8 @@ class Settlement:
         self._submit = submit
         self._clock = clock
         self._in_flight = 0
+        for rail in rails.values():
+            rail.listen(self.hear)
 
     async def run(self) -> None:
         """Work until cancelled. Raises what the store raises; calls under way are then dropped and made again."""

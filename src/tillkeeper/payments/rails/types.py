@@ -44,7 +44,7 @@ Listener = Callable[[Notice], Awaitable[None]]
 
 
 class Rail(Protocol):
-    """A bank. Both calls may take for ever or raise anything: the caller bounds the time and asks again."""
+    """A bank. Its calls may take for ever or raise anything: the caller bounds the time and asks again."""
 
     async def submit(self, attempt: RailAttempt) -> RailAnswer:
         """Order the attempt. Repeated with the same id it has no second effect and gives the answer of the first."""
@@ -54,4 +54,8 @@ class Rail(Protocol):
         """What became of an attempt. `unknown` is final: a bank that gave it rejects the attempt if it still arrives
         (a submission may be slower than the question), or we could not give the money back on that word.
         """
+        ...
+
+    def listen(self, listener: Listener) -> None:
+        """Where to take the bank's notices."""
         ...
