@@ -16,7 +16,7 @@ from tillkeeper.faces.cli.output import CliError, complain
 
 COMMANDS: Final[dict[str, str]] = {
     "up": "Start everything: PostgreSQL, api, console, agent. Ctrl-C stops it.",
-    "demo": "Start everything and let a city of customers and thieves live in it.",
+    "demo": "Start everything and let a city of customers, shops and thieves live in it.",
     "serve": "Start one process: api, console or agent.",
     "replay": "Stream a CSV or Parquet file of historic payments through the turn.",
     "bench": "Measure payments, ledger, risk and replay on this machine.",
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point of the program `till`."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
-        app(arguments)
+        app(arguments, prog_name="till")
     except CliError as error:
         complain(error)
         sys.exit(error.code)

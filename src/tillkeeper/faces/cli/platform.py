@@ -133,8 +133,8 @@ class Child:
         with contextlib.suppress(OSError), self.log.open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
             lines = file.read().decode(errors="replace").strip().splitlines()
-            said = [line.removeprefix("till: ") for line in lines if line.startswith("till: ")]
-            return (said or lines or ["it said nothing"])[-1]
+            said = [line.removeprefix("till: ") for line in lines if line[:1].strip()]
+            return (said or ["it said nothing"])[-1]
         return "it said nothing"
 
 

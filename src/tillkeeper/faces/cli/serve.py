@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -91,7 +90,8 @@ def _begin(with_parent: bool) -> Settings:  # noqa: FBT001 - the flag as it came
 
 
 def _stop_with_parent() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):  # not sys.stdin: its lock would be held when the interpreter ends
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 
