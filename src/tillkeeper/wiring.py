@@ -10,9 +10,10 @@ from litestar.types import ASGIApp
 from tillkeeper.access import KeyRing
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.settings import Settings
+from tillkeeper.faces.agent import Agent, loops_of
 from tillkeeper.faces.api import Counter, create_api
 from tillkeeper.faces.console.app import create_console
-from tillkeeper.payments import Till
+from tillkeeper.payments import Till, rails, webhooks
 from tillkeeper.risk import RiskEngine
 from tillkeeper.store import MigrationError, Store, pending, sole
 from tillkeeper.store.embedded import Urls, database
@@ -57,6 +58,24 @@ async def console(settings: Settings) -> AsyncIterator[ASGIApp]:
         till = Till(store, None, clock, settings.timezone)
         yield create_console(store, clock, settings.timezone, till)
         await till.close()
+
+
+async def agent(settings: Settings) -> None:
+    """The agent, until cancelled. Its till takes no payments, only what banks, clocks and people say of them."""
+    clock = SystemClock()
+    settings.home.mkdir(parents=True, exist_ok=True)
+    async with (
+        opened(settings) as (store, _),
+        webhooks.Sender(private_targets=settings.allow_private_webhooks) as sender,
+    ):
+        till = Till(store, None, clock, settings.timezone)
+        bank = rails.SandboxBank(clock, settings.home / "sandbox-bank.jsonl")
+        loops = loops_of(store, {rails.SANDBOX: bank}, till.submit, sender, clock)
+        try:
+            await Agent(store, loops, clock).run()
+        finally:
+            await bank.close()
+            await till.close()
 
 
 async def _stop() -> None:

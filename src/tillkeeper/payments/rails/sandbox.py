@@ -20,6 +20,9 @@ from tillkeeper.payments.rails.types import Listener, Notice, RailAnswer, RailAt
 
 log = logging.getLogger(__name__)
 
+SANDBOX: Final = "sandbox"
+"""The name by which attempts ask for this bank."""
+
 Behaviour = Literal["prompt", "late", "twice", "no", "never", "silent"]
 _CHUNK: Final = 1 << 20
 INSTRUCTIONS: Final[tuple[Behaviour, ...]] = ("late", "twice", "no", "never", "silent")
