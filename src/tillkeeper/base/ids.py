@@ -20,7 +20,7 @@ _LENGTH: Final = 26
 NIL: Final = UUID(int=0)
 
 
-class BadId(ValueError):
+class BadIdError(ValueError):
     """A text that is no TypeID of the wanted prefix."""
 
 
@@ -37,21 +37,21 @@ def to_typeid(prefix: str, value: UUID) -> str:
 
 
 def from_typeid(prefix: str, text: str) -> UUID:
-    """Read a public id. Raises BadId when the prefix, length, alphabet or range is wrong."""
+    """Read a public id. Raises BadIdError when the prefix, length, alphabet or range is wrong."""
     head, _, tail = text.rpartition("_")
     if head != prefix or len(tail) != _LENGTH:
-        raise BadId(f"{text[:60]!r} is not an id of the form {prefix}_…")
+        raise BadIdError(f"{text[:60]!r} is not an id of the form {prefix}_…")
     number = 0
     try:
         for at in range(0, _LENGTH, 2):
             number = (number << 10) | _VALUES[tail[at : at + 2]]
     except KeyError:
-        raise BadId(f"{text[:60]!r} has a character that ids do not use") from None
+        raise BadIdError(f"{text[:60]!r} has a character that ids do not use") from None
     if number >> 128:
-        raise BadId(f"{text[:60]!r} is out of range")
+        raise BadIdError(f"{text[:60]!r} is out of range")
     return UUID(int=number)
 
 
 def first_id_at(moment: datetime) -> UUID:
-    """The smallest UUIDv7 of a moment: `id >= first_id_at(t)` selects what was made since, by index."""
+    """The lower bound of the UUIDv7s of a moment: ids at or above it were made since, found by index."""
     return UUID(int=(to_us(moment) // 1000) << 80)

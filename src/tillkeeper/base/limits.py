@@ -31,7 +31,7 @@ PAGE_DEFAULT: Final = 25
 PAGE_MAX: Final = 100
 MAX_WALLETS: Final = 16  # currencies of one owner
 
-# -- holds, challenges, reviews (seconds)
+# -- how long a payment waits: holds, challenges, reviews; seconds
 CHALLENGE_SECONDS: Final = 10 * 60
 CHALLENGE_TRIES: Final = 5
 REVIEW_SECONDS: Final = 3 * 24 * 3600

@@ -94,5 +94,5 @@ class Refused(Exception):  # noqa: N818 - the past tense of the value it carries
 
 
 def refuse(code: str, detail: str = "", field: str | None = None) -> Refused:
-    """Short for raising: `raise refuse("unknown_customer", …)`."""
+    """A refusal ready to be raised, at an edge."""
     return Refused(Refusal(code, detail, field))

@@ -1,6 +1,5 @@
 """Recompute the books from their transfers and say what differs. An auditor: it trusts nothing that post_v1 stored."""
 
-
 from typing import Any
 from uuid import UUID
 
@@ -65,15 +64,15 @@ async def verify(store: Store) -> Report:
         return Report(await tx.value(_sql.count_transfers), totals, differences)
 
 
-
-
 async def _listed(tx: Tx, statement: Statement) -> list[tuple[Any, ...]]:
     return await tx.tuples(statement, {"limit": MAX_DIFFERENCES})
 
 
 async def _accounts(tx: Tx) -> list[Difference]:
     found = []
-    for account, currency, balance, expected, version, transfers in await _listed(tx, _sql.account_differences):
+    for account, currency, balance, expected, version, transfers in await _listed(
+        tx, _sql.account_differences
+    ):
         if balance != expected:
             what = "balance is not the sum of its transfers"
             found.append(Difference("balance", currency, account, what, balance, expected))
@@ -102,7 +101,8 @@ async def _orphans(tx: Tx) -> list[Difference]:
             "orphan" if missing else "currencies",
             currency,
             None,
-            f"transfer {transfer} " + ("is on an account that does not exist" if missing else "joins two currencies"),
+            f"transfer {transfer} "
+            + ("is on an account that does not exist" if missing else "joins two currencies"),
             1,
             0,
         )
@@ -112,7 +112,9 @@ async def _orphans(tx: Tx) -> list[Difference]:
 
 async def _held(tx: Tx) -> list[Difference]:
     return [
-        Difference("held", currency, account, "reserved amount is not the sum of its open holds", held, expected)
+        Difference(
+            "held", currency, account, "reserved amount is not the sum of its open holds", held, expected
+        )
         for account, currency, held, expected in await _listed(tx, _sql.held_differences)
     ]
 

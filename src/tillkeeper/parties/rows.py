@@ -19,7 +19,12 @@ async def add_customer(tx: Tx, customer: Customer) -> None:
     try:
         await tx.value(
             _sql.add_customer,
-            {"id": customer.id, "name": customer.name, "reference": customer.reference, "at": customer.created_at},
+            {
+                "id": customer.id,
+                "name": customer.name,
+                "reference": customer.reference,
+                "at": customer.created_at,
+            },
         )
     except errors.UniqueViolation:
         raise refuse("reference_taken", "look the customer up by ?reference= instead", "reference") from None

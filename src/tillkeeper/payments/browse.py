@@ -12,6 +12,7 @@ import msgspec
 
 from tillkeeper.base.clock import EPOCH
 from tillkeeper.base.ids import NIL, first_id_at
+from tillkeeper.payments.types import Payment
 from tillkeeper.store import Tx, queries
 
 _sql = queries(__package__, "browse.sql")
@@ -28,31 +29,6 @@ _SCAN_ENDS: Final = {
     "reference": _sql.scan_end_of_reference,
 }
 _WAITING: Final = frozenset({"pending", "challenged", "in_review", "authorized"})
-
-
-class PaymentRow(msgspec.Struct, frozen=True):
-    """One payment as stored. Amounts are minor units of `currency`; times UTC."""
-
-    id: UUID
-    kind: str
-    state: str
-    payer: UUID
-    payee: UUID
-    amount: int
-    currency: str
-    fee: int
-    captured: int
-    refunded: int
-    manual: bool
-    risk: str | None
-    failure: str | None
-    hold: UUID | None
-    reference: str | None
-    note: str | None
-    event_at: datetime
-    created_at: datetime
-    changed_at: datetime
-    expires_at: datetime | None
 
 
 class Filter(msgspec.Struct, frozen=True):
@@ -83,7 +59,7 @@ class Filter(msgspec.Struct, frozen=True):
 class Page(msgspec.Struct, frozen=True):
     """Rows, and the id to continue before. `partial`: the walk ended at its bound, older rows were not looked at."""
 
-    rows: list[PaymentRow]
+    rows: list[Payment]
     next_before: UUID | None
     partial: bool
 
@@ -197,7 +173,7 @@ async def search(tx: Tx, wanted: Filter, before: UUID | None, limit: int) -> Pag
         "scan": SCAN,
         "limit": limit + 1,
     }
-    rows = [PaymentRow(*row) for row in await tx.tuples(_sql.find_payments, params)]
+    rows = [Payment(*row) for row in await tx.tuples(_sql.find_payments, params)]
     if len(rows) > limit:
         return Page(rows[:limit], rows[limit - 1].id, partial=False)
     end = await tx.value(_SCAN_ENDS[wanted.way], params)
@@ -209,9 +185,9 @@ def _earliest(before: UUID | None, until: datetime | None) -> UUID:
     return min(bounds)
 
 
-async def find_payments(tx: Tx, ids: Sequence[UUID]) -> list[PaymentRow]:
+async def find_payments(tx: Tx, ids: Sequence[UUID]) -> list[Payment]:
     """Payments by id, newest first; unknown ids are left out."""
-    return [PaymentRow(*row) for row in await tx.tuples(_sql.payments_by_id, {"ids": list(ids)})]
+    return [Payment(*row) for row in await tx.tuples(_sql.payments_by_id, {"ids": list(ids)})]
 
 
 async def story(tx: Tx, payment: UUID) -> Story:
@@ -225,9 +201,9 @@ async def story(tx: Tx, payment: UUID) -> Story:
     )
 
 
-async def held(tx: Tx, after: UUID | None, limit: int) -> list[PaymentRow]:
+async def held(tx: Tx, after: UUID | None, limit: int) -> list[Payment]:
     """Payments that wait for a person, the longest waiting first, after the id `after`."""
-    return [PaymentRow(*row) for row in await tx.tuples(_sql.held, {"after": after or NIL, "limit": limit})]
+    return [Payment(*row) for row in await tx.tuples(_sql.held, {"after": after or NIL, "limit": limit})]
 
 
 async def held_size(tx: Tx) -> tuple[int, datetime | None]:
@@ -271,10 +247,10 @@ async def moved_slots(tx: Tx, moved: datetime, since: datetime, until: datetime,
     return [row[0] for row in await tx.tuples(_sql.moved_slots, params)]
 
 
-async def refusals(tx: Tx, after: UUID | None, limit: int) -> list[PaymentRow]:
+async def refusals(tx: Tx, after: UUID | None, limit: int) -> list[Payment]:
     """The newest payments that were declined or failed, newest first, among the newest SCAN after the id `after`."""
     params = {"after": after or NIL, "scan": SCAN, "limit": limit}
-    return [PaymentRow(*row) for row in await tx.tuples(_sql.refusals, params)]
+    return [Payment(*row) for row in await tx.tuples(_sql.refusals, params)]
 
 
 async def samples(tx: Tx, since: datetime) -> list[Sample]:

@@ -1,7 +1,7 @@
 -- name: find_payments
 -- A page of payments, newest first. Exactly one branch runs (`way`); each walks an index in the order of the ids and
 -- stops after `scan` rows, so a filter that matches nothing cannot read the whole table.
-SELECT id, kind, state, payer, payee, amount, currency::text, fee, captured, refunded, manual, risk, failure, hold,
+SELECT id, kind, state, payer, payee, amount, currency::text, fee_bps, fee, captured, refunded, manual, risk, failure, hold,
        reference, note, event_at, created_at, changed_at, expires_at
 FROM (
     (SELECT * FROM payments.payments
@@ -73,7 +73,7 @@ ORDER BY id DESC OFFSET %(scan)s - 1 LIMIT 1;
 
 -- name: payments_by_id
 -- Some payments, newest first.
-SELECT id, kind, state, payer, payee, amount, currency::text, fee, captured, refunded, manual, risk, failure, hold,
+SELECT id, kind, state, payer, payee, amount, currency::text, fee_bps, fee, captured, refunded, manual, risk, failure, hold,
        reference, note, event_at, created_at, changed_at, expires_at
 FROM payments.payments WHERE id = ANY(%(ids)s::uuid[]) ORDER BY id DESC;
 
@@ -98,7 +98,7 @@ WHERE d.subject = %(id)s ORDER BY d.id LIMIT %(limit)s;
 
 -- name: held
 -- Payments that wait for a person, the longest waiting first.
-SELECT id, kind, state, payer, payee, amount, currency::text, fee, captured, refunded, manual, risk, failure, hold,
+SELECT id, kind, state, payer, payee, amount, currency::text, fee_bps, fee, captured, refunded, manual, risk, failure, hold,
        reference, note, event_at, created_at, changed_at, expires_at
 FROM payments.payments
 WHERE state IN ('pending', 'challenged', 'in_review', 'authorized') AND state = 'in_review' AND id > %(after)s
@@ -143,7 +143,7 @@ WHERE m.id >= %(first)s AND p.created_at >= %(since)s AND p.created_at < %(until
 
 -- name: refusals
 -- The newest payments that were declined or failed, among the newest `scan`.
-SELECT id, kind, state, payer, payee, amount, currency::text, fee, captured, refunded, manual, risk, failure, hold,
+SELECT id, kind, state, payer, payee, amount, currency::text, fee_bps, fee, captured, refunded, manual, risk, failure, hold,
        reference, note, event_at, created_at, changed_at, expires_at
 FROM (
     SELECT * FROM payments.payments WHERE id > %(after)s ORDER BY id DESC LIMIT %(scan)s

@@ -110,5 +110,3 @@ class Expire(msgspec.Struct, frozen=True):
     """Nobody came: end a waiting payment whose time is over."""
 
     payment: UUID
-
-

@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from tillkeeper.base.results import Refusal
 from tillkeeper.ledger import Entry, Outcome
 from tillkeeper.parties import Standing
 from tillkeeper.payments.render import Reason
@@ -74,5 +73,3 @@ class Asked(msgspec.Struct, frozen=True):
     id: UUID
     decision: Decision | None = None
     reasons: tuple[Reason, ...] = ()
-
-

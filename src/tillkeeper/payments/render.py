@@ -88,7 +88,10 @@ class ProblemView(msgspec.Struct, frozen=True):
 
 
 def payment_view(
-    payment: Payment, reasons: Sequence[Reason], challenge: ChallengeView | None = None, refund: Refund | None = None
+    payment: Payment,
+    reasons: Sequence[Reason],
+    challenge: ChallengeView | None = None,
+    refund: Refund | None = None,
 ) -> PaymentView:
     """The public form of a payment."""
     failure = payment.failure

@@ -17,10 +17,13 @@ _sql = queries(__package__, "queries.sql")
 
 async def send_wallets(tx: Tx, keys: Sequence[tuple[UUID, str]]) -> Sent:
     """Ask for accounts by (owner, currency); read with `wallets_asked`."""
-    return await tx.send(_sql.wallets, {
+    return await tx.send(
+        _sql.wallets,
+        {
             "owners": columns.uuids([key[0] for key in keys]),
             "currencies": columns.texts([key[1] for key in keys]),
-        })
+        },
+    )
 
 
 async def wallets_asked(sent: Sent) -> dict[tuple[UUID, str], UUID]:
@@ -42,7 +45,10 @@ async def challenges(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, Challenge]:
 
 async def lock_qr_codes(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, QrCode]:
     """QR codes about to be paid, by id."""
-    return {row[0]: QrCode(*row) for row in await tx.tuples(_sql.lock_qr_codes, {"ids": columns.uuids(sorted(ids))})}
+    return {
+        row[0]: QrCode(*row)
+        for row in await tx.tuples(_sql.lock_qr_codes, {"ids": columns.uuids(sorted(ids))})
+    }
 
 
 async def qr_code(tx: Tx, code: UUID) -> QrCode | None:
@@ -63,7 +69,10 @@ async def house(tx: Tx) -> dict[tuple[str, str], UUID]:
 
 async def wallets_of(tx: Tx, owners: Sequence[UUID], limit: int) -> list[Wallet]:
     """All wallets of owners."""
-    return [Wallet(*row) for row in await tx.tuples(_sql.wallets_of, {"owners": columns.uuids(owners), "limit": limit})]
+    return [
+        Wallet(*row)
+        for row in await tx.tuples(_sql.wallets_of, {"owners": columns.uuids(owners), "limit": limit})
+    ]
 
 
 async def add_wallets(tx: Tx, wallets: Sequence[Wallet], at: datetime) -> set[UUID]:
@@ -91,7 +100,9 @@ async def refunds_of(tx: Tx, payment_id: UUID, limit: int) -> list[Refund]:
 async def write(tx: Tx, results: Sequence[Result]) -> None:
     """Everything that the results of a turn say; nothing is sent for kinds that do not occur."""
     await _insert(tx, _sql.add_payments, [result.new for result in results if result.new])
-    await _insert(tx, _sql.change_payments, [result.changed for result in results if result.changed], _CHANGED)
+    await _insert(
+        tx, _sql.change_payments, [result.changed for result in results if result.changed], _CHANGED
+    )
     await _insert(tx, _sql.add_moves, [result.move for result in results if result.move])
     await _insert(tx, _sql.add_refunds, [result.refund for result in results if result.refund])
     await _insert(tx, _sql.keep_challenges, [result.challenge for result in results if result.challenge])
@@ -99,7 +110,14 @@ async def write(tx: Tx, results: Sequence[Result]) -> None:
     words = [result.rail_answer for result in results if result.rail_answer]
     if words:
         ids, accepted, answers = map(list, zip(*words, strict=True))
-        await tx.run(_sql.settle_rail_attempts, {"ids": columns.uuids(ids), "accepted": columns.booleans(accepted), "answers": columns.texts(answers)})
+        await tx.run(
+            _sql.settle_rail_attempts,
+            {
+                "ids": columns.uuids(ids),
+                "accepted": columns.booleans(accepted),
+                "answers": columns.texts(answers),
+            },
+        )
     paid = [result.qr_paid for result in results if result.qr_paid]
     if paid:
         codes, payments = map(list, zip(*paid, strict=True))
@@ -127,7 +145,9 @@ def _packers(kind: type[msgspec.Struct]) -> dict[str, Any]:
     }
 
 
-_FIELDS: Final = {kind: _packers(kind) for kind in (Payment, Move, Refund, Challenge, RailOrder)}
+_FIELDS: Final[dict[type[msgspec.Struct], dict[str, Any]]] = {
+    kind: _packers(kind) for kind in (Payment, Move, Refund, Challenge, RailOrder)
+}
 
 
 async def _insert(

@@ -32,9 +32,13 @@ from tillkeeper.store import Answer, Key, Store, Tx, idempotency, is_transient
 
 log = logging.getLogger(__name__)
 
-_REUSED: Final = problem(Refusal("idempotency_key_reused", "use a new key for a new request", "Idempotency-Key"))
+_REUSED: Final = problem(
+    Refusal("idempotency_key_reused", "use a new key for a new request", "Idempotency-Key")
+)
 _OVERLOADED: Final = problem(Refusal("overloaded", "try again with the same Idempotency-Key in a second"))
-_UNAVAILABLE: Final = problem(Refusal("unavailable", "try again with the same Idempotency-Key in a few seconds"))
+_UNAVAILABLE: Final = problem(
+    Refusal("unavailable", "try again with the same Idempotency-Key in a few seconds")
+)
 _INTERNAL: Final = problem(Refusal("internal", "nothing was done; the fault is in the log"))
 _NO_RISK: Final = problem(Refusal("unavailable", "this process takes no payments: ask the api"))
 
@@ -90,7 +94,14 @@ class Till:
         needs = flow.needs(command)
         loop = asyncio.get_running_loop()
         work = Work(
-            command, key, new_id(), flow, needs, _tokens(key, needs), self._clock.monotonic(), loop.create_future()
+            command,
+            key,
+            new_id(),
+            flow,
+            needs,
+            _tokens(key, needs),
+            self._clock.monotonic(),
+            loop.create_future(),
         )
         self._queue.append(work)
         self._wake()
@@ -126,7 +137,9 @@ class Till:
         blocked: set[Any] = set()
         while self._queue and len(works) < limits.MAX_TURN:
             work = self._queue.popleft()
-            if work.tokens and (not self._busy.isdisjoint(work.tokens) or not blocked.isdisjoint(work.tokens)):
+            if work.tokens and (
+                not self._busy.isdisjoint(work.tokens) or not blocked.isdisjoint(work.tokens)
+            ):
                 blocked.update(work.tokens)
                 left.append(work)
             else:
@@ -160,7 +173,7 @@ class Till:
         for attempt in range(limits.TURN_TRIES):
             try:
                 return await self._carry(turn, works)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - judged in the next line
                 if not (is_transient(error) or idempotency.is_clash(error)):
                     return await self._in_halves(turn, works, error)
                 log.warning("turn of %d, try %d: %s", len(works), attempt + 1, type(error).__name__)
@@ -198,7 +211,9 @@ class Till:
         """Stored answers and all facts; everything that is the same for all kinds goes in one round trip."""
         keyed = [(place, work.key) for place, work in enumerate(works) if work.key]
         sent_answers = await idempotency.send(tx, [key for _, key in keyed])
-        sent_standings = await parties.send_standings(tx, list({p for work in works for p in work.needs.parties}))
+        sent_standings = await parties.send_standings(
+            tx, list({p for work in works for p in work.needs.parties})
+        )
         sent_wallets = await rows.send_wallets(tx, list({w for work in works for w in work.needs.wallets}))
         payment_ids = {work.needs.payment for work in works if work.needs.payment}
         code_ids = {work.needs.qr for work in works if work.needs.qr}
@@ -245,7 +260,9 @@ class Till:
     def _plan(self, work: Work, facts: Facts) -> Plan:
         if work.decision is None and isinstance(work.attempt, Refusal):
             return Plan(Result(problem(work.attempt)))
-        plan = work.flow.plan(Asked(work.id, work.decision, self._reasons(work.decision)), work.command, facts)
+        plan = work.flow.plan(
+            Asked(work.id, work.decision, self._reasons(work.decision)), work.command, facts
+        )
         return plan if isinstance(plan, Plan) else Plan(Result(problem(plan)))
 
     def _reasons(self, decision: Decision | None) -> tuple[Reason, ...]:

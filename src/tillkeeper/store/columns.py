@@ -87,7 +87,7 @@ def smallints(values: Iterable[int | None]) -> Column:
 
 
 def doubles(values: Iterable[float | None]) -> Column:
-    """double precision[]"""
+    """Double precision[]"""
     return Column(701, [_NULL if value is None else struct.pack("!id", 8, value) for value in values])
 
 
@@ -111,5 +111,3 @@ def times(values: Iterable[datetime | None]) -> Column:
 def dates(values: Iterable[date | None]) -> Column:
     """date[]"""
     return Column(1082, [_NULL if day is None else _INT4(4, day.toordinal() - _EPOCH_DAY) for day in values])
-
-

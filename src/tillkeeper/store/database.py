@@ -146,10 +146,13 @@ class Store:
         `name` says what it is for in pg_stat_activity's place of the log when it fails.
         """
         try:
-            async with self._pool.connection() as connection:
-                # The pipeline carries BEGIN with the first statement and COMMIT with the last.
-                async with connection.pipeline(), connection.transaction():
-                    yield Tx(connection)
+            # The pipeline carries BEGIN with the first statement and COMMIT with the last.
+            async with (
+                self._pool.connection() as connection,
+                connection.pipeline(),
+                connection.transaction(),
+            ):
+                yield Tx(connection)
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             if is_transient(error):
                 log.warning("transaction %s: %s", name, str(error).strip().partition("\n")[0])

@@ -122,7 +122,9 @@ async def _apply(connection: psycopg.AsyncConnection, migration: Migration) -> N
                 )
         except errors.LockNotAvailable:
             if attempt == limits.MIGRATION_TRIES:
-                raise MigrationError(f"{migration.name}: a lock is held by others; end their transactions") from None
+                raise MigrationError(
+                    f"{migration.name}: a lock is held by others; end their transactions"
+                ) from None
             await asyncio.sleep(attempt)  # the queue behind our lock request drains while we wait
         else:
             return

@@ -44,7 +44,9 @@ async def _take(url: str, name: str) -> psycopg.AsyncConnection[Any]:
     row = await cursor.fetchone()
     if row is None or not row[0]:
         await connection.close()
-        raise TakenError(f"another process has the job {name!r} (see application_name in pg_stat_activity); stop it")
+        raise TakenError(
+            f"another process has the job {name!r} (see application_name in pg_stat_activity); stop it"
+        )
     return connection
 
 

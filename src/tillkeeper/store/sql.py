@@ -38,7 +38,10 @@ def queries(package: str, file: str) -> Queries:
         raise ValueError(f"{package}/{file}: text before the first name, or a name twice")
     label = package.removeprefix("tillkeeper.")
     return Queries(
-        {name: f"/* {label}.{name} */ {_bare(body)}".encode() for name, body in zip(names, bodies, strict=True)}
+        {
+            name: f"/* {label}.{name} */ {_bare(body)}".encode()
+            for name, body in zip(names, bodies, strict=True)
+        }
     )
 
 

@@ -19,23 +19,23 @@ class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A request body: unknown fields are refused, so that a typing mistake is not a silent default."""
 
 
-class Place(Body):
+class Place(Body, frozen=True):
     """Where it happens, degrees."""
 
     lat: Annotated[float, Meta(ge=-90, le=90)]
     lon: Degrees
 
 
-class NewCustomer(Body):
+class NewCustomer(Body, frozen=True):
     """A customer and their wallets. `daily_limit`: what may leave each wallet in a day; null for no limit."""
 
     name: Text
     currencies: Annotated[list[Currency], Meta(min_length=1, max_length=limits.MAX_WALLETS)]
-    daily_limit: Annotated[int, Meta(ge=0, le=limits.MAX_AMOUNT)] | None | msgspec.UnsetType = msgspec.UNSET
+    daily_limit: Annotated[int, Meta(ge=0, le=limits.MAX_AMOUNT)] | msgspec.UnsetType | None = msgspec.UNSET
     reference: Text | None = None
 
 
-class NewMerchant(Body):
+class NewMerchant(Body, frozen=True):
     """A merchant and their wallets."""
 
     name: Text
@@ -46,20 +46,20 @@ class NewMerchant(Body):
     reference: Text | None = None
 
 
-class NewWallet(Body):
+class NewWallet(Body, frozen=True):
     """One more currency for an owner."""
 
     currency: Currency
 
 
-class NewLimit(Body):
+class NewLimit(Body, frozen=True):
     """What may leave a wallet in a day; null for no limit."""
 
     currency: Currency
     daily_limit: Annotated[int, Meta(ge=0, le=limits.MAX_AMOUNT)] | None
 
 
-class NewQrCode(Body):
+class NewQrCode(Body, frozen=True):
     """A code to show. With an amount it is paid once. `expires_in`: seconds."""
 
     currency: Currency
@@ -68,7 +68,7 @@ class NewQrCode(Body):
     expires_in: Annotated[int, Meta(ge=1, le=365 * 86400)] = limits.QR_SECONDS
 
 
-class NewPayment(Body):
+class NewPayment(Body, frozen=True):
     """Pay a merchant, named or by QR code. `capture` "manual" only reserves the money."""
 
     payer: Id
@@ -84,7 +84,7 @@ class NewPayment(Body):
     place: Place | None = None
 
 
-class NewSend(Body):
+class NewSend(Body, frozen=True):
     """Pay a person."""
 
     payer: Id
@@ -97,7 +97,7 @@ class NewSend(Body):
     place: Place | None = None
 
 
-class NewTopUp(Body):
+class NewTopUp(Body, frozen=True):
     """Money from the bank. `instruction` steers the sandbox bank: late, twice, never, no."""
 
     customer: Id
@@ -106,7 +106,7 @@ class NewTopUp(Body):
     instruction: Annotated[str, Meta(max_length=limits.MAX_TEXT)] = ""
 
 
-class NewWithdrawal(Body):
+class NewWithdrawal(Body, frozen=True):
     """Money to the owner's bank."""
 
     owner: Id
@@ -115,44 +115,44 @@ class NewWithdrawal(Body):
     instruction: Annotated[str, Meta(max_length=limits.MAX_TEXT)] = ""
 
 
-class NewCapture(Body):
+class NewCapture(Body, frozen=True):
     """Take what is reserved, or less."""
 
     amount: Amount | None = None
 
 
-class NewVoid(Body):
+class NewVoid(Body, frozen=True):
     """Nothing more to say."""
 
 
-class NewRefund(Body):
+class NewRefund(Body, frozen=True):
     """Give back what is left, or less."""
 
     amount: Amount | None = None
     reason: Annotated[str, Meta(max_length=limits.MAX_TEXT)] = ""
 
 
-class ChallengeAnswer(Body):
+class ChallengeAnswer(Body, frozen=True):
     """The payer's one-time code."""
 
     code: Text
 
 
-class NewFraudReport(Body):
+class NewFraudReport(Body, frozen=True):
     """What a payment turned out to be."""
 
     payment: Id
     fraud: bool
 
 
-class NewEndpoint(Body):
+class NewEndpoint(Body, frozen=True):
     """Where to send webhooks: topics as in "payment.succeeded", "payment.*" or "*"."""
 
     url: Annotated[str, Meta(max_length=2000)]
     topics: Annotated[list[Text], Meta(min_length=1, max_length=limits.MAX_WEBHOOK_TOPICS)]
 
 
-class NewReplay(Body):
+class NewReplay(Body, frozen=True):
     """Send again everything since a time (RFC 3339)."""
 
     since: Text

@@ -8,13 +8,14 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from tillkeeper.access import KeyRing, Principal
 from tillkeeper.base import limits
 from tillkeeper.base.cardnumbers import has_card_number
 from tillkeeper.base.clock import Clock
-from tillkeeper.base.ids import BadId, from_typeid
+from tillkeeper.base.ids import BadIdError, from_typeid
 from tillkeeper.base.money import currencies
 from tillkeeper.base.results import Refusal, refuse
 from tillkeeper.base.settings import Settings
@@ -45,7 +46,7 @@ class Door:
         self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith("/v1/"):
+        if scope["type"] == ScopeType.HTTP and scope["path"].startswith("/v1/"):
             header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
             try:
                 found = await self._keys.authenticate(header.decode("latin-1"))
@@ -122,7 +123,7 @@ def id_in(prefix: str, text: str, field: str) -> UUID:
     """An id in the input. Refuses other forms (`bad_id`)."""
     try:
         return from_typeid(prefix, text)
-    except BadId as error:
+    except BadIdError as error:
         raise refuse("bad_id", str(error), field) from None
 
 

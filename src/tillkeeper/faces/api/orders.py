@@ -90,7 +90,9 @@ async def withdraw(request: Web, counter: Counter, data: bodies.NewWithdrawal) -
 
 
 @post("/v1/payments/{payment_id:str}/capture", status_code=200, responses=order_responses(200))
-async def capture(request: Web, counter: Counter, payment_id: str, data: bodies.NewCapture) -> Response[bytes]:
+async def capture(
+    request: Web, counter: Counter, payment_id: str, data: bodies.NewCapture
+) -> Response[bytes]:
     """Take what an authorized payment reserves, or less; the rest is released."""
     command = commands.Capture(id_in("pay", payment_id, "payment"), data.amount)
     return await _ordered(request, counter, data, command)

@@ -7,10 +7,12 @@ from uuid import UUID
 from litestar.params import Parameter
 
 from tillkeeper.base import limits
-from tillkeeper.base.ids import BadId, from_typeid
+from tillkeeper.base.ids import BadIdError, from_typeid
 from tillkeeper.base.results import refuse
 
-Cursor = Annotated[str | None, Parameter(max_length=limits.MAX_TEXT, description="`next_cursor` of the page before.")]
+Cursor = Annotated[
+    str | None, Parameter(max_length=limits.MAX_TEXT, description="`next_cursor` of the page before.")
+]
 Limit = Annotated[int, Parameter(ge=1, le=limits.PAGE_MAX, description="Rows of a page.")]
 
 
@@ -20,7 +22,7 @@ def id_cursor(text: str | None) -> UUID | None:
         return None
     try:
         return from_typeid("cur", text)
-    except BadId:
+    except BadIdError:
         raise refuse("bad_cursor", "use next_cursor of the page before, unchanged", "cursor") from None
 
 
@@ -37,8 +39,9 @@ def moment_in(text: str, field: str) -> datetime:
     """A moment in the input, RFC 3339 with its zone. Refuses other forms (`invalid_value`)."""
     try:
         moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            raise ValueError
-        return moment.astimezone(UTC)
+        in_utc = None if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise refuse("invalid_value", "a time with its zone: 2026-11-22T16:00:00Z", field) from None
+        in_utc = None
+    if in_utc is None:
+        raise refuse("invalid_value", "a time with its zone: 2026-11-22T16:00:00Z", field)
+    return in_utc

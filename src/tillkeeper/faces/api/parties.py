@@ -76,7 +76,11 @@ async def new_merchant(request: Web, counter: Counter, data: bodies.NewMerchant)
 
 @get("/v1/customers", responses=responses(200, views.Customers))
 async def customers(
-    request: Web, counter: Counter, cursor: Cursor = None, limit: Limit = limits.PAGE_DEFAULT, reference: Reference = None
+    request: Web,
+    counter: Counter,
+    cursor: Cursor = None,
+    limit: Limit = limits.PAGE_DEFAULT,
+    reference: Reference = None,
 ) -> Response[bytes]:
     """Customers, newest first; with `reference`, the one."""
     caller(request, "parties:read")
@@ -92,7 +96,11 @@ async def customers(
 
 @get("/v1/merchants", responses=responses(200, views.Merchants))
 async def merchants(
-    request: Web, counter: Counter, cursor: Cursor = None, limit: Limit = limits.PAGE_DEFAULT, reference: Reference = None
+    request: Web,
+    counter: Counter,
+    cursor: Cursor = None,
+    limit: Limit = limits.PAGE_DEFAULT,
+    reference: Reference = None,
 ) -> Response[bytes]:
     """Merchants, newest first; with `reference`, the one."""
     caller(request, "parties:read")
@@ -130,18 +138,21 @@ async def merchant(request: Web, counter: Counter, merchant_id: str) -> Response
         return answer(Answer(200, _encode((await _merchants(tx, found))[0])))
 
 
-@post("/v1/{parties_path:str}/{party_id:str}/wallets", responses=responses(201, views.WalletView))
+@post(
+    ["/v1/customers/{party_id:str}/wallets", "/v1/merchants/{party_id:str}/wallets"],
+    responses=responses(201, views.WalletView),
+)
 async def new_wallet(
-    request: Web, counter: Counter, parties_path: str, party_id: str, data: bodies.NewWallet
+    request: Web, counter: Counter, party_id: str, data: bodies.NewWallet
 ) -> Response[bytes]:
     """Open one more wallet for a customer or merchant."""
     principal = caller(request, "parties:write")
-    who = _owner(parties_path, party_id)
+    who = _owner(request, party_id)
     currency = checked_currency(data.currency)
-    limit = counter.settings.default_daily_limit if parties_path == "customers" else None
+    limit = counter.settings.default_daily_limit if _of_customer(request) else None
 
     async def act(tx: Tx, now: datetime) -> Answer:
-        await _known(tx, parties_path, who)
+        await _known(tx, who)
         await payments.open_wallets(tx, who, [currency], limit, now)
         wallets = await _wallets(tx, [who])
         return Answer(201, _encode(next(each for each in wallets[who] if each.currency == currency)))
@@ -149,8 +160,14 @@ async def new_wallet(
     return answer(await once(counter, await key_of(request, principal), "new wallet", act))
 
 
-@post("/v1/customers/{customer_id:str}/daily-limit", status_code=200, responses=responses(200, views.CustomerView))
-async def set_limit(request: Web, counter: Counter, customer_id: str, data: bodies.NewLimit) -> Response[bytes]:
+@post(
+    "/v1/customers/{customer_id:str}/daily-limit",
+    status_code=200,
+    responses=responses(200, views.CustomerView),
+)
+async def set_limit(
+    request: Web, counter: Counter, customer_id: str, data: bodies.NewLimit
+) -> Response[bytes]:
     """Change what may leave a customer's wallet in a day."""
     principal = caller(request, "parties:write")
     who = id_in("cus", customer_id, "customer")
@@ -161,42 +178,60 @@ async def set_limit(request: Web, counter: Counter, customer_id: str, data: bodi
             raise refuse("unknown_customer", "check the id")
         account = await _account(tx, who, currency)
         await ledger.limit_day(tx, account.id, data.daily_limit)
-        await audit.append(tx, principal.name, "customer.daily_limit", customer_id, f"{currency} {data.daily_limit}")
+        await audit.append(
+            tx, principal.name, "customer.daily_limit", customer_id, f"{currency} {data.daily_limit}"
+        )
         return answer(Answer(200, _encode((await _customers(tx, found))[0])))
 
 
-@post("/v1/customers/{customer_id:str}/{verb:str}", status_code=200, responses=responses(200, views.CustomerView))
-async def set_customer_state(request: Web, counter: Counter, customer_id: str, verb: str) -> Response[bytes]:
+@post(
+    ["/v1/customers/{customer_id:str}/freeze", "/v1/customers/{customer_id:str}/unfreeze"],
+    status_code=200,
+    responses=responses(200, views.CustomerView),
+)
+async def set_customer_state(request: Web, counter: Counter, customer_id: str) -> Response[bytes]:
     """`freeze` or `unfreeze` a customer: a frozen one neither pays nor receives."""
     principal = caller(request, "parties:write")
-    state = {"freeze": "frozen", "unfreeze": "active"}.get(verb)
-    if state is None:
-        raise refuse("not_found", "freeze or unfreeze")
+    verb = _verb(request)
+    state = {"freeze": "frozen", "unfreeze": "active"}[verb]
     who = id_in("cus", customer_id, "customer")
     async with counter.store.tx("customer state") as tx:
         if not await parties.set_customer_state(tx, who, state):
             raise refuse("unknown_customer", "check the id")
         await audit.append(tx, principal.name, f"customer.{verb}", customer_id)
-        return answer(Answer(200, _encode((await _customers(tx, list((await parties.customers(tx, [who])).values())))[0])))
+        return answer(
+            Answer(
+                200, _encode((await _customers(tx, list((await parties.customers(tx, [who])).values())))[0])
+            )
+        )
 
 
-@post("/v1/merchants/{merchant_id:str}/{verb:str}", status_code=200, responses=responses(200, views.MerchantView))
-async def set_merchant_state(request: Web, counter: Counter, merchant_id: str, verb: str) -> Response[bytes]:
+@post(
+    ["/v1/merchants/{merchant_id:str}/close", "/v1/merchants/{merchant_id:str}/reopen"],
+    status_code=200,
+    responses=responses(200, views.MerchantView),
+)
+async def set_merchant_state(request: Web, counter: Counter, merchant_id: str) -> Response[bytes]:
     """`close` or `reopen` a merchant: a closed one takes no payments."""
     principal = caller(request, "parties:write")
-    state = {"close": "closed", "reopen": "active"}.get(verb)
-    if state is None:
-        raise refuse("not_found", "close or reopen")
+    verb = _verb(request)
+    state = {"close": "closed", "reopen": "active"}[verb]
     who = id_in("mer", merchant_id, "merchant")
     async with counter.store.tx("merchant state") as tx:
         if not await parties.set_merchant_state(tx, who, state):
             raise refuse("unknown_merchant", "check the id")
         await audit.append(tx, principal.name, f"merchant.{verb}", merchant_id)
-        return answer(Answer(200, _encode((await _merchants(tx, list((await parties.merchants(tx, [who])).values())))[0])))
+        return answer(
+            Answer(
+                200, _encode((await _merchants(tx, list((await parties.merchants(tx, [who])).values())))[0])
+            )
+        )
 
 
 @post("/v1/merchants/{merchant_id:str}/qr-codes", responses=responses(201, views.QrView))
-async def new_qr_code(request: Web, counter: Counter, merchant_id: str, data: bodies.NewQrCode) -> Response[bytes]:
+async def new_qr_code(
+    request: Web, counter: Counter, merchant_id: str, data: bodies.NewQrCode
+) -> Response[bytes]:
     """A code for the merchant to show."""
     principal = caller(request, "payments:write")
     without_card_numbers(data)
@@ -214,11 +249,13 @@ async def new_qr_code(request: Web, counter: Counter, merchant_id: str, data: bo
     return answer(await once(counter, await key_of(request, principal), "new qr code", act))
 
 
-@get("/v1/{parties_path:str}/{party_id:str}/statement", responses=responses(200, views.Statement))
+@get(
+    ["/v1/customers/{party_id:str}/statement", "/v1/merchants/{party_id:str}/statement"],
+    responses=responses(200, views.Statement),
+)
 async def statement(
     request: Web,
     counter: Counter,
-    parties_path: str,
     party_id: str,
     currency: str,
     cursor: Cursor = None,
@@ -226,21 +263,26 @@ async def statement(
 ) -> Response[bytes]:
     """A wallet's transfers, newest first, with the balance after each."""
     caller(request, "parties:read")
-    who = _owner(parties_path, party_id)
+    who = _owner(request, party_id)
     async with counter.store.tx("statement") as tx:
         account = await _account(tx, who, checked_currency(currency))
         lines = await ledger.statement(tx, account.id, version_cursor(cursor), limit)
     following = str(lines[-1].version) if len(lines) == limit else None
-    return answer(Answer(200, _encode(views.Statement([views.line_view(line, account) for line in lines], following))))
+    return answer(
+        Answer(200, _encode(views.Statement([views.line_view(line, account) for line in lines], following)))
+    )
 
 
-@get("/v1/{parties_path:str}/{party_id:str}/balance", responses=responses(200, views.BalanceView))
+@get(
+    ["/v1/customers/{party_id:str}/balance", "/v1/merchants/{party_id:str}/balance"],
+    responses=responses(200, views.BalanceView),
+)
 async def balance(
-    request: Web, counter: Counter, parties_path: str, party_id: str, currency: str, at: str | None = None
+    request: Web, counter: Counter, party_id: str, currency: str, at: str | None = None
 ) -> Response[bytes]:
     """A wallet's balance as of a moment (RFC 3339; default now)."""
     caller(request, "parties:read")
-    who = _owner(parties_path, party_id)
+    who = _owner(request, party_id)
     moment = moment_in(at, "at") if at else counter.clock.now()
     async with counter.store.tx("balance") as tx:
         account = await _account(tx, who, checked_currency(currency))
@@ -256,18 +298,21 @@ def _distinct(currencies: Sequence[str]) -> list[str]:
     return found
 
 
-def _owner(parties_path: str, party_id: str) -> UUID:
-    prefix = {"customers": "cus", "merchants": "mer"}.get(parties_path)
-    if prefix is None:
-        raise refuse("not_found", "customers or merchants")
-    return id_in(prefix, party_id, "id")
+def _of_customer(request: Web) -> bool:
+    return request.scope["path"].startswith("/v1/customers/")
 
 
-async def _known(tx: Tx, parties_path: str, who: UUID) -> None:
-    if parties_path == "customers" and not await parties.customers(tx, [who]):
-        raise refuse("unknown_customer", "check the id")
-    if parties_path == "merchants" and not await parties.merchants(tx, [who]):
-        raise refuse("unknown_merchant", "check the id")
+def _owner(request: Web, party_id: str) -> UUID:
+    return id_in("cus" if _of_customer(request) else "mer", party_id, "id")
+
+
+def _verb(request: Web) -> str:
+    return request.scope["path"].rpartition("/")[2]
+
+
+async def _known(tx: Tx, who: UUID) -> None:
+    if not await parties.standings(await parties.send_standings(tx, [who])):
+        raise refuse("not_found", "there is no such owner")
 
 
 async def _account(tx: Tx, who: UUID, currency: str) -> ledger.Account:

@@ -86,10 +86,14 @@ def of_message(message: str, field: str | None) -> Refusal:
         if found := pattern.match(message):
             name = found.group(1) if found.groups() and code in ("missing_field", "unknown_field") else None
             where = ".".join(filter(None, (field, name))) or None
-            if code in _AMOUNT_CODES and not (where or "").endswith("amount"):
-                code = "wrong_type" if code == "amount_not_integer" else "invalid_value"
-            return Refusal(code, message.replace("`", "'"), where)
+            return Refusal(_code_for(code, where or ""), message.replace("`", "'"), where)
     return Refusal("invalid_value", message.replace("`", "'"), field)
+
+
+def _code_for(code: str, field: str) -> str:
+    if code in _AMOUNT_CODES and not field.endswith("amount"):
+        return "wrong_type" if code == "amount_not_integer" else "invalid_value"
+    return code
 
 
 def _of_http(error: HTTPException) -> Refusal:

@@ -1,5 +1,6 @@
 """Payments and decisions to look at; fraud reports; the rules in force; health."""
 
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -22,7 +23,7 @@ from tillkeeper.store import Answer, StoreUnavailableError, Tx, is_transient
 
 _encode = msgspec.json.Encoder().encode
 Party = Annotated[str | None, Parameter(max_length=limits.MAX_TEXT, description="A customer or merchant.")]
-State = Annotated[str | None, Parameter(max_length=30, description=", ".join(MOVES))]
+State = Annotated[str | None, Parameter(query="state", max_length=30, description=", ".join(MOVES))]
 
 
 @get("/v1/payments/{payment_id:str}", responses=order_responses(200))
@@ -46,19 +47,21 @@ async def payments(
     cursor: Cursor = None,
     limit: Limit = limits.PAGE_DEFAULT,
     party: Party = None,
-    state: State = None,
+    in_state: State = None,
     reference: Annotated[str | None, Parameter(max_length=limits.MAX_TEXT)] = None,
 ) -> Response[bytes]:
     """Payments, newest first. Reasons are not listed here: see the payment or its decision."""
     caller(request, "payments:read")
-    if state is not None and state not in MOVES:
+    if in_state is not None and in_state not in MOVES:
         raise refuse("invalid_value", f"one of {', '.join(MOVES)}", "state")
     who = id_in("mer" if party.startswith("mer_") else "cus", party, "party") if party else None
-    wanted = browse.Filter(party=who, state=state, reference=reference)
+    wanted = browse.Filter(party=who, state=in_state, reference=reference)
     async with counter.store.tx("payments") as tx:
         page = await browse.search(tx, wanted, id_cursor(cursor), limit)
     rows: list[PaymentView] = [payment_view(row, ()) for row in page.rows]
-    return answer(Answer(200, _encode(views.Payments(rows, to_typeid("cur", page.next) if page.next else None))))
+    return answer(
+        Answer(200, _encode(views.Payments(rows, to_typeid("cur", page.next_before) if page.next_before else None)))
+    )
 
 
 @get("/v1/payments/{payment_id:str}/decision", responses=responses(200, views.DecisionView))
@@ -90,13 +93,12 @@ async def report_fraud(request: Web, counter: Counter, data: bodies.NewFraudRepo
     wanted = id_in("pay", data.payment, "payment")
     labels: list[Label] = []
 
-    async def act(tx: Tx, now: object) -> Answer:
+    async def act(tx: Tx, now: datetime) -> Answer:
         if await find_payment(tx, wanted) is None:
             raise refuse("unknown_payment", "check the id", "payment")
-        known_at = counter.clock.now()
-        labels.append(Label(wanted, data.fraud, to_us(known_at), "report"))
+        labels.append(Label(wanted, data.fraud, to_us(now), "report"))
         await counter.engine.write_labels(tx, labels)
-        return Answer(201, _encode(views.FraudReportView(data.payment, data.fraud, known_at)))
+        return Answer(201, _encode(views.FraudReportView(data.payment, data.fraud, now)))
 
     done = await once(counter, await key_of(request, principal), "fraud report", act)
     counter.engine.learn(labels)  # only now: what is learnt is committed
@@ -108,7 +110,8 @@ async def rules(request: Web, counter: Counter) -> Response[bytes]:
     """The risk rules in force."""
     caller(request, "risk:read")
     found = [
-        views.RuleView(rule.name, rule.outcome, rule.when, rule.reason("en")) for rule in counter.engine.rules.rules
+        views.RuleView(rule.name, rule.outcome, rule.when, rule.reason("en"))
+        for rule in counter.engine.rules.rules
     ]
     return answer(Answer(200, _encode(views.RulesView(counter.engine.version, found))))
 
@@ -122,7 +125,9 @@ async def health(counter: Counter) -> Response[bytes]:
     except Exception as error:
         if not (is_transient(error) or isinstance(error, StoreUnavailableError)):
             raise
-        return Response(_encode(views.Health("down", "unreachable")), status_code=503, media_type="application/json")
+        return Response(
+            _encode(views.Health("down", "unreachable")), status_code=503, media_type="application/json"
+        )
     return answer(Answer(200, _encode(views.Health("up", "up"))))
 
 

@@ -50,18 +50,28 @@ async def delete_endpoint(request: Web, counter: Counter, endpoint_id: str) -> N
         await webhooks.delete_endpoint(tx, id_in("whe", endpoint_id, "endpoint"), actor=principal.name)
 
 
-@post("/v1/webhook-endpoints/{endpoint_id:str}/enable", status_code=200, responses=responses(200, views.EndpointView))
+@post(
+    "/v1/webhook-endpoints/{endpoint_id:str}/enable",
+    status_code=200,
+    responses=responses(200, views.EndpointView),
+)
 async def enable(request: Web, counter: Counter, endpoint_id: str) -> Response[bytes]:
     """Send to a disabled endpoint again."""
     principal = caller(request, "webhooks:write")
     async with counter.store.tx("enable webhook endpoint") as tx:
-        found = await webhooks.enable_endpoint(tx, id_in("whe", endpoint_id, "endpoint"), actor=principal.name)
+        found = await webhooks.enable_endpoint(
+            tx, id_in("whe", endpoint_id, "endpoint"), actor=principal.name
+        )
     return answer(Answer(200, _encode(views.endpoint_view(found))))
 
 
 @get("/v1/webhook-endpoints/{endpoint_id:str}/deliveries", responses=responses(200, views.Deliveries))
 async def deliveries(
-    request: Web, counter: Counter, endpoint_id: str, cursor: Cursor = None, limit: Limit = limits.PAGE_DEFAULT
+    request: Web,
+    counter: Counter,
+    endpoint_id: str,
+    cursor: Cursor = None,
+    limit: Limit = limits.PAGE_DEFAULT,
 ) -> Response[bytes]:
     """An endpoint's messages, newest first."""
     caller(request, "webhooks:read")
@@ -70,10 +80,16 @@ async def deliveries(
         await webhooks.find_endpoint(tx, endpoint)
         found = await webhooks.deliveries_of(tx, endpoint, id_cursor(cursor), limit)
     following = to_typeid("cur", found[-1].id) if len(found) == limit else None
-    return answer(Answer(200, _encode(views.Deliveries([views.delivery_view(each) for each in found], following))))
+    return answer(
+        Answer(200, _encode(views.Deliveries([views.delivery_view(each) for each in found], following)))
+    )
 
 
-@post("/v1/webhook-endpoints/{endpoint_id:str}/replay", status_code=200, responses=responses(200, views.ReplayView))
+@post(
+    "/v1/webhook-endpoints/{endpoint_id:str}/replay",
+    status_code=200,
+    responses=responses(200, views.ReplayView),
+)
 async def replay_since(
     request: Web, counter: Counter, endpoint_id: str, data: bodies.NewReplay
 ) -> Response[bytes]:
@@ -87,7 +103,11 @@ async def replay_since(
     return answer(Answer(200, _encode(views.ReplayView(count))))
 
 
-@post("/v1/webhook-deliveries/{delivery_id:str}/replay", status_code=200, responses=responses(200, views.ReplayView))
+@post(
+    "/v1/webhook-deliveries/{delivery_id:str}/replay",
+    status_code=200,
+    responses=responses(200, views.ReplayView),
+)
 async def replay(request: Web, counter: Counter, delivery_id: str) -> Response[bytes]:
     """Send one message again, with the same webhook-id."""
     principal = caller(request, "webhooks:write")

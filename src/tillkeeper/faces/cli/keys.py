@@ -7,7 +7,7 @@ import typer
 
 from tillkeeper import access
 from tillkeeper.base.clock import SystemClock
-from tillkeeper.base.ids import BadId, from_typeid, to_typeid
+from tillkeeper.base.ids import BadIdError, from_typeid, to_typeid
 from tillkeeper.faces.cli.opening import opened, run, settings
 from tillkeeper.faces.cli.output import CliError, Json, say, say_json, say_table
 
@@ -102,7 +102,7 @@ def revoke(
 async def _revoke(key: str, reason: str) -> None:
     try:
         key_id = from_typeid("key", key)
-    except BadId as error:
+    except BadIdError as error:
         raise CliError(f"{key} is no key id", "till keys list shows them; they begin with key_") from error
     async with opened(settings()) as (store, _), store.tx("cli revoke key") as tx:
         await access.revoke_key(tx, key_id, _clock, actor=_ACTOR, reason=reason)

@@ -21,7 +21,8 @@ from tillkeeper.base.ids import first_id_at
 from tillkeeper.faces.console.names import Named, names_of, parties_in
 from tillkeeper.ledger import Total
 from tillkeeper.payments import browse
-from tillkeeper.payments.browse import Count, PaymentRow, Sample
+from tillkeeper.payments import Payment
+from tillkeeper.payments.browse import Count, Sample
 from tillkeeper.store import Store, Tx
 
 RING: Final = 300  # seconds that the live picture shows
@@ -109,7 +110,7 @@ class Figures:
     day: date  # the business day
     samples: list[Sample]
     books: Books | None
-    refusals: list[PaymentRow]
+    refusals: list[Payment]
     names: dict[UUID, Named]
     held: int
     held_since: datetime | None
@@ -141,7 +142,7 @@ class Board:
         self._minutes: dict[int, Bucket] = {}
         self._minutes_to = 0  # minutes before this are in the buckets
         self._midnight = 0
-        self._refusals: list[PaymentRow] = []
+        self._refusals: list[Payment] = []
         self._books: Books | None = None
         self._books_due = 0.0
 

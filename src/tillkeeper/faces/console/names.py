@@ -8,7 +8,7 @@ import msgspec
 from tillkeeper import parties
 from tillkeeper.base.ids import NIL, to_typeid
 from tillkeeper.parties import browse
-from tillkeeper.payments.browse import PaymentRow
+from tillkeeper.payments import Payment
 from tillkeeper.store import Tx
 
 
@@ -38,7 +38,7 @@ def named(prefix: str, section: str, party: UUID, name: str) -> Named:
     return Named(name, public_id, f"/{section}/{public_id}")
 
 
-def parties_in(rows: Iterable[PaymentRow]) -> set[UUID]:
+def parties_in(rows: Iterable[Payment]) -> set[UUID]:
     """Payers and payees of payments."""
     return {party for row in rows for party in (row.payer, row.payee)}
 

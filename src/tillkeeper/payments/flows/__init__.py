@@ -11,7 +11,7 @@ import msgspec
 
 from tillkeeper.base.results import Refusal
 from tillkeeper.payments import commands
-from tillkeeper.payments.flows import capture, pay, rail, refund
+from tillkeeper.payments.flows import capture, challenge, common, expiry, pay, rail, refund, review
 from tillkeeper.payments.plan import Asked, Facts, Needs, Plan
 from tillkeeper.risk import Attempt
 
@@ -29,11 +29,11 @@ FLOWS: Final[dict[type, Flow]] = {
     commands.SendMoney: Flow(pay.needs_of_send, pay.plan, pay.attempt),
     commands.TopUp: Flow(rail.needs_of_top_up, rail.top_up),
     commands.Withdraw: Flow(rail.needs_of_withdraw, rail.withdraw),
-    commands.SettleRail: Flow(rail.needs_of_settle, rail.settle),
-    commands.Capture: Flow(capture.needs, capture.capture),
-    commands.Void: Flow(capture.needs, capture.void),
-    commands.AnswerChallenge: Flow(capture.needs, capture.answer_challenge),
-    commands.Review: Flow(capture.needs, capture.review),
-    commands.Expire: Flow(capture.needs, capture.expire),
-    commands.RefundPayment: Flow(refund.needs, refund.plan),
+    commands.SettleRail: Flow(common.needs, rail.settle),
+    commands.Capture: Flow(common.needs, capture.capture),
+    commands.Void: Flow(common.needs, capture.void),
+    commands.AnswerChallenge: Flow(common.needs, challenge.plan),
+    commands.Review: Flow(common.needs, review.plan),
+    commands.Expire: Flow(common.needs, expiry.plan),
+    commands.RefundPayment: Flow(common.needs, refund.plan),
 }

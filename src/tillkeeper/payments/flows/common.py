@@ -3,16 +3,17 @@
 import hashlib
 import secrets
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from msgspec.structs import replace
 
 from tillkeeper.base import limits
 from tillkeeper.base.ids import new_id
+from tillkeeper.base.money import share
 from tillkeeper.base.results import Refusal
 from tillkeeper.ledger import Entry, Op, Outcome
-from tillkeeper.payments.plan import Asked, Facts, Plan, Result
+from tillkeeper.payments.plan import Asked, Facts, Needs, Plan, Result
 from tillkeeper.payments.render import ChallengeView, payment_body, payment_view, problem
 from tillkeeper.payments.states import may_move
 from tillkeeper.payments.types import Challenge, Located, Move, Payment, Refund
@@ -71,13 +72,13 @@ def created(payment: Payment, asked: Asked, challenge: Challenge | None = None, 
     )
 
 
-def changed(before: Payment, after: Payment, actor: str, reason: str = "", refund: Refund | None = None) -> Result:
+def changed(
+    before: Payment, after: Payment, actor: str, reason: str = "", refund: Refund | None = None
+) -> Result:
     """A payment that moved on: answered with 200."""
     assert may_move(before.state, after.state), f"{before.state} -> {after.state}"
     amount = refund.amount if refund else after.captured - before.captured
-    move = Move(
-        new_id(), after.id, before.state, after.state, amount, actor, reason, after.changed_at
-    )
+    move = Move(new_id(), after.id, before.state, after.state, amount, actor, reason, after.changed_at)
     body = payment_body(payment_view(after, (), refund=refund))
     return Result(
         Answer(200, body), changed=after, move=move, refund=refund, news=told(after, after.state, body)
@@ -89,13 +90,20 @@ def refused(refusal: Refusal) -> Result:
     return Result(problem(refusal))
 
 
+def needs(command: Any) -> Needs:
+    """What every command about a payment needs: the payment itself."""
+    return Needs(payment=command.payment)
+
+
 def located(facts: Facts, payment: UUID, states: frozenset[str], doing: str) -> Located | Refusal:
     """The payment a command is about, if it is in one of the states."""
     found = facts.payments.get(payment)
     if found is None:
         return Refusal("unknown_payment", "check the id", "payment")
     if found.payment.state not in states:
-        return Refusal("wrong_state", f"the payment is {found.payment.state}; {doing} needs {_either(states)}")
+        return Refusal(
+            "wrong_state", f"the payment is {found.payment.state}; {doing} needs {_either(states)}"
+        )
     return found
 
 
@@ -107,11 +115,21 @@ def close_hold(found: Located, op: Op, amount: int, at: datetime) -> Entry:
     """The entry that settles (SETTLE) or releases (VOID, EXPIRE) the hold of a payment."""
     payment = found.payment
     return Entry(
-        new_id(), op, found.payer_account, found.payee_account, amount, payment.kind, payment.id, at, hold=payment.hold
+        new_id(),
+        op,
+        found.payer_account,
+        found.payee_account,
+        amount,
+        payment.kind,
+        payment.id,
+        at,
+        hold=payment.hold,
     )
 
 
-def release(found: Located, op: Op, to_state: str, failure: str | None, facts: Facts, actor: str, reason: str) -> Plan:
+def release(
+    found: Located, op: Op, to_state: str, failure: str | None, facts: Facts, actor: str, reason: str
+) -> Plan:
     """End a waiting payment without moving money: the hold is released."""
     after = replace(found.payment, state=to_state, failure=failure, changed_at=facts.now, expires_at=None)
     return Plan(changed(found.payment, after, actor, reason), (close_hold(found, op, 0, facts.now),))
@@ -133,3 +151,30 @@ def new_challenge(payment: UUID) -> tuple[Challenge, str]:
 def code_hash(payment: UUID, code: str) -> bytes:
     """What is kept of a one-time code."""
     return hashlib.sha256(payment.bytes + code.encode()).digest()
+
+
+def fee_entries(payment: Payment, payee_account: UUID, facts: Facts) -> tuple[Entry, ...]:
+    """The platform's share of what was captured, taken from the merchant in the same breath."""
+    if not payment.fee:
+        return ()
+    fees = facts.house[payment.currency, "fees"]
+    return (Entry(new_id(), Op.POST, payee_account, fees, payment.fee, "fee", payment.id, payment.event_at),)
+
+
+def go_on(found: Located, facts: Facts, actor: str, reason: str) -> Plan:
+    """A payment that passed its challenge or review goes on: it is paid, or waits for the capture if it is manual."""
+    if found.payment.manual:
+        return authorize(found, facts, actor, reason)
+    return settle(found, found.payment.amount, facts, actor, reason)
+
+
+def settle(found: Located, amount: int, facts: Facts, actor: str, reason: str) -> Plan:
+    """Pay out of the hold, the platform's share with it; what is left of the hold is released."""
+    payment = found.payment
+    fee = share(amount, payment.fee_bps)
+    after = replace(
+        payment, state="succeeded", captured=amount, fee=fee, changed_at=facts.now, expires_at=None
+    )
+    fees = fee_entries(after, found.payee_account, facts)
+    entry = replace(close_hold(found, Op.SETTLE, amount, facts.now), linked=bool(fees))
+    return Plan(changed(payment, after, actor, reason), (entry, *fees))

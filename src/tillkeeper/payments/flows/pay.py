@@ -76,19 +76,11 @@ def plan(asked: Asked, command: Pay | SendMoney, facts: Facts) -> Plan:
             return _later(payment, asked, command, facts, outcome)
 
 
-def fee_entries(payment: Payment, payee_account: UUID, facts: Facts) -> tuple[Entry, ...]:
-    """The platform's share of what was captured, taken from the merchant in the same breath."""
-    if not payment.fee:
-        return ()
-    fees = facts.house[payment.currency, "fees"]
-    return (Entry(new_id(), Op.POST, payee_account, fees, payment.fee, "fee", payment.id, payment.event_at),)
-
-
 def _now(payment: Payment, asked: Asked, command: Pay | SendMoney, facts: Facts) -> Plan:
     payee_account = facts.wallets[payment.payee, payment.currency]
     fee = share(payment.amount, payment.fee_bps)
     done = replace(payment, state="succeeded", captured=payment.amount, fee=fee)
-    fees = fee_entries(done, payee_account, facts)
+    fees = common.fee_entries(done, payee_account, facts)
     entry = Entry(
         new_id(),
         Op.POST,

@@ -30,11 +30,6 @@ def needs_of_withdraw(command: Withdraw) -> Needs:
     return Needs((command.owner,), ((command.owner, command.currency),))
 
 
-def needs_of_settle(command: SettleRail) -> Needs:
-    """The payment itself."""
-    return Needs(payment=command.payment)
-
-
 def top_up(asked: Asked, command: TopUp, facts: Facts) -> Plan | Refusal:
     """Ask the bank; nothing is booked before it says yes."""
     if refusal := (
@@ -70,7 +65,9 @@ def withdraw(asked: Asked, command: Withdraw, facts: Facts) -> Plan | Refusal:
         day=facts.day(),
     )
     return Plan(
-        _ordered(replace(order, hold=hold), asked, "out", command.instruction), (entry,), partial(_failed, order, asked)
+        _ordered(replace(order, hold=hold), asked, "out", command.instruction),
+        (entry,),
+        partial(_failed, order, asked),
     )
 
 
@@ -112,7 +109,14 @@ def _rejected(found: Located, facts: Facts) -> Plan:
 
 def _ordered(payment: Payment, asked: Asked, direction: str, instruction: str) -> Result:
     order = RailOrder(
-        new_id(), payment.id, RAIL, direction, payment.amount, payment.currency, instruction, payment.created_at
+        new_id(),
+        payment.id,
+        RAIL,
+        direction,
+        payment.amount,
+        payment.currency,
+        instruction,
+        payment.created_at,
     )
     return replace(common.created(payment, asked), rail_order=order)
 
@@ -121,7 +125,9 @@ def _failed(payment: Payment, asked: Asked, outcome: Outcome) -> Result:
     return common.created(replace(payment, state="declined", failure=common.failure_of(outcome)), asked)
 
 
-def _order(asked: UUID, kind: str, payer: UUID, payee: UUID, command: TopUp | Withdraw, facts: Facts) -> Payment:
+def _order(
+    asked: UUID, kind: str, payer: UUID, payee: UUID, command: TopUp | Withdraw, facts: Facts
+) -> Payment:
     return Payment(
         id=asked,
         kind=kind,

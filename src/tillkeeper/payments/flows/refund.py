@@ -7,14 +7,9 @@ from tillkeeper.base.results import Refusal
 from tillkeeper.ledger import Entry, Op, Outcome
 from tillkeeper.payments.commands import RefundPayment
 from tillkeeper.payments.flows import common
-from tillkeeper.payments.plan import Asked, Facts, Needs, Plan, Result
+from tillkeeper.payments.plan import Asked, Facts, Plan, Result
 from tillkeeper.payments.states import PAID
 from tillkeeper.payments.types import Located, Payment, Refund
-
-
-def needs(command: RefundPayment) -> Needs:
-    """The payment itself."""
-    return Needs(payment=command.payment)
 
 
 def plan(asked: Asked, command: RefundPayment, facts: Facts) -> Plan | Refusal:
@@ -53,7 +48,15 @@ def _entries(found: Located, refund: Refund, facts: Facts) -> tuple[Entry, ...]:
     # The fee comes back first: a merchant may need it to give the payer the whole amount.
     fees = facts.house[payment.currency, "fees"]
     fee = Entry(
-        new_id(), Op.POST, fees, found.payee_account, refund.fee_returned, "fee_return", payment.id, now, linked=True
+        new_id(),
+        Op.POST,
+        fees,
+        found.payee_account,
+        refund.fee_returned,
+        "fee_return",
+        payment.id,
+        now,
+        linked=True,
     )
     return (fee, back)
 
