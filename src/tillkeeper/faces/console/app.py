@@ -45,8 +45,8 @@ _HANDLERS = [
 ]
 
 
-def create_console(store: Store, clock: Clock, timezone: str) -> Litestar:
-    """The console over a store. `timezone`: the business time zone (IANA name)."""
+def create_console(store: Store, clock: Clock, timezone: str, till: Till) -> Litestar:
+    """The console over a store. `timezone`: the business time zone (IANA name). `till`: carries verdicts out."""
     zone = ZoneInfo(timezone)
     statics = read_statics()
     renderers = {language: Renderer(texts, zone, statics) for language, texts in read_texts().items()}
@@ -55,7 +55,7 @@ def create_console(store: Store, clock: Clock, timezone: str) -> Litestar:
     async def draw(language: str) -> dict[str, str]:
         return overview.draw_live(await board.refresh(), renderers[language])
 
-    desk = Desk(store, clock, zone, renderers, statics, Live(draw), Till(store, None, clock, timezone))
+    desk = Desk(store, clock, zone, renderers, statics, Live(draw), till)
 
     async def enter(request: Web) -> Page | None:
         return await door.enter(request, desk)
@@ -85,6 +85,5 @@ def _living(desk: Desk) -> Any:
     async def running(_: Litestar) -> AsyncIterator[None]:
         async with desk.live.running():
             yield
-        await desk.till.close()
 
     return running

@@ -19,7 +19,7 @@ from tillkeeper.faces.console.statics import Static
 from tillkeeper.faces.console.texts import LANGUAGES, Texts
 
 TONES: Final = {
-    "succeeded": "good", "delivered": "good", "accepted": "good", "captured": "good", "allow": "good", "active": "good",
+    "succeeded": "good", "delivered": "good", "accepted": "good", "captured": "good", "active": "good",
     "pending": "wait", "challenged": "wait", "in_review": "wait", "authorized": "wait", "open": "wait", "due": "wait",
     "sent": "wait", "challenge": "wait", "hold": "wait",
     "declined": "bad", "failed": "bad", "deny": "bad", "rejected": "bad", "frozen": "bad", "closed": "bad",
@@ -54,6 +54,7 @@ class Renderer:
             "number": self.number,
             "time": self.time,
             "ago": self.ago,
+            "after": self.after,
             "percent": self.percent,
             "typeid": lambda value, prefix: to_typeid(prefix, value),
             "bps": self.basis_points,
@@ -102,6 +103,11 @@ class Renderer:
             utc.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3],
             moment.astimezone(self._zone).strftime(form),
         )
+
+    def after(self, moment: datetime, first: datetime) -> Markup:
+        """A moment in a story that began with `first`: the clock will do on the same business day."""
+        same = moment.astimezone(self._zone).date() == first.astimezone(self._zone).date()
+        return self.time(moment, "clock" if same else "full")
 
     def ago(self, moment: datetime, now: datetime) -> str:
         """How long since, in the largest unit that fits."""

@@ -8,7 +8,7 @@ from litestar import get
 from litestar.exceptions import NotFoundException
 
 from tillkeeper.base import limits
-from tillkeeper.base.ids import BadId, from_typeid, to_typeid
+from tillkeeper.base.ids import BadIdError, from_typeid, to_typeid
 from tillkeeper.faces.console.desk import Desk, Page, Web, go_to
 from tillkeeper.faces.console.names import names_of, parties_in, people_named
 from tillkeeper.faces.console.pages import search
@@ -67,7 +67,7 @@ def id_from(prefix: str, text: str) -> UUID:
     """An id in an address. Raises NotFoundException for anything else."""
     try:
         return from_typeid(prefix, text)
-    except BadId:
+    except BadIdError:
         raise NotFoundException from None
 
 
@@ -75,5 +75,5 @@ def cursor(text: str | None, prefix: str = "pay") -> UUID | None:
     """Where a list goes on; a cursor that is not ours starts at the beginning."""
     try:
         return from_typeid(prefix, text) if text else None
-    except BadId:
+    except BadIdError:
         return None

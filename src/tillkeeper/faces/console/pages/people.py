@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from tillkeeper import ledger, parties
 from tillkeeper.base import limits
-from tillkeeper.base.ids import BadId, from_typeid, to_typeid
+from tillkeeper.base.ids import BadIdError, from_typeid, to_typeid
 from tillkeeper.faces.console import charts
 from tillkeeper.faces.console.desk import Desk, Page, Web
 from tillkeeper.faces.console.names import names_of, parties_in
@@ -109,7 +109,7 @@ async def _find(tx: Tx, prefix: str, text: str) -> Found:
     customers = prefix == "cus"
     try:
         id_ = from_typeid(prefix, text)
-    except BadId:
+    except BadIdError:
         by_reference = parties.customer_by_reference if customers else parties.merchant_by_reference
         named = people.customers_named if customers else people.merchants_named
         exact: Customer | Merchant | None = await by_reference(tx, text)
@@ -168,10 +168,11 @@ async def _others(tx: Tx, lines: Sequence[Line], chosen: Purse | None) -> dict[U
 
 
 def _course(lines: Sequence[Line], renderer: Renderer) -> Markup | None:
-    """The balance over the lines shown."""
+    """The balance over the lines shown, its lowest at the bottom: the shape counts here, not the height."""
     if len(lines) < 3:
         return None
-    plot, _ = charts.line([max(line.balance, 0) for line in reversed(lines)], renderer.texts("party.course"))
+    lowest = min(line.balance for line in lines)
+    plot, _ = charts.line([line.balance - lowest for line in reversed(lines)], renderer.texts("party.course"))
     return plot
 
 

@@ -8,6 +8,7 @@ from tillkeeper.base import limits
 from tillkeeper.faces.console.desk import Desk, Page, Web
 from tillkeeper.faces.console.names import names_of, parties_in
 from tillkeeper.payments import browse
+from tillkeeper.risk import Rule
 from tillkeeper.risk import browse as risks
 from tillkeeper.risk.browse import RuleSetRow
 
@@ -19,11 +20,12 @@ async def rules(request: Web, desk: Desk) -> Page:
         sets = await risks.rule_sets(tx)
         hits = await risks.hits(tx)
     shown = _chosen(sets, request.query_params.get("version"))
+    rules = risk.read_rules(shown.source, "stored rules").rules if shown else ()
+    language = desk.renderer(request).texts.language
     context = {
         "sets": sets,
         "shown": shown,
-        "language": desk.renderer(request).texts.language.partition("-")[0],
-        "rules": risk.read_rules(shown.source, "stored rules").rules if shown else (),
+        "rules": [(rule, in_general(rule, language)) for rule in rules],
         "hits": hits,
     }
     return await desk.page(request, "rules.html", context)
@@ -45,8 +47,8 @@ async def rule(request: Web, desk: Desk, name: str) -> Page:
         hits = await risks.hits(tx)
         rows = await browse.find_payments(tx, await risks.hit_by(tx, name, limits.PAGE_DEFAULT))
         names = await names_of(tx, parties_in(rows))
-    language = desk.renderer(request).texts.language.partition("-")[0]
-    context = {"rule": found[0], "language": language, "hits": hits, "rows": rows, "names": names}
+    reason = in_general(found[0], desk.renderer(request).texts.language)
+    context = {"rule": found[0], "reason": reason, "hits": hits, "rows": rows, "names": names}
     return await desk.page(request, "rule.html", context)
 
 
@@ -57,3 +59,10 @@ def _chosen(sets: list[RuleSetRow], version: str | None) -> RuleSetRow | None:
         if str(each.version) == version:
             return each
     raise NotFoundException
+
+
+def in_general(rule: Rule, language: str) -> str:
+    """A rule's reason with the names of the values it speaks of, where a decision has the values."""
+    chinese = language.startswith("zh")
+    meanings = {name: f"‹{each.zh if chinese else each.en}›" for name, each in risk.FEATURES.items()}
+    return rule.reason("zh" if chinese else "en").format_map(meanings)

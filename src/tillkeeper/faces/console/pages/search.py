@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from tillkeeper.base.ids import BadId, from_typeid
+from tillkeeper.base.ids import BadIdError, from_typeid
 from tillkeeper.base.money import MoneyError, parse_major
 from tillkeeper.base.results import PROBLEMS
 from tillkeeper.payments.browse import Filter
@@ -72,7 +72,7 @@ def _words(text: str) -> tuple[UUID | None, str | None, UUID | None]:
     for prefix in ("pay", "cus", "mer"):
         try:
             found = from_typeid(prefix, text)
-        except BadId:
+        except BadIdError:
             continue
         return (None, None, found) if prefix == "pay" else (found, None, None)
     return None, text or None, None

@@ -2,23 +2,24 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
-from markupsafe import Markup
 
 from tillkeeper import audit, ledger
 from tillkeeper.audit import Event
-from tillkeeper.faces.console.charts import shares
 from tillkeeper.faces.console.names import Named, names_of
 from tillkeeper.faces.console.pages.decision import DecisionView, read_decision
 from tillkeeper.faces.console.render import Renderer, payment_id
 from tillkeeper.ledger import Hold, Transfer
 from tillkeeper.payments import browse
-from tillkeeper.payments.browse import PaymentRow, Story, Wallet
+from tillkeeper.payments import Payment
+from tillkeeper.payments.browse import Story, Wallet
 from tillkeeper.store import Tx
+
+_HOLDING: Final = frozenset({"challenged", "in_review", "authorized"})
 
 
 class Happening(msgspec.Struct, frozen=True):
@@ -52,7 +53,7 @@ class Leg(msgspec.Struct, frozen=True):
         return self.transfer.credit_balance - change
 
 
-async def read_story(tx: Tx, row: PaymentRow, renderer: Renderer) -> Mapping[str, Any]:
+async def read_story(tx: Tx, row: Payment, renderer: Renderer) -> Mapping[str, Any]:
     """Everything the page of a payment shows."""
     story = await browse.story(tx, row.id)
     transfers, holds = await ledger.transfers_of(tx, row.id), await ledger.holds_of(tx, row.id)
@@ -62,6 +63,7 @@ async def read_story(tx: Tx, row: PaymentRow, renderer: Renderer) -> Mapping[str
     wallets = await browse.wallets_by_account(tx, accounts)
     names = await names_of(tx, [row.payer, row.payee, *[wallet.owner for wallet in wallets.values()]])
     sides = {id_: each.side for id_, each in (await ledger.accounts(tx, accounts)).items()}
+    where = _where(row)
     return {
         "p": row,
         "names": names,
@@ -70,7 +72,8 @@ async def read_story(tx: Tx, row: PaymentRow, renderer: Renderer) -> Mapping[str
         "legs": [_leg(each, wallets, names, sides, renderer) for each in transfers],
         "decision": decision,
         "happenings": _timeline(row, story, holds, events, decision, renderer),
-        "where": _where(row, renderer),
+        "where": where,
+        "where_parts": [(tone, amount) for tone, _, amount in where],
     }
 
 
@@ -93,23 +96,24 @@ def _leg(
     )
 
 
-def _where(row: PaymentRow, renderer: Renderer) -> Markup | None:
-    """A bar of where the payment's money is now; None when none of it ever moved or was held."""
-    held = row.amount if row.state in {"challenged", "in_review", "authorized"} else 0
-    kept = max(row.captured - row.refunded - row.fee, 0)
+def _where(row: Payment) -> list[tuple[str, str, int]]:
+    """Where the payment's money is now, (tone, text key, amount); nothing when none of it moved or is held."""
+    held = row.amount if row.state in _HOLDING else 0
     if not held and not row.captured:
-        return None
+        return []
+    fee = min(row.fee, row.captured - row.refunded)
+    kept = row.captured - row.refunded - fee
     parts = [
-        ("good", kept),
-        ("main", min(row.fee, row.captured - row.refunded)),
-        ("quiet", row.refunded),
-        ("wait", held),
+        ("good", "payee", kept),
+        ("main", "platform", fee),
+        ("quiet", "payer", row.refunded),
+        ("wait", "held", held),
     ]
-    return shares(parts, renderer.texts("payment.where"))
+    return [part for part in parts if part[2]]
 
 
 def _timeline(
-    row: PaymentRow,
+    row: Payment,
     story: Story,
     holds: list[Hold],
     events: list[Event],
@@ -130,7 +134,7 @@ def _timeline(
 
 
 def _beginning(
-    row: PaymentRow, story: Story, decision: DecisionView | None, renderer: Renderer
+    row: Payment, story: Story, decision: DecisionView | None, renderer: Renderer
 ) -> Iterator[Happening]:
     t = renderer.texts
     yield Happening(
@@ -141,19 +145,20 @@ def _beginning(
         yield Happening(row.created_at, decision.outcome, t("story.decided." + decision.outcome), reasons)
     first = story.moves[0].from_state if story.moves else row.state
     why = t.named("failure", row.failure) if row.failure and not story.moves else ""
-    yield Happening(row.created_at, first, t("story.first", state=t.named("state", first)), why)
+    yield Happening(row.created_at, first, t("became." + first), why)
 
 
-def _moves(row: PaymentRow, story: Story, renderer: Renderer) -> Iterator[Happening]:
+def _moves(row: Payment, story: Story, renderer: Renderer) -> Iterator[Happening]:
     t = renderer.texts
     for move in story.moves:
         by = t("story.by", actor=t.named("actor", move.actor))
         parts = [by, move.reason, renderer.money(move.amount, row.currency) if move.amount else ""]
-        title = t("story.moved", state=t.named("state", move.to_state))
-        yield Happening(move.at, move.to_state, title, " · ".join(part for part in parts if part))
+        yield Happening(
+            move.at, move.to_state, t("became." + move.to_state), " · ".join(part for part in parts if part)
+        )
 
 
-def _holds(row: PaymentRow, holds: list[Hold], renderer: Renderer) -> Iterator[Happening]:
+def _holds(row: Payment, holds: list[Hold], renderer: Renderer) -> Iterator[Happening]:
     t = renderer.texts
     for hold in holds:
         yield Happening(
