@@ -20,8 +20,7 @@ from tillkeeper.base.clock import Clock, from_us, to_us
 from tillkeeper.base.ids import first_id_at
 from tillkeeper.faces.console.names import Named, names_of, parties_in
 from tillkeeper.ledger import Total
-from tillkeeper.payments import browse
-from tillkeeper.payments import Payment
+from tillkeeper.payments import Payment, browse
 from tillkeeper.payments.browse import Count, Sample
 from tillkeeper.store import Store, Tx
 
