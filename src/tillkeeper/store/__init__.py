@@ -1,7 +1,15 @@
 """PostgreSQL: the pool, transactions, migrations, news, idempotency answers and leases."""
 
 from tillkeeper.store import columns, idempotency, leases, outbox, sole
-from tillkeeper.store.database import APP_ROLE, Sent, Store, StoreUnavailableError, Tx, is_transient
+from tillkeeper.store.database import (
+    APP_ROLE,
+    Sent,
+    Store,
+    StoreUnavailableError,
+    Tx,
+    is_transient,
+    took_too_long,
+)
 from tillkeeper.store.idempotency import Answer, Key
 from tillkeeper.store.migrate import MigrationError, migrate, pending
 from tillkeeper.store.outbox import News
@@ -28,4 +36,5 @@ __all__ = [
     "pending",
     "queries",
     "sole",
+    "took_too_long",
 ]

@@ -46,6 +46,11 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and error.sqlstate is None
 
 
+def took_too_long(error: BaseException) -> bool:
+    """Whether a statement was ended by its time limit."""
+    return isinstance(error, errors.QueryCanceled)
+
+
 class Tx:
     """One transaction. Statements go out in a pipeline: `run` only queues, and the next `rows` (or the end of the
     transaction) carries everything in one round trip; that is where an error of an earlier `run` shows.

@@ -5,7 +5,6 @@ import re
 from typing import Any, Final
 
 import msgspec
-import psycopg
 from litestar import Request, Response
 from litestar.exceptions import (
     HTTPException,
@@ -16,7 +15,7 @@ from litestar.exceptions import (
 
 from tillkeeper.base.results import Refusal, Refused
 from tillkeeper.payments import problem
-from tillkeeper.store import Answer, StoreUnavailableError, is_transient
+from tillkeeper.store import Answer, StoreUnavailableError, is_transient, took_too_long
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +62,7 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
         return refused(_of_http(error))
     if is_transient(error) or isinstance(error, StoreUnavailableError):
         return refused(Refusal("unavailable", "try again in a few seconds"))
-    if isinstance(error, psycopg.errors.QueryCanceled):
+    if took_too_long(error):
         return refused(Refusal("unavailable", "the question took too long; ask for less"))
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return refused(Refusal("internal", "the fault is in the log"))
