@@ -81,8 +81,7 @@ async def _kept_alive(children: Sequence["Child"]) -> AsyncIterator[None]:
     finally:
         for each in watching:
             each.cancel()
-        for child in children:
-            await child.stop()
+        await asyncio.gather(*(child.stop() for child in children))
 
 
 class Child:

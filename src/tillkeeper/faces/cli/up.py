@@ -39,7 +39,7 @@ async def _up(chosen: Settings, *, json: bool) -> None:
                     "api": running.api_url,
                     "console": running.console_url,
                     "sign_in": link,
-                    "logs": running.logs,
+                    "logs": str(running.logs),
                 }
             )
         else:

@@ -1,0 +1,125 @@
+"""`till up` as a person uses it: addresses, a process that dies comes back, and nothing is left when it ends."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+from tillkeeper.store.embedded import EmbeddedServer
+
+WAIT_SECONDS = 60
+
+
+def wait_for(what: str, true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        if true():
+            return
+        time.sleep(0.05)
+    pytest.fail(f"not within {WAIT_SECONDS} s: {what}")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+class Up:
+    """A running `till up` in a home of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("TILL_")},
+            "TILL_HOME": str(home),
+            "TILL_API_PORT": str(free_port()),
+            "TILL_CONSOLE_PORT": str(free_port()),
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tillkeeper", "up", "--json"],
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def said(self) -> Any:
+        assert self.process.stdout is not None
+        return json.loads(self.process.stdout.readline())
+
+    def pids(self) -> dict[int, str]:
+        """Every process that belongs to this home, with its command line."""
+        found = {}
+        mark = f"TILL_HOME={self.home}".encode()
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if (
+                    mark in (folder / "environ").read_bytes().split(b"\0")
+                    or str(self.home).encode() in (folder / "cmdline").read_bytes()
+                ):
+                    found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+        return found
+
+    def pid_of(self, name: str) -> int:
+        (pid,) = (pid for pid, command in self.pids().items() if f"serve {name}" in command)
+        return pid
+
+    def is_gone(self) -> bool:
+        return not self.pids() and EmbeddedServer(self.home).pid is None
+
+
+@pytest.fixture
+def up() -> Iterator[Up]:
+    with tempfile.TemporaryDirectory(prefix="till-up-") as folder:
+        started = Up(Path(folder))
+        try:
+            yield started
+        finally:
+            started.process.kill()
+            started.process.communicate()
+            wait_for("nothing is left", started.is_gone)
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes under /proc")
+def test_up_serves_restarts_and_stops(up: Up) -> None:
+    said = up.said()
+    assert answers(f"{said['api']}/health")
+    assert answers(said["sign_in"])
+
+    first = up.pid_of("api")
+    os.kill(first, signal.SIGKILL)
+    wait_for("the api is back", lambda: answers(f"{said['api']}/health"))
+    assert up.pid_of("api") != first
+
+    up.process.send_signal(signal.SIGINT)
+    up.process.send_signal(signal.SIGINT)  # an impatient second Ctrl-C must not leave anything behind
+    assert up.process.wait(WAIT_SECONDS) == 0
+    assert up.is_gone()
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes under /proc")
+def test_killed_up_leaves_nothing_behind(up: Up) -> None:
+    up.said()
+    up.process.kill()
+    wait_for("the children noticed and the last one stopped PostgreSQL", up.is_gone)
