@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from tillkeeper.risk import Attempt
-from tillkeeper.risk.features import AGE_LIMIT_SECONDS, DELAYED, LABEL_DELAY_SECONDS, MEMORY_SECONDS, OTHERS, WINDOWS
+from tillkeeper.risk.features import DELAYED, OTHERS, WINDOWS
 
 SECOND = 1_000_000
-MONTH = WINDOWS["30d"] * SECOND
+DAY = 86_400 * SECOND
+MONTH = 30 * DAY
+LABEL_DELAY = 7 * DAY
 
 
 class Seen(NamedTuple):
@@ -52,16 +54,16 @@ class Model:
     def _time(self, kind: str, key: Any, at: int) -> int:
         return max(at, self.now.get((kind, key), at))
 
-    def _within(self, kind: str, key: Any, now: int, seconds: int) -> list[Seen]:
-        return [one for one in self.seen[kind, key] if one.t > now - seconds * SECOND]
+    def _within(self, kind: str, key: Any, now: int, span: int) -> list[Seen]:
+        return [one for one in self.seen[kind, key] if one.t > now - span]
 
     def _received(self, attempt: Attempt) -> dict[str, float]:
         now = self._time("payee", attempt.customer, attempt.at_us)
-        if self._within("payee", attempt.customer, now, MEMORY_SECONDS):
+        if self._within("payee", attempt.customer, now, LABEL_DELAY + MONTH):
             self.now["payee", attempt.customer] = now  # a look moves time, too
-        row = {}
-        for window, seconds in WINDOWS.items():
-            inside = [one.attempt for one in self._within("payee", attempt.customer, now, seconds)]
+        row: dict[str, float] = {}
+        for window, span in WINDOWS.items():
+            inside = [one.attempt for one in self._within("payee", attempt.customer, now, span)]
             row[f"received_count_{window}"] = len(inside)
             row[f"received_sum_{window}"] = sum(one.amount for one in inside)
             row[f"received_customers_{window}"] = len({one.customer for one in inside})
@@ -69,7 +71,7 @@ class Model:
 
     def _past(self, attempt: Attempt) -> dict[str, float]:
         now = self._time("customer", attempt.customer, attempt.at_us)
-        past = self._within("customer", attempt.customer, now, WINDOWS["30d"])
+        past = self._within("customer", attempt.customer, now, MONTH)
         amounts = [one.attempt.amount for one in past]
         mean = sum(amounts) / len(amounts) if amounts else math.nan
         deviation = stdev(amounts) if len(amounts) > 1 else 0.0
@@ -94,7 +96,7 @@ class Model:
                 break
             first = t
         new = not any(t > now - MONTH for t in times)
-        return {f"{kind}_new": float(new), f"{kind}_age_s": min((now - first) / SECOND, AGE_LIMIT_SECONDS)}
+        return {f"{kind}_new": float(new), f"{kind}_age_s": min((now - first) / SECOND, 7 * 86_400)}
 
     def _travel(self, attempt: Attempt, now: int, past: list[Seen]) -> dict[str, float]:
         placed = [one for one in past if one.attempt.latitude is not None]
@@ -109,15 +111,15 @@ class Model:
 
     def _windows(self, attempt: Attempt, kind: str) -> dict[str, float]:
         key = who(attempt, kind)
-        row = {}
+        row: dict[str, float] = {}
+        now = self._time(kind, key, attempt.at_us)
         if key is not None:
-            now = self._time(kind, key, attempt.at_us)
             self.seen[kind, key].append(Seen(now, attempt))
             self.now[kind, key] = now
-        for window, seconds in WINDOWS.items():
-            inside = [] if key is None else [one.attempt for one in self._within(kind, key, now, seconds)]
+        for window, span in WINDOWS.items():
+            inside = [] if key is None else [one.attempt for one in self._within(kind, key, now, span)]
             amounts = [one.amount for one in inside]
-            values = {
+            values: dict[str, float] = {
                 "count": len(inside),
                 "sum": sum(amounts),
                 "mean": sum(amounts) / len(amounts) if amounts else math.nan,
@@ -131,9 +133,9 @@ class Model:
 
     def _payee_risk(self, attempt: Attempt) -> dict[str, float]:
         now = self._time("payee", attempt.payee, attempt.at_us)
-        row = {}
-        for window, seconds in DELAYED.items():
-            begin, end = now - (LABEL_DELAY_SECONDS + seconds) * SECOND, now - LABEL_DELAY_SECONDS * SECOND
+        row: dict[str, float] = {}
+        for window, span in DELAYED.items():
+            begin, end = now - LABEL_DELAY - span, now - LABEL_DELAY
             inside = [one.attempt.id for one in self.seen["payee", attempt.payee] if begin < one.t <= end]
             frauds = sum(one in self.frauds for one in inside)
             row[f"payee_settled_{window}"] = len(inside)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.risk_model import Model
 from tillkeeper.base.limits import MAX_AMOUNT
-from tillkeeper.risk import Attempt
+from tillkeeper.risk import Attempt, load_rules
 from tillkeeper.risk.features import FEATURES, WINDOWS
 from tillkeeper.risk.profiles import Profiles
 
@@ -19,7 +19,7 @@ ZONE = ZoneInfo("Asia/Shanghai")
 START = 1_700_000_000_000_000
 SECOND = 1_000_000
 # Steps that land on, one microsecond before and one after each border of a window.
-STEPS = [0, 1, 7 * SECOND, *(w * SECOND + d for w in WINDOWS.values() for d in (-1, 0, 1)), 8 * 86_400 * SECOND]
+STEPS = [0, 1, 7 * SECOND, *(w + d for w in WINDOWS.values() for d in (-1, 0, 1)), 8 * 86_400 * SECOND]
 PEOPLE = [UUID(int=n + 1) for n in range(4)]
 
 steps = st.one_of(st.sampled_from(STEPS), st.integers(0, 3600 * SECOND))
@@ -32,7 +32,9 @@ events = st.tuples(
     st.sampled_from([None, "1.1.1.1", "2.2.2.2"]),
     st.sampled_from([None, (31.2, 121.5), (39.9, 116.4), (-33.9, 151.2)]),
     st.sampled_from([0, 0, 0, 0, 1, 30 * SECOND, 3600 * SECOND, 86_400 * SECOND]),  # how late it arrives
-    st.sampled_from([None, None, None, (0, True), (3, True), (8, True), (3, False)]),  # a label: how far back, what
+    st.sampled_from(
+        [None, None, None, (0, True), (3, True), (8, True), (3, False)]
+    ),  # a label: how far back, what
     st.integers(1, 5),  # turns of so many
 )
 
@@ -47,7 +49,9 @@ def attempts_of(story: list[tuple[Any, ...]]) -> list[Attempt]:
         latitude, longitude = place or (None, None)
         kind = "send" if paid in PEOPLE else "payment"
         number = UUID(int=(n << 64) + 7)
-        out.append(Attempt(number, kind, now - late, payer, paid, amount, "CNY", device, ip, latitude, longitude))
+        out.append(
+            Attempt(number, kind, now - late, payer, paid, amount, "CNY", device, ip, latitude, longitude)
+        )
     return out
 
 
@@ -66,7 +70,7 @@ def assert_same(row: np.ndarray, expected: dict[str, float], n: int) -> None:
 @given(st.lists(events, min_size=1, max_size=60))
 def test_every_feature_equals_its_definition(story: list[tuple[Any, ...]]) -> None:
     attempts = attempts_of(story)
-    profiles, model = Profiles({"CNY": 1000}, 1000, ZONE), Model(ZONE)
+    profiles, model = Profiles(load_rules(None), ZONE), Model(ZONE)
     begin = 0
     while begin < len(attempts):
         size = story[begin][-1]

@@ -2,24 +2,14 @@
 
 from tillkeeper.risk.engine import RiskEngine, load_rules
 from tillkeeper.risk.features import FEATURES, Feature
-from tillkeeper.risk.receipts import (
-    ActiveRules,
-    Explanation,
-    Reason,
-    Receipt,
-    RuleView,
-    Value,
-    active_rules,
-    explain,
-    receipt,
-)
+from tillkeeper.risk.receipts import Explanation, Reason, Value, explain
+from tillkeeper.risk.rows import receipt
 from tillkeeper.risk.rules import BadRulesError, Fault, Rule, RuleSet, read_rules
-from tillkeeper.risk.types import OUTCOMES, Attempt, Decision, Label
+from tillkeeper.risk.types import OUTCOMES, Attempt, Decision, Label, Receipt
 
 __all__ = [
     "FEATURES",
     "OUTCOMES",
-    "ActiveRules",
     "Attempt",
     "BadRulesError",
     "Decision",
@@ -32,9 +22,7 @@ __all__ = [
     "RiskEngine",
     "Rule",
     "RuleSet",
-    "RuleView",
     "Value",
-    "active_rules",
     "explain",
     "load_rules",
     "read_rules",

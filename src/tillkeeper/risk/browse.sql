@@ -10,7 +10,7 @@ SELECT id FROM risk.decisions ORDER BY id DESC OFFSET %(scan)s - 1 LIMIT 1;
 
 -- name: decided
 -- How many decisions there are, up to a bound.
-SELECT count(*) FROM (SELECT FROM risk.decisions LIMIT %(scan)s) AS some;
+SELECT count(*) FROM (SELECT FROM risk.decisions LIMIT %(scan)s) AS newest;
 
 -- name: hits
 -- How often each rule hit since an id.

@@ -11,16 +11,16 @@ import numpy as np
 
 from tillkeeper.base.clock import Clock
 from tillkeeper.base.ids import NIL
-from tillkeeper.risk import rows
-from tillkeeper.risk.features import FEATURES, LATENESS_SECONDS, MEMORY_SECONDS
-from tillkeeper.risk.profiles import WATERMARK_BLOCK, Profiles
+from tillkeeper.risk import rows, windows
+from tillkeeper.risk.features import FEATURES
+from tillkeeper.risk.profiles import LATENESS_US, WATERMARK_BLOCK, Profiles
 from tillkeeper.risk.rules import RuleSet, read_rules
 from tillkeeper.risk.types import Attempt, Decision, Label
 from tillkeeper.risk.words import reason_in_words
 from tillkeeper.store import Store, Tx
 
 REBUILD_BATCH: Final = 4096
-REMEMBERED: Final = timedelta(seconds=MEMORY_SECONDS + LATENESS_SECONDS)
+REMEMBERED: Final = timedelta(microseconds=windows.MEMORY + LATENESS_US)
 
 
 def load_rules(rules_file: Path | None) -> RuleSet:
@@ -71,7 +71,9 @@ class RiskEngine:
         width = 8 * len(self._columns)
         return [
             Decision(attempt, outcome, reasons, self.version, packed[n * width : (n + 1) * width])
-            for n, (attempt, (outcome, reasons)) in enumerate(zip(attempts, self.rules.decide(values), strict=True))
+            for n, (attempt, (outcome, reasons)) in enumerate(
+                zip(attempts, self.rules.decide(values), strict=True)
+            )
         ]
 
     def words(self, decision: Decision, language: str = "en") -> list[tuple[str, str]]:
@@ -129,3 +131,4 @@ class RiskEngine:
         nobody = Attempt(NIL, "payment", 0, NIL, NIL, 1, self.rules.reference)
         self.rules.decide(strangers.observe([nobody])[:, self._columns])
         strangers.learn(NIL, fraud=True)
+        windows.refill(np.full(2, windows.NONE), np.full(4, windows.NONE))

@@ -9,23 +9,13 @@ from typing import Final
 
 import msgspec
 
-WINDOWS: Final = {"1m": 60, "1h": 3600, "24h": 86_400, "7d": 7 * 86_400, "30d": 30 * 86_400}
-"""Name and length in seconds of each sliding window (t - w, t]; the current payment is inside."""
+from tillkeeper.risk import windows
 
-DELAYED: Final = {"1d": 86_400, "7d": 7 * 86_400, "30d": 30 * 86_400}
+WINDOWS: Final = dict(zip(("1m", "1h", "24h", "7d", "30d"), windows.SPANS, strict=True))
+"""Name and length in microseconds of each sliding window (t - w, t]; the current payment is inside."""
+
+DELAYED: Final = dict(zip(("1d", "7d", "30d"), windows.DELAYED_SPANS, strict=True))
 """The windows of a payee's fraud rate, shifted back by the label delay: (t - delay - w, t - delay]."""
-
-LABEL_DELAY_SECONDS: Final = 7 * 86_400
-"""Fraud is known about a week later; a fraud rate looks only at payments older than this."""
-
-MEMORY_SECONDS: Final = LABEL_DELAY_SECONDS + max(DELAYED.values())
-"""Nothing older than this has any influence on a decision."""
-
-LATENESS_SECONDS: Final = 86_400
-"""How far an attempt may lie behind the recent ones and still find all of its past remembered."""
-
-AGE_LIMIT_SECONDS: Final = 7 * 86_400
-"""Ages of pairs are counted up to here: a longer one would need a longer memory to be the same after a restart."""
 
 KINDS: Final = ("customer", "payee", "device", "ip")
 OTHERS: Final = {
@@ -63,7 +53,11 @@ class Feature(msgspec.Struct, frozen=True):
 
 _WHO: Final = {"customer": ("付款人", "the customer"), "payee": ("收款方", "the payee"), "device": ("设备", "the device"),
                "ip": ("IP 地址", "the ip address")}  # fmt: skip
-_OTHER_WORDS: Final = {"payees": ("收款方", "payees"), "devices": ("设备", "devices"), "customers": ("付款人", "customers")}
+_OTHER_WORDS: Final = {
+    "payees": ("收款方", "payees"),
+    "devices": ("设备", "devices"),
+    "customers": ("付款人", "customers"),
+}
 _WINDOW_WORDS: Final = {"1m": ("1 分钟", "1 minute"), "1h": ("1 小时", "1 hour"), "24h": ("24 小时", "24 hours"),
                         "7d": ("7 天", "7 days"), "30d": ("30 天", "30 days"), "1d": ("1 天", "1 day")}  # fmt: skip
 
@@ -100,7 +94,12 @@ def _received_columns() -> list[Column]:
         ("customers", Unit.COUNT, "不同汇入人数", "distinct people who paid the customer"),
     )
     return [
-        (f"received_{measure}_{window}", unit, f"付款人{_WINDOW_WORDS[window][0]}内{zh}", f"{en} within {words}")
+        (
+            f"received_{measure}_{window}",
+            unit,
+            f"付款人{_WINDOW_WORDS[window][0]}内{zh}",
+            f"{en} within {words}",
+        )
         for measure, unit, zh, en in measures
         for window in WINDOWS
         for words in [_WINDOW_WORDS[window][1]]
@@ -114,7 +113,12 @@ def _risk_columns() -> list[Column]:
         ("risk", Unit.SHARE, "收款方欺诈率", "fraud rate of the payee"),
     )
     return [
-        (f"payee_{measure}_{window}", unit, f"{zh}（{zh_words}，延迟 7 天）", f"{en}, {words}, 7 days delayed")
+        (
+            f"payee_{measure}_{window}",
+            unit,
+            f"{zh}（{zh_words}，延迟 7 天）",
+            f"{en}, {words}, 7 days delayed",
+        )
         for measure, unit, zh, en in measures
         for window in DELAYED
         for zh_words, words in [_WINDOW_WORDS[window]]
@@ -151,3 +155,27 @@ def _all() -> dict[str, Feature]:
 
 FEATURES: Final = _all()
 """Every feature by name, in the order of the matrix's columns."""
+
+# The compiled windows write columns by number (windows.py says why it cannot import their names).
+assert [
+    FEATURES[name].index for name in ("payee_count_1m", "received_count_1m", "payee_settled_1d", "amount")
+] == [
+    windows.BLOCK,
+    windows.RECEIVED,
+    windows.SETTLED,
+    windows.AMOUNT,
+]
+assert [
+    FEATURES[name].index for name in ("ratio", "z_score", "since_last_s", "payee_age_s", "payee_new")
+] == [
+    windows.RATIO,
+    windows.Z_SCORE,
+    windows.SINCE_LAST,
+    windows.AGE,
+    windows.NEW,
+]
+assert [FEATURES[name].index for name in ("distance_km", "speed_kmh", "late_s")] == [
+    windows.DISTANCE,
+    windows.SPEED,
+    windows.LATE,
+]

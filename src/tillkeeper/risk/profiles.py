@@ -10,17 +10,20 @@ from numpy.typing import NDArray
 
 from tillkeeper.base.money import exponent
 from tillkeeper.risk import windows
-from tillkeeper.risk.calendar import hour_night_weekend
+from tillkeeper.risk.daytime import hour_night_weekend
 from tillkeeper.risk.features import FEATURES, KINDS
 from tillkeeper.risk.rules import RuleSet
 from tillkeeper.risk.types import Attempt
 
-FIRST_EVENTS: Final = 1 << 12
-FIRST_PROFILES: Final = 1 << 10
+# Zeroed memory costs nothing until it is used, so there is room from the beginning; later each array doubles.
+FIRST_EVENTS: Final = 1 << 18
+FIRST_PROFILES: Final = 1 << 14
 ENTRIES_PER_EVENT: Final = windows.BY_ID + 1
 WATERMARK_BLOCK: Final = 8192
 """The horizon of forgetting follows the oldest event time among the last one to two blocks of arrivals, so that a replay
 of an old file and live payments may mix."""
+LATENESS_US: Final = windows.DAY
+"""How far an attempt may lie behind the recent ones and still find all of its past remembered."""
 SWEPT_PER_PAYMENT: Final = 4
 """Idle profiles are looked for a few at a time, so that no turn pays for all."""
 
@@ -29,10 +32,10 @@ _IS_SEND: Final = FEATURES["is_send"].index
 
 
 class Profiles:
-    """Exact sliding windows over everything that happened within the memory (features.MEMORY_SECONDS).
+    """Exact sliding windows over everything that happened within windows.MEMORY.
 
     Not for use by several threads. An attempt older than the newest one of a profile counts there as happening at that
-    newest time. An attempt that lies more than features.LATENESS_SECONDS behind all of the last WATERMARK_BLOCK arrivals
+    newest time. An attempt that lies more than LATENESS_US behind all of the last WATERMARK_BLOCK arrivals
     may find a part of its past forgotten.
     """
 
@@ -43,8 +46,8 @@ class Profiles:
         self._zone = zone
         self._pool = windows.Pool(
             np.zeros(FIRST_EVENTS, windows.EVENT),
-            _blank(FIRST_PROFILES),
-            np.full(FIRST_EVENTS * 4, windows.NONE, np.int64),
+            np.zeros(FIRST_PROFILES, windows.PROFILE),
+            np.full(FIRST_EVENTS * 2, windows.NONE, np.int64),
             np.array([windows.NONE, 0, 0, 0], np.int64),
         )
         self._numbers: tuple[dict[Any, int], ...] = ({}, {}, {}, {})
@@ -69,11 +72,11 @@ class Profiles:
     def learn(self, payment: UUID, *, fraud: bool) -> bool:
         """Count a payment as fraud, or not, from now on. False when it is not (or no longer) remembered."""
         high, low = _halves([payment])[0].tolist()
-        return bool(windows.learn(self._pool, high, low, fraud))
+        return bool(windows.learn(self._pool, high, low, int(fraud)))
 
     def counts(self) -> dict[str, int]:
         """How many profiles of each kind and how many payments are remembered, and the bytes of the arrays."""
-        kinds = self._pool.profiles["kind"]
+        kinds = self._pool.profiles["kind"][: len(self._keys)]
         found = {kind: int((kinds == number).sum()) for number, kind in enumerate(KINDS)}
         found["payments"] = int(self._pool.counters[windows.LIVE])
         found["bytes"] = sum(array.nbytes for array in self._pool)
@@ -97,7 +100,9 @@ class Profiles:
         unit, worth, other, most = self._unit, self._worth, self._other, windows.AMOUNT_LIMIT - 1
         return windows.Turn(
             np.array([one.at_us for one in attempts], np.int64),
-            np.array([min(one.amount * unit // worth.get(one.currency, other), most) for one in attempts], np.int64),
+            np.array(
+                [min(one.amount * unit // worth.get(one.currency, other), most) for one in attempts], np.int64
+            ),
             np.array(who, np.int32).reshape(-1, 5),
             _halves([one.id for one in attempts]),
             np.array([(one.latitude, one.longitude) for one in attempts], np.float64),
@@ -114,20 +119,18 @@ class Profiles:
             number = len(self._keys)
             self._keys.append(key)
             if number == len(self._pool.profiles):
-                self._pool = self._pool._replace(profiles=np.concatenate([self._pool.profiles, _blank(number)]))
+                self._pool = self._pool._replace(profiles=_doubled(self._pool.profiles))
         self._pool.profiles[number] = _BLANK
         self._pool.profiles[number]["kind"] = kind
         self._numbers[kind][key] = number
         return number
 
     def _make_room(self, n: int) -> None:
-        events, table, counters = self._pool.events, self._pool.table, self._pool.counters
-        if counters[windows.LIVE] + n > len(events):
-            larger = np.zeros(max(len(events) * 2, len(events) + n), windows.EVENT)
-            if len(larger) > windows.MAX_EVENTS:
+        table, counters = self._pool.table, self._pool.counters
+        while counters[windows.LIVE] + n > len(self._pool.events):
+            self._pool = self._pool._replace(events=_doubled(self._pool.events))
+            if len(self._pool.events) > windows.MAX_EVENTS:
                 raise MemoryError(f"more than {windows.MAX_EVENTS} payments within the risk memory")
-            larger[: len(events)] = events
-            self._pool = self._pool._replace(events=larger)
         size = len(table)
         while (counters[windows.ENTRIES] + ENTRIES_PER_EVENT * n) * 2 > size:
             size *= 2
@@ -140,7 +143,7 @@ class Profiles:
         """Free what nothing can ask for any more: a few profiles at a time, round and round."""
         self._arrived += len(at)
         self._oldest[1] = min(self._oldest[1], int(at.min()))
-        horizon = min(self._oldest) - windows.MEMORY - windows.LATENESS
+        horizon = min(self._oldest) - windows.MEMORY - LATENESS_US
         if self._arrived >= WATERMARK_BLOCK:
             self._arrived = 0
             self._oldest = [self._oldest[1], 2**62]
@@ -172,5 +175,7 @@ def _halves(ids: Sequence[UUID]) -> NDArray[np.int64]:
     return np.frombuffer(b"".join([one.bytes for one in ids]), ">i8").astype(np.int64).reshape(-1, 2)
 
 
-def _blank(count: int) -> NDArray[Any]:
-    return np.full(count, _BLANK)
+def _doubled(array: NDArray[Any]) -> NDArray[Any]:
+    larger = np.zeros(2 * len(array), array.dtype)
+    larger[: len(array)] = array
+    return larger

@@ -15,17 +15,6 @@ INSERT INTO risk.activations (rule_set, at)
 SELECT %(version)s, %(at)s
 WHERE %(version)s IS DISTINCT FROM (SELECT rule_set FROM risk.activations ORDER BY id DESC LIMIT 1);
 
--- name: active_rule_set
--- The rule set that decides, and since when.
-SELECT s.version, s.source, a.at
-FROM risk.activations a JOIN risk.rule_sets s ON s.version = a.rule_set
-ORDER BY a.id DESC LIMIT 1;
-
--- name: hits_since
--- How often each rule hit since an id.
-SELECT rule, count(*) FROM risk.decisions, unnest(reasons) AS rule
-WHERE id >= %(first)s AND reasons <> '{}' GROUP BY rule;
-
 -- name: write_decisions
 -- Receipts of a turn. Reasons come as one text a row: arrays within arrays cannot be unnested row by row.
 INSERT INTO risk.decisions (id, at, kind, customer, payee, amount, currency, device, ip, latitude, longitude,
@@ -62,10 +51,16 @@ SELECT min(at) FROM (SELECT at FROM risk.decisions ORDER BY id DESC LIMIT %(coun
 SELECT id FROM risk.decisions WHERE id >= %(from_id)s AND at >= %(since)s ORDER BY id LIMIT 1;
 
 -- name: attempts_from
--- History in order of arrival.
+-- A batch of history in order of arrival.
 SELECT id, kind, at, customer, payee, amount, currency::text, device, ip, latitude, longitude
-FROM risk.decisions WHERE id >= %(first)s ORDER BY id;
+FROM risk.decisions WHERE id >= %(first)s ORDER BY id LIMIT %(count)s;
 
--- name: labels_from
--- Labels of payments from an id on, in the order they were written.
-SELECT payment, fraud FROM risk.labels WHERE payment >= %(first)s ORDER BY id;
+-- name: attempts_after
+-- The next batch.
+SELECT id, kind, at, customer, payee, amount, currency::text, device, ip, latitude, longitude
+FROM risk.decisions WHERE id > %(last)s ORDER BY id LIMIT %(count)s;
+
+-- name: labels_after
+-- A batch of the labels of payments from an id on, in the order they were written.
+SELECT id, payment, fraud FROM risk.labels
+WHERE id > %(last)s AND payment >= %(first)s ORDER BY id LIMIT %(count)s;

@@ -3,14 +3,15 @@
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from tillkeeper.base.clock import from_us, to_us
 from tillkeeper.base.ids import first_id_at
 from tillkeeper.risk.rules import RuleSet
-from tillkeeper.risk.types import Attempt, Decision, Label
-from tillkeeper.store import Tx, queries
+from tillkeeper.risk.types import Attempt, Decision, Label, Receipt
+from tillkeeper.store import Tx, columns, queries
 
 _sql = queries(__package__, "queries.sql")
 
@@ -28,36 +29,26 @@ async def activate(tx: Tx, rules: RuleSet, at: datetime) -> int:
     return version
 
 
-async def active_rule_set(tx: Tx) -> Any | None:
-    """(version, source, at) of the rule set that decides."""
-    return await tx.row(_sql.active_rule_set)
-
-
-async def hits_since(tx: Tx, since: datetime) -> dict[str, int]:
-    """How often each rule hit since a moment of arrival."""
-    return dict(await tx.tuples(_sql.hits_since, {"first": first_id_at(since)}))
-
-
 async def write_decisions(tx: Tx, decisions: Sequence[Decision]) -> None:
     """Receipts of one turn, all of one rule set."""
     attempts = [decision.attempt for decision in decisions]
     await tx.run(
         _sql.write_decisions,
         {
-            "ids": [one.id for one in attempts],
-            "ats": [from_us(one.at_us) for one in attempts],
-            "kinds": [one.kind for one in attempts],
-            "customers": [one.customer for one in attempts],
-            "payees": [one.payee for one in attempts],
-            "amounts": [one.amount for one in attempts],
-            "currencies": [one.currency for one in attempts],
-            "devices": [one.device for one in attempts],
-            "ips": [one.ip for one in attempts],
-            "latitudes": [one.latitude for one in attempts],
-            "longitudes": [one.longitude for one in attempts],
-            "outcomes": [decision.outcome for decision in decisions],
-            "reasons": [",".join(decision.reasons) for decision in decisions],
-            "features": [decision.features for decision in decisions],
+            "ids": columns.uuids([one.id for one in attempts]),
+            "ats": columns.times([from_us(one.at_us) for one in attempts]),
+            "kinds": columns.texts([one.kind for one in attempts]),
+            "customers": columns.uuids([one.customer for one in attempts]),
+            "payees": columns.uuids([one.payee for one in attempts]),
+            "amounts": columns.bigints([one.amount for one in attempts]),
+            "currencies": columns.texts([one.currency for one in attempts]),
+            "devices": columns.texts([one.device for one in attempts]),
+            "ips": columns.texts([one.ip for one in attempts]),
+            "latitudes": columns.doubles([one.latitude for one in attempts]),
+            "longitudes": columns.doubles([one.longitude for one in attempts]),
+            "outcomes": columns.texts([decision.outcome for decision in decisions]),
+            "reasons": columns.texts([",".join(decision.reasons) for decision in decisions]),
+            "features": columns.blobs([decision.features for decision in decisions]),
             "rule_set": decisions[0].rule_set,
         },
     )
@@ -68,18 +59,21 @@ async def write_labels(tx: Tx, labels: Sequence[Label], at: datetime) -> None:
     await tx.run(
         _sql.write_labels,
         {
-            "payments": [label.payment for label in labels],
-            "frauds": [label.fraud for label in labels],
-            "sources": [label.source for label in labels],
-            "known": [from_us(label.known_at_us) for label in labels],
+            "payments": columns.uuids([label.payment for label in labels]),
+            "frauds": columns.booleans([label.fraud for label in labels]),
+            "sources": columns.texts([label.source for label in labels]),
+            "known": columns.times([from_us(label.known_at_us) for label in labels]),
             "at": at,
         },
     )
 
 
-async def receipt(tx: Tx, payment: UUID) -> Any | None:
+async def receipt(tx: Tx, payment: UUID) -> Receipt | None:
     """One decision with its rule set's source and feature names."""
-    return await tx.row(_sql.receipt, {"payment": payment})
+    row = await tx.row(_sql.receipt, {"payment": payment})
+    if row is None:
+        return None
+    return msgspec.convert(row._asdict(), Receipt)
 
 
 async def first_to_remember(tx: Tx, arrivals: int, memory: timedelta) -> UUID | None:
@@ -88,17 +82,23 @@ async def first_to_remember(tx: Tx, arrivals: int, memory: timedelta) -> UUID | 
     if oldest is None:
         return None
     since = oldest - memory
-    found: UUID | None = await tx.value(_sql.first_to_remember, {"from_id": first_id_at(since), "since": since})
+    found: UUID | None = await tx.value(
+        _sql.first_to_remember, {"from_id": first_id_at(since), "since": since}
+    )
     return found
 
 
 async def attempts_from(tx: Tx, first: UUID, batch: int) -> AsyncIterator[list[Attempt]]:
     """History in order of arrival, in bounded batches."""
-    async for rows in tx.each(_sql.attempts_from, {"first": first}, batch=batch):
-        yield [Attempt(row[0], row[1], to_us(row[2]), *row[3:]) for row in rows]
+    found = await tx.tuples(_sql.attempts_from, {"first": first, "count": batch})
+    while found:
+        yield [Attempt(row[0], row[1], to_us(row[2]), *row[3:]) for row in found]
+        found = await tx.tuples(_sql.attempts_after, {"last": found[-1][0], "count": batch})
 
 
 async def labels_from(tx: Tx, first: UUID, batch: int) -> AsyncIterator[list[tuple[UUID, bool]]]:
     """(payment, fraud) of payments from an id on, in the order they were written."""
-    async for rows in tx.each(_sql.labels_from, {"first": first}, batch=batch):
-        yield [(row[0], row[1]) for row in rows]
+    last = 0
+    while found := await tx.tuples(_sql.labels_after, {"last": last, "first": first, "count": batch}):
+        yield [(row[1], row[2]) for row in found]
+        last = found[-1][0]

@@ -214,7 +214,9 @@ class _Check:
             self.fault(begin, key, f"{key!r} is not part of a rule")
         name = table.get("name")
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            self.fault(begin, "name", f"name = {name!r}: small letters, digits and _, a letter first, at most 48")
+            self.fault(
+                begin, "name", f"name = {name!r}: small letters, digits and _, a letter first, at most 48"
+            )
         if not _positive(table.get("version")):
             self.fault(begin, "version", "version must be a positive integer")
         outcome = table.get("outcome")
@@ -254,7 +256,9 @@ class _Check:
         except _ConditionError as error:
             self.fault(begin, "when", f"when: {error}")
         except Exception as error:  # noqa: BLE001 - whatever numexpr makes of a wrong expression is the reason to give
-            self.fault(begin, "when", f"when: {type(error).__name__}: {error}; write (a > 1) & (b < 2), each in ( )")
+            self.fault(
+                begin, "when", f"when: {type(error).__name__}: {error}; write (a > 1) & (b < 2), each in ( )"
+            )
         else:
             if result.dtype == np.bool_:
                 return reads, test
@@ -269,7 +273,11 @@ class _ConditionError(Exception):
 def _names(when: str) -> tuple[str, ...]:
     """The features of a condition, sorted. Raises _ConditionError or SyntaxError."""
     tree = ast.parse(when, mode="eval")
-    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    called = {
+        node.func.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
     if strange := sorted(called - set(FUNCTIONS)):
         raise _ConditionError(f"{strange[0]}() is not known; there are {', '.join(FUNCTIONS)}")
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - called

@@ -1,5 +1,6 @@
 """Frozen values of the risk engine."""
 
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -44,3 +45,23 @@ class Label(msgspec.Struct, frozen=True, gc=False):
     fraud: bool
     known_at_us: int
     source: str = "report"
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """One decision as stored: the attempt, what was decided, and the rule set's text and feature order."""
+
+    id: UUID
+    at: datetime
+    kind: str
+    customer: UUID
+    payee: UUID
+    amount: int
+    currency: str
+    device: str | None
+    ip: str | None
+    outcome: str
+    reasons: tuple[str, ...]
+    rule_set: int
+    source: str
+    names: tuple[str, ...]
+    features: bytes

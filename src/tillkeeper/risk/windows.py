@@ -11,7 +11,8 @@ why profiles rebuilt from the database equal the ones lived through.
 A profile's time never runs back: an event older than the newest time seen by a profile counts, in that profile, as
 happening at that newest time. The four profiles of one event may therefore see it at four times (`t`).
 
-All functions stand in one file on purpose: Numba's cache watches only the file of the function it was called by.
+This file imports nothing of ours and is not to be split: Numba's cache of machine code watches the one file of the
+function that is called, and would go on using what was compiled from constants and helpers of others.
 """
 
 import math
@@ -22,28 +23,22 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from tillkeeper.risk.features import (
-    AGE_LIMIT_SECONDS,
-    DELAYED,
-    FEATURES,
-    LABEL_DELAY_SECONDS,
-    LATENESS_SECONDS,
-    MEMORY_SECONDS,
-    WINDOWS,
-)
-
 CUSTOMER: Final = 0
 PAYEE: Final = 1
 DEVICE: Final = 2
 IP: Final = 3
 
 SECOND: Final = 1_000_000
-SPANS: Final = tuple(seconds * SECOND for seconds in WINDOWS.values())
-DELAYED_SPANS: Final = tuple(seconds * SECOND for seconds in DELAYED.values())
-DELAY: Final = LABEL_DELAY_SECONDS * SECOND
-MEMORY: Final = MEMORY_SECONDS * SECOND
-LATENESS: Final = LATENESS_SECONDS * SECOND
-AGE_LIMIT: Final = AGE_LIMIT_SECONDS * SECOND
+DAY: Final = 86_400 * SECOND
+SPANS: Final = (60 * SECOND, 3600 * SECOND, DAY, 7 * DAY, 30 * DAY)  # of the windows (t - span, t]
+DELAY: Final = (
+    7 * DAY
+)  # fraud is known about a week later; a payee's fraud rate looks only at payments older than this
+DELAYED_SPANS: Final = (DAY, 7 * DAY, 30 * DAY)  # of the windows (t - delay - span, t - delay]
+MEMORY: Final = DELAY + DELAYED_SPANS[2]  # nothing older has any influence
+AGE_LIMIT: Final = (
+    7 * DAY
+)  # ages of pairs end here: more would need a longer memory to be the same after a restart
 LONGEST: Final = len(SPANS) - 1
 
 # Pairs of profiles whose latest common event is looked up. The last is the table's other use: a payment by its id.
@@ -126,27 +121,21 @@ class Turn(NamedTuple):
     place: NDArray[np.float64]
 
 
-# Where blocks of columns begin in the matrix.
-_C: Final = {name: feature.index for name, feature in FEATURES.items()}
-BLOCK: Final = _C["payee_count_1m"] - _C["customer_count_1m"]
-RECEIVED: Final = _C["received_count_1m"]
-SETTLED: Final = _C["payee_settled_1d"]
-AMOUNT: Final = _C["amount"]
-RATIO: Final = _C["ratio"]
-Z_SCORE: Final = _C["z_score"]
-SINCE_LAST: Final = _C["since_last_s"]
-AGE: Final = _C["payee_age_s"]
-NEW: Final = _C["payee_new"]
-DISTANCE: Final = _C["distance_km"]
-SPEED: Final = _C["speed_kmh"]
-LATE: Final = _C["late_s"]
+# A row of the matrix: a block per kind (count, sum, mean, maximum, two distinct counts; each by window), then the same of
+# what the customer received (count, sum, distinct payers), then by delayed window payments, frauds and their rate.
+BLOCK: Final = 6 * len(SPANS)
+RECEIVED: Final = 4 * BLOCK
+SETTLED: Final = RECEIVED + 3 * len(SPANS)
+AMOUNT: Final = SETTLED + 9
+RATIO, Z_SCORE, SINCE_LAST, AGE, DISTANCE, SPEED, LATE = (AMOUNT + n for n in (1, 2, 3, 4, 8, 9, 10))
+NEW: Final = AGE + 2  # ages of the pairs customer-payee and customer-device, then whether they are new
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def kernel(function: F) -> F:
     """Compile on first use, keep the machine code on disk."""
-    return cast(F, numba.njit(cache=True, error_model="numpy")(function))
+    return cast("F", numba.njit(cache=True, error_model="numpy")(function))
 
 
 @kernel
@@ -262,7 +251,7 @@ def _drop(p: Pool, x: int) -> None:
 
 
 @kernel
-def _leave_squares(p: Pool, e: int, amount: int, sign: int) -> None:
+def _add_squares(p: Pool, e: int, amount: int, sign: int) -> None:
     """Add an amount to the 30-day sums of squares, or take it away."""
     profile = p.profiles[e]
     high, low = amount >> HALF, amount & HALF_MASK
@@ -293,7 +282,7 @@ def _expire(p: Pool, e: int, k: int, w: int) -> None:
             if event.who[OTHERS_OF[k][side]] >= 0 and not event.flags & (1 << PAIRS_OF[k][side]):
                 profile.others[side, w] -= 1
         if w == LONGEST and k == CUSTOMER:
-            _leave_squares(p, e, event.amount, -1)
+            _add_squares(p, e, event.amount, -1)
         if w == LONGEST and k != PAYEE:
             _drop(p, x)
         x = following
@@ -307,12 +296,12 @@ def _settle(p: Pool, e: int) -> None:
     x = profile.entering
     while x >= 0 and p.events[x].t[PAYEE] <= profile.now - DELAY:
         fraud = (p.events[x].flags & FRAUD) // FRAUD
-        for d in range(3):
+        for d in range(len(DELAYED_SPANS)):
             profile.settled[d] += 1
             profile.frauds[d] += fraud
         x = p.events[x].next[PAYEE]
     profile.entering = x
-    for d in range(3):
+    for d in range(len(DELAYED_SPANS)):
         cutoff = profile.now - DELAY - DELAYED_SPANS[d]
         x = profile.settled_tail[d]
         while x >= 0 and p.events[x].t[PAYEE] <= cutoff:
@@ -385,25 +374,33 @@ def _count_pair(p: Pool, x: int, pair: int, row: NDArray[np.float64]) -> None:
 
 
 @kernel
-def _append(p: Pool, e: int, k: int, x: int) -> None:
-    """Put the event at the end of a profile's list and into all its windows."""
+def _raise_peaks(p: Pool, e: int, k: int, x: int) -> None:
+    """The event is the largest of every window whose largest was not above it."""
     profile = p.profiles[e]
     event = p.events[x]
-    amount = event.amount
     q = profile.last if profile.peak[LONGEST] >= 0 else NONE
-    while q >= 0 and p.events[q].amount <= amount:
+    while q >= 0 and p.events[q].amount <= event.amount:
         q = p.events[q].older[k]
     event.older[k] = q
     event.newer[k] = NONE
     if q >= 0:
         p.events[q].newer[k] = x
     for w in range(len(SPANS)):
-        if profile.peak[w] < 0 or p.events[profile.peak[w]].amount <= amount:
+        if profile.peak[w] < 0 or p.events[profile.peak[w]].amount <= event.amount:
             profile.peak[w] = x
+
+
+@kernel
+def _append(p: Pool, e: int, k: int, x: int) -> None:
+    """Put the event at the end of a profile's list and into all its windows."""
+    profile = p.profiles[e]
+    event = p.events[x]
+    _raise_peaks(p, e, k, x)
+    for w in range(len(SPANS)):
         if profile.tail[w] < 0:
             profile.tail[w] = x
         profile.count[w] += 1
-        profile.sum[w] += amount
+        profile.sum[w] += event.amount
     event.next[k] = NONE
     if profile.last >= 0:
         p.events[profile.last].next[k] = x
@@ -411,13 +408,19 @@ def _append(p: Pool, e: int, k: int, x: int) -> None:
     profile.refs += 1
     event.lists += 1
     if k == CUSTOMER:
-        _leave_squares(p, e, amount, 1)
+        _add_squares(p, e, event.amount, 1)
     if k == PAYEE:
-        if profile.entering < 0:
-            profile.entering = x
-        for d in range(3):
-            if profile.settled_tail[d] < 0:
-                profile.settled_tail[d] = x
+        _await_settling(p, e, x)
+
+
+@kernel
+def _await_settling(p: Pool, e: int, x: int) -> None:
+    profile = p.profiles[e]
+    if profile.entering < 0:
+        profile.entering = x
+    for d in range(len(DELAYED_SPANS)):
+        if profile.settled_tail[d] < 0:
+            profile.settled_tail[d] = x
 
 
 # -- what is read
@@ -447,7 +450,9 @@ def _deviation(p: Pool, e: int) -> float:
 
 
 @kernel
-def _read_past(p: Pool, e: int, at: int, amount: int, place: NDArray[np.float64], row: NDArray[np.float64]) -> None:
+def _read_past(
+    p: Pool, e: int, at: int, amount: int, place: NDArray[np.float64], row: NDArray[np.float64]
+) -> None:
     """What the customer did before this payment; the profile stands at the payment's time, without it."""
     profile = p.profiles[e]
     row[AMOUNT] = amount
@@ -489,7 +494,7 @@ def _read_windows(p: Pool, e: int, column: int, row: NDArray[np.float64]) -> Non
 @kernel
 def _read_payee(p: Pool, e: int, row: NDArray[np.float64]) -> None:
     profile = p.profiles[e]
-    for d in range(3):
+    for d in range(len(DELAYED_SPANS)):
         row[SETTLED + d] = profile.settled[d]
         row[SETTLED + 3 + d] = profile.frauds[d]
         row[SETTLED + 6 + d] = profile.frauds[d] / profile.settled[d] if profile.settled[d] > 0 else 0.0
@@ -554,19 +559,19 @@ def observe(p: Pool, turn: Turn, matrix: NDArray[np.float64]) -> None:
 
 
 @kernel
-def learn(p: Pool, high: int, low: int, fraud: bool) -> bool:
-    """Mark a payment as fraud or not. False if it is not, or no longer, remembered."""
+def learn(p: Pool, high: int, low: int, fraud: int) -> bool:
+    """Mark a payment as fraud (1) or not (0). False if it is not, or no longer, remembered."""
     entry = p.table[_find(p, BY_ID, high, low)]
     if entry == NONE:
         return False
     event = p.events[_event_of(entry)]
-    if bool(event.flags & FRAUD) != fraud:
+    if event.flags & FRAUD != fraud * FRAUD:
         event.flags ^= FRAUD
         profile = p.profiles[event.who[PAYEE]]
         age = profile.now - event.t[PAYEE]
-        for d in range(3):
+        for d in range(len(DELAYED_SPANS)):
             if DELAY <= age < DELAY + DELAYED_SPANS[d]:
-                profile.frauds[d] += 1 if fraud else -1
+                profile.frauds[d] += 2 * fraud - 1
     return True
 
 
@@ -583,7 +588,7 @@ def sweep(p: Pool, begin: int, end: int, horizon: int, idle: NDArray[np.int64]) 
             continue
         if profile.last >= 0:
             now = profile.now
-            _forward(p, e, np.int64(profile.kind), now + MEMORY)
+            _forward(p, e, int(profile.kind), now + MEMORY)
             profile.now = now
         if profile.refs == 0:
             idle[found] = e * 4 + profile.kind

@@ -10,31 +10,23 @@ from tillkeeper.risk.rules import Rule
 
 LOCALES: Final = {"zh": "zh_CN", "en": "en"}
 _SPANS: Final = ((86_400, "天", "d"), (3600, "小时", "h"), (60, "分钟", "min"), (1, "秒", "s"))
+_PLAIN: Final = {Unit.SHARE: "{:.1%}", Unit.RATIO: "{:,.1f}", Unit.KM: "{:,.0f} km", Unit.KMH: "{:,.0f} km/h"}
 _UNKNOWN: Final = {"zh": "未知", "en": "unknown"}
 _FLAGS: Final = {"zh": ("否", "是"), "en": ("no", "yes")}
 
 
 def in_words(name: str, value: float, reference: str, language: str) -> str:
     """A feature's value as people read it: ¥1,234.00, 3.5 h, 12, yes. `language` is "zh" or "en"."""
+    unit = FEATURES[name].unit
     if math.isnan(value):
         return _UNKNOWN[language]
-    match FEATURES[name].unit:
-        case Unit.MONEY:
-            return format_money(round(value), reference, LOCALES[language])
-        case Unit.SECONDS:
-            return _span(value, language)
-        case Unit.FLAG:
-            return _FLAGS[language][value != 0]
-        case Unit.SHARE:
-            return f"{value:.1%}"
-        case Unit.RATIO:
-            return f"{value:,.1f}"
-        case Unit.KM:
-            return f"{value:,.0f} km"
-        case Unit.KMH:
-            return f"{value:,.0f} km/h"
-        case _:
-            return f"{value:,.0f}"
+    if unit is Unit.MONEY:
+        return format_money(round(value), reference, LOCALES[language])
+    if unit is Unit.SECONDS:
+        return _span(value, language)
+    if unit is Unit.FLAG:
+        return _FLAGS[language][value != 0]
+    return _PLAIN.get(unit, "{:,.0f}").format(value)
 
 
 def reason_in_words(rule: Rule, values: Mapping[str, float], reference: str, language: str) -> str:
