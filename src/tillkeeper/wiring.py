@@ -15,21 +15,11 @@ from tillkeeper.faces.api import Counter, create_api
 from tillkeeper.faces.console.app import create_console
 from tillkeeper.payments import Till, rails, webhooks
 from tillkeeper.risk import RiskEngine
-from tillkeeper.store import MigrationError, Store, pending, sole
-from tillkeeper.store.embedded import Urls, database
+from tillkeeper.store import sole
+from tillkeeper.store.opening import opened
 
 PROFILES = "risk profiles"
 """The job that only one process does: until profiles are shared, one worker takes payments."""
-
-
-@asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[tuple[Store, Urls]]:
-    """The store of the settings, its schema up to date. Raises MigrationError when it is not."""
-    async with database(settings) as urls:
-        if missing := await pending(urls.admin):
-            raise MigrationError(f"the database lacks {', '.join(missing)}: run till migrate")
-        async with Store.opened(urls.app) as store:
-            yield store, urls
 
 
 @asynccontextmanager

@@ -153,7 +153,7 @@ def test_database_without_schema_says_what_to_do(
     monkeypatch.setenv("TILL_ADMIN_DATABASE_URL", empty)
     said = till("ledger", "verify")
     assert said.code == 2
-    assert "run: till migrate" in said.err
+    assert "run till migrate" in said.err
 
 
 def test_database_that_does_not_answer(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,6 @@ from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from tillkeeper.base import limits
-from tillkeeper.base.settings import Settings
 from tillkeeper.store.database import APP_ROLE
 
 log = logging.getLogger(__name__)
@@ -245,26 +244,6 @@ class EmbeddedServer:
             path.chmod(0o600)
             if os.geteuid() == 0:
                 os.chown(path, account.uid, account.gid)
-
-
-class Urls(NamedTuple):
-    """Where the database is: for the application's role, and for the role that migrates."""
-
-    app: str
-    admin: str
-
-
-@asynccontextmanager
-async def database(settings: Settings) -> AsyncIterator[Urls]:
-    """The database that the settings name: one's own, or the embedded one, running for the block.
-
-    Raises EmbeddedError.
-    """
-    if settings.database_url is not None:
-        yield Urls(settings.database_url, settings.admin_database_url or settings.database_url)
-        return
-    async with EmbeddedServer(settings.home).running() as server:
-        yield Urls(server.app_url, server.admin_url)
 
 
 # -- who runs, and as whom

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from tillkeeper.faces.cli.opening import opened, run, settings, sign_in_url
+from tillkeeper.faces.cli.opening import run, settings, sign_in_url
 from tillkeeper.faces.cli.output import Json, say, say_json
+from tillkeeper.store.opening import opened
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -36,5 +37,5 @@ def link(
 
 async def _link(person: str | None) -> str:
     chosen = settings()
-    async with opened(chosen) as (store, _):
+    async with opened(chosen, size=1) as (store, _):
         return await sign_in_url(store, chosen, person)

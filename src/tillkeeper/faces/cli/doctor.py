@@ -21,7 +21,8 @@ from tillkeeper.faces.cli.output import FOUND, CliError, Json, say, say_json, sa
 from tillkeeper.faces.cli.serve import listen
 from tillkeeper.store import MigrationError, Store, StoreUnavailableError, pending
 from tillkeeper.store.condition import Condition, condition
-from tillkeeper.store.embedded import EmbeddedError, database
+from tillkeeper.store.embedded import EmbeddedError
+from tillkeeper.store.opening import database
 
 app = typer.Typer(add_completion=False)
 

@@ -8,8 +8,9 @@ import typer
 from tillkeeper import access
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.ids import BadIdError, from_typeid, to_typeid
-from tillkeeper.faces.cli.opening import opened, run, settings
+from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import CliError, Json, say, say_json, say_table
+from tillkeeper.store.opening import opened
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 _clock = SystemClock()
@@ -48,7 +49,7 @@ def create(
 
 async def _create(name: str, scopes: list[str], days: int | None) -> tuple[access.KeyInfo, str]:
     expires_at = _clock.now() + timedelta(days=days) if days else None
-    async with opened(settings()) as (store, _), store.tx("cli create key") as tx:
+    async with opened(settings(), size=1) as (store, _), store.tx("cli create key") as tx:
         return await access.create_key(tx, None, name, scopes, expires_at, _clock, actor=_ACTOR)
 
 
@@ -77,7 +78,7 @@ def list_(*, json: Json = False) -> None:
 
 
 async def _list() -> list[access.KeyInfo]:
-    async with opened(settings()) as (store, _), store.tx("cli list keys") as tx:
+    async with opened(settings(), size=1) as (store, _), store.tx("cli list keys") as tx:
         return await access.list_keys(tx)
 
 
@@ -104,7 +105,7 @@ async def _revoke(key: str, reason: str) -> None:
         key_id = from_typeid("key", key)
     except BadIdError as error:
         raise CliError(f"{key} is no key id", "till keys list shows them; they begin with key_") from error
-    async with opened(settings()) as (store, _), store.tx("cli revoke key") as tx:
+    async with opened(settings(), size=1) as (store, _), store.tx("cli revoke key") as tx:
         await access.revoke_key(tx, key_id, _clock, actor=_ACTOR, reason=reason)
 
 

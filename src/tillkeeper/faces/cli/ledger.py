@@ -5,8 +5,9 @@ import typer
 from tillkeeper import ledger
 from tillkeeper.base.ids import to_typeid
 from tillkeeper.base.money import format_money
-from tillkeeper.faces.cli.opening import opened, run, settings
+from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import FOUND, Json, say, say_json, say_table
+from tillkeeper.store.opening import opened
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -33,7 +34,7 @@ def verify(*, json: Json = False) -> None:
 
 
 async def _verify() -> ledger.Report:
-    async with opened(settings()) as (store, _):
+    async with opened(settings(), size=1) as (store, _):
         return await ledger.verify(store)
 
 

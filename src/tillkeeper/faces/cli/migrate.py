@@ -5,7 +5,7 @@ import typer
 from tillkeeper import store
 from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import Json, say, say_json
-from tillkeeper.store.embedded import database
+from tillkeeper.store.opening import database
 
 app = typer.Typer(add_completion=False)
 

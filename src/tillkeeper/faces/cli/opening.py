@@ -1,11 +1,10 @@
-"""What most commands begin with: the settings, the database, a store on an up-to-date schema."""
+"""What commands begin with: the settings, work that signals end in order, addresses for people."""
 
 import asyncio
 import getpass
 import signal
 from asyncio import AbstractEventLoop
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from tillkeeper import access
@@ -13,8 +12,8 @@ from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.results import Refused
 from tillkeeper.base.settings import Settings, SettingsError, read_settings
 from tillkeeper.faces.cli.output import CliError
-from tillkeeper.store import MigrationError, Store, StoreUnavailableError, pending
-from tillkeeper.store.embedded import EmbeddedError, Urls, database
+from tillkeeper.store import MigrationError, Store, StoreUnavailableError
+from tillkeeper.store.embedded import EmbeddedError
 
 T = TypeVar("T")
 
@@ -61,18 +60,6 @@ def _cancel_once(task: asyncio.Task[Any]) -> Callable[[], None]:
             task.cancel()
 
     return heard
-
-
-@asynccontextmanager
-async def opened(chosen: Settings) -> AsyncIterator[tuple[Store, Urls]]:
-    """A store on the database of the settings. Raises CliError when its schema is not up to date."""
-    async with database(chosen) as urls:
-        if missing := await pending(urls.admin):
-            raise CliError(
-                f"the database lacks {len(missing)} migrations ({missing[0]} …)", "run: till migrate"
-            )
-        async with Store.opened(urls.app, size=2) as store:
-            yield store, urls
 
 
 async def sign_in_url(store: Store, chosen: Settings, person: str | None = None) -> str:

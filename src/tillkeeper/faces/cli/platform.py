@@ -21,7 +21,7 @@ from tillkeeper.base.settings import Settings
 from tillkeeper.faces.cli.opening import face_url
 from tillkeeper.faces.cli.output import CliError
 from tillkeeper.faces.cli.serve import listen
-from tillkeeper.store.embedded import Urls, database
+from tillkeeper.store.opening import Urls, database
 
 _POLL_SECONDS: Final = 0.05
 

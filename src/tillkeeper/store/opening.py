@@ -1,0 +1,46 @@
+"""From the settings to a store that can be used: one's own database or the embedded one, its schema up to date."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from tillkeeper.base import limits
+from tillkeeper.base.settings import Settings
+from tillkeeper.store.database import Store
+from tillkeeper.store.embedded import EmbeddedServer
+from tillkeeper.store.migrate import MigrationError, pending
+
+
+class Urls(NamedTuple):
+    """Where the database is: for the application's role, and for the role that migrates."""
+
+    app: str
+    admin: str
+
+
+@asynccontextmanager
+async def database(settings: Settings) -> AsyncIterator[Urls]:
+    """The database that the settings name: one's own, or the embedded one, running for the block.
+
+    Raises EmbeddedError.
+    """
+    if settings.database_url is not None:
+        yield Urls(settings.database_url, settings.admin_database_url or settings.database_url)
+        return
+    async with EmbeddedServer(settings.home).running() as server:
+        yield Urls(server.app_url, server.admin_url)
+
+
+@asynccontextmanager
+async def opened(settings: Settings, *, size: int = limits.POOL_MAX) -> AsyncIterator[tuple[Store, Urls]]:
+    """A store with `size` connections on the database of the settings.
+
+    Raises EmbeddedError, StoreUnavailableError, and MigrationError when the schema is not up to date.
+    """
+    async with database(settings) as urls:
+        if missing := await pending(urls.admin):
+            raise MigrationError(
+                f"the database lacks {len(missing)} migrations ({missing[0]} …): run till migrate"
+            )
+        async with Store.opened(urls.app, size=size) as store:
+            yield store, urls
