@@ -74,8 +74,7 @@ class Till:
         self._queue: deque[Work] = deque()
         self._busy: set[Any] = set()
         self._turns: set[asyncio.Task[None]] = set()
-        self._decided = asyncio.Event()  # of the turn launched last
-        self._decided.set()
+        self._last: _Turn | None = None
         self._booking = asyncio.Lock()
         self._house: dict[tuple[str, str], UUID] = {}
         self._pump_due = False
@@ -125,10 +124,10 @@ class Till:
             works = self._take()
             if not works:
                 return  # all of it waits for turns in flight, which wake us at their end
-            before, self._decided = self._decided, asyncio.Event()
-            turn = asyncio.ensure_future(self._run(works, before, self._decided))
-            self._turns.add(turn)
-            turn.add_done_callback(self._turns.discard)
+            self._last = _Turn(self._clock.now(), len(works), self._last)
+            running = asyncio.ensure_future(self._run(self._last, works))
+            self._turns.add(running)
+            running.add_done_callback(self._turns.discard)
 
     def _take(self) -> list[Work]:
         """The next crowd: at most one command a key and a payment, none of those in flight, order kept."""
@@ -148,9 +147,8 @@ class Till:
         self._queue.extendleft(reversed(left))
         return works
 
-    async def _run(self, works: list[Work], before: asyncio.Event, decided: asyncio.Event) -> None:
+    async def _run(self, turn: "_Turn", works: list[Work]) -> None:
         try:
-            turn = _Turn(self._clock.now(), before, decided)
             answers = await self._patiently(turn, works)
             done = self._clock.monotonic()
             for work, answer in zip(works, answers, strict=True):
@@ -163,7 +161,7 @@ class Till:
                     work.answer.set_exception(error)
             raise
         finally:
-            decided.set()
+            turn.end()
             for work in works:
                 self._busy.difference_update(work.tokens)
             self._wake()
@@ -197,9 +195,10 @@ class Till:
         async with self._store.tx("turn") as tx:
             known, facts = await self._look(tx, turn, works)
             fresh = [work for place, work in enumerate(works) if place not in known]
-            await turn.before.wait()
-            await self._decide(fresh, facts)
-            turn.decided.set()
+            await turn.my_time_to_decide()
+            await self._decide(turn, fresh, facts)
+            if len(works) == turn.size:  # of a turn in halves the other half has yet to decide
+                turn.decided.set()
             plans = [self._plan(work, facts) for work in fresh]
             async with self._booking:
                 results = await self._book(tx, plans, turn.now)
@@ -239,7 +238,7 @@ class Till:
             self._house = await rows.house(tx)  # they are never changed, only added
         return self._house
 
-    async def _decide(self, works: list[Work], facts: Facts) -> None:
+    async def _decide(self, turn: "_Turn", works: list[Work], facts: Facts) -> None:
         """Let risk hear, in order of arrival, what it has not heard yet."""
         asking: list[tuple[Work, Attempt]] = []
         for work in works:
@@ -251,6 +250,7 @@ class Till:
             return
         assert self._engine is not None
         if self._profiles_stale:
+            await turn.alone()  # what the turn before us decided must be committed, or the rebuild misses it
             await self._engine.rebuild()
             self._profiles_stale = False
         decisions = self._engine.decide([attempt for _, attempt in asking])
@@ -286,12 +286,31 @@ class Till:
             await idempotency.keep(tx, [key for key, _ in keyed], [answer for _, answer in keyed], now)
 
 
-class _Turn(msgspec.Struct, frozen=True, eq=False):
-    """What stays the same however often a turn is tried: its time, and its place in the order of deciding."""
+class _Turn:
+    """What stays the same however often a turn is tried: its time, and its place behind the turn before it."""
 
-    now: datetime
-    before: asyncio.Event
-    decided: asyncio.Event
+    def __init__(self, now: datetime, size: int, before: "_Turn | None") -> None:
+        self.now = now
+        self.size = size
+        self.decided = asyncio.Event()
+        self.ended = asyncio.Event()
+        self._before = before
+
+    async def my_time_to_decide(self) -> None:
+        """Wait until the turn before has decided."""
+        if self._before is not None:
+            await self._before.decided.wait()
+
+    async def alone(self) -> None:
+        """Wait until the turn before has ended."""
+        if self._before is not None:
+            await self._before.ended.wait()
+
+    def end(self) -> None:
+        """All is answered. Forgets the turn before: otherwise each would keep all before it in memory."""
+        self.decided.set()
+        self.ended.set()
+        self._before = None
 
 
 def _tokens(key: Key | None, needs: Needs) -> tuple[Any, ...]:
