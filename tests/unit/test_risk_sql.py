@@ -60,7 +60,7 @@ def assert_no_difference(con: Connection, kinds: dict[str, Sequence[str]]) -> No
     names = compared(kinds)
     got = observed(con, names)
     columns = {name: column for column, name in enumerate(names)}
-    found = {}
+    found: dict[str, int] = {}
     for kind, others in kinds.items():
         found |= dict(differences(con, kind, others, got, columns))
     assert found == dict.fromkeys(found, 0)

@@ -1,17 +1,20 @@
 """The compiled windows against the simpler model, on histories that Hypothesis invents."""
 
 import math
+import random
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.risk_model import Model
 from tillkeeper.base.limits import MAX_AMOUNT
-from tillkeeper.risk import Attempt, load_rules
+from tillkeeper.risk import Attempt, load_rules, windows
+from tillkeeper.risk import profiles as profiles_module
 from tillkeeper.risk.features import FEATURES, WINDOWS
 from tillkeeper.risk.profiles import Profiles
 
@@ -66,7 +69,7 @@ def assert_same(row: np.ndarray, expected: dict[str, float], n: int) -> None:
         assert same or (math.isnan(got) and math.isnan(wanted)), f"attempt {n}: {name} is {got}, not {wanted}"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(events, min_size=1, max_size=60))
 def test_every_feature_equals_its_definition(story: list[tuple[Any, ...]]) -> None:
     attempts = attempts_of(story)
@@ -83,3 +86,113 @@ def test_every_feature_equals_its_definition(story: list[tuple[Any, ...]]) -> No
             profiles.learn(payment, fraud=label[1])
             model.learn(payment, fraud=label[1])
         begin += size
+
+
+def test_what_nothing_can_ask_for_is_forgotten(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """160 days: every feature stays true to its definition while the memory stays bounded."""
+    monkeypatch.setattr(profiles_module, "WATERMARK_BLOCK", 64)
+    rng = random.Random(seed)
+    engine, model = Profiles(load_rules(None), ZONE), Model(ZONE)
+    now, held = START, []
+    for n in range(0, 4000, 4):
+        turn = []
+        for k in range(4):
+            now += rng.randrange(2 * 3600 * SECOND)
+            # A population that moves on: old customers, payees, devices and addresses never come back.
+            age = (n + k) // 100
+            customer, payee = UUID(int=1000 + age + rng.randrange(8)), UUID(int=5000 + age + rng.randrange(5))
+            late = rng.choice((0, 0, 0, 3600 * SECOND, 20 * 3600 * SECOND))
+            device, ip = f"d{age + rng.randrange(9)}", f"i{age + rng.randrange(4)}"
+            amount = rng.randrange(1, 10**6)
+            number = UUID(int=(n + k + 1) << 64)
+            turn.append(Attempt(number, "payment", now - late, customer, payee, amount, "CNY", device, ip))
+        matrix = engine.observe(turn)
+        for k, attempt in enumerate(turn):
+            assert_same(matrix[k], model.observe(attempt), n + k)
+        if rng.random() < 0.2:
+            payment = UUID(int=(max(1, n - rng.randrange(300))) << 64)
+            engine.learn(payment, fraud=True)
+            model.learn(payment, fraud=True)
+        held.append(engine.counts())
+    # About 24 attempts a day. A profile holds 37 days before its last attempt, and is forgotten 38 days after it.
+    assert max(one["payments"] for one in held) < 24 * (37 + 38) * 1.1
+    assert max(one["customer"] + one["payee"] + one["device"] + one["ip"] for one in held) < 200
+    assert len(engine._keys) < 250
+    assert len(engine._numbers[0]) == held[-1]["customer"]
+
+
+def test_an_empty_memory_is_empty() -> None:
+    """When all has been forgotten, every number is free again and the table is empty."""
+    engine = Profiles(load_rules(None), ZONE)
+    engine.observe(attempts_of([(1, n % 3, 4, 5, "a", "b", None, 0, None, 1) for n in range(50)]))
+    far = START + 100 * 86_400 * SECOND
+    stranger = Attempt(UUID(int=77), "payment", far, UUID(int=70), UUID(int=71), 1, "CNY", "x", "y")
+    for _ in range(20):
+        engine._oldest = [far, far]
+        engine.observe([stranger])
+    counts = engine.counts()
+    assert (counts["customer"], counts["payee"], counts["device"], counts["ip"]) == (1, 1, 1, 1)
+    assert counts["payments"] == 20
+    assert len(engine._unused) == 3 + 1 + 1 + 1
+    # One entry for each of the five pairs and one for the id: the stranger's attempts share them.
+    assert int(engine._pool.counters[windows.ENTRIES]) == 6
+    assert int((engine._pool.table != windows.NONE).sum()) == 6
+
+
+def test_a_label_for_a_stranger_changes_nothing() -> None:
+    assert not Profiles(load_rules(None), ZONE).learn(UUID(int=5), fraud=True)
+
+
+def test_amounts_are_counted_in_the_reference_currency() -> None:
+    engine = Profiles(
+        load_rules(None), ZONE
+    )  # 14 US cents or 21 yen are worth a yuan; other currencies as listed
+    kinds = [
+        ("CNY", 1234, 1234),
+        ("USD", 1400, 10_000),
+        ("JPY", 21, 100),
+        ("XAF", 7, 7),
+        ("CNY", MAX_AMOUNT, MAX_AMOUNT),
+    ]
+    total = 0
+    for n, (currency, amount, expected) in enumerate(kinds):
+        total += expected
+        attempt = Attempt(UUID(int=n), "payment", START, PEOPLE[0], PEOPLE[1], amount, currency)
+        row = engine.observe([attempt])[0]
+        assert row[FEATURES["amount"].index] == expected
+        assert row[FEATURES["customer_sum_1h"].index] == total
+
+
+def test_what_is_worth_more_than_the_limit_counts_as_the_limit() -> None:
+    attempt = Attempt(UUID(int=1), "payment", START, PEOPLE[0], PEOPLE[1], MAX_AMOUNT, "USD")
+    row = Profiles(load_rules(None), ZONE).observe([attempt])[0]
+    assert row[FEATURES["customer_max_1m"].index] == windows.AMOUNT_LIMIT - 1
+
+
+def test_the_halves_hold_every_amount() -> None:
+    assert windows.AMOUNT_LIMIT == 2**40 > MAX_AMOUNT
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "km"),
+    [
+        ((31.2304, 121.4737), (31.2304, 121.4737), 0.0),
+        ((31.2304, 121.4737), (39.9042, 116.4074), 1067.0),  # Shanghai to Beijing
+        ((0.0, 0.0), (0.0, 180.0), math.pi * 6371.0088),  # to the other side of the earth
+        ((0.0, 179.5), (0.0, -179.5), 111.19),  # across the date line
+        ((90.0, 10.0), (-90.0, 50.0), math.pi * 6371.0088),
+    ],
+)
+def test_distance(here: tuple[float, float], there: tuple[float, float], km: float) -> None:
+    assert windows.distance_km(*here, *there) == pytest.approx(km, abs=2.0 if km > 1000 else 0.01)
+
+
+def test_a_z_score_is_exact_for_tiny_deviations_of_huge_amounts() -> None:
+    """Sums of squares in floats would lose this entirely: a deviation of one minor unit around 10^12."""
+    engine = Profiles(load_rules(None), ZONE)
+    amounts = [MAX_AMOUNT - 1, MAX_AMOUNT - 2, MAX_AMOUNT - 3, MAX_AMOUNT]
+    attempts = [
+        Attempt(UUID(int=n), "payment", START + n, PEOPLE[0], PEOPLE[1], amount, "CNY")
+        for n, amount in enumerate(amounts)
+    ]
+    assert engine.observe(attempts)[-1, FEATURES["z_score"].index] == pytest.approx(2.0, rel=1e-12)
