@@ -17,7 +17,7 @@ from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.settings import Settings
 from tillkeeper.faces.cli.opening import run, settings, sign_in_url
 from tillkeeper.faces.cli.output import FOUND, CliError, say
-from tillkeeper.faces.cli.platform import Platform, platform
+from tillkeeper.faces.cli.platform import platform
 from tillkeeper.faces.cli.serve import listen
 from tillkeeper.simulation import (
     Api,
@@ -31,6 +31,7 @@ from tillkeeper.simulation import (
     summary,
 )
 from tillkeeper.store import Store, StoreUnavailableError, is_transient
+from tillkeeper.store.opening import Urls
 
 app = typer.Typer(add_completion=False)
 
@@ -78,8 +79,14 @@ async def _demo(chosen: Settings, wish: Wish) -> bool:
     for port in (chosen.api_port, chosen.console_port):
         listen(chosen.host, port).close()
     say("Starting PostgreSQL, api, console and agent …")
-    async with platform(chosen) as running, Store.opened(running.urls.app, size=2) as store:
-        _welcome(running, await sign_in_url(store, chosen))
+
+    async def greet(urls: Urls) -> None:
+        async with Store.opened(urls.app, size=1) as store:
+            say(f"Console  {await sign_in_url(store, chosen)}")
+        say("         (signs you in once, within 15 minutes; till console link makes another)")
+
+    async with platform(chosen, greet) as running, Store.opened(running.urls.app, size=2) as store:
+        say(f"API      {running.api_url}   Logs {running.logs}")
         async with _key(store) as secret:
             api = Api(Wire(chosen.host, chosen.api_port, CONNECTIONS), secret, SystemClock())
             try:
@@ -93,12 +100,6 @@ async def _demo(chosen: Settings, wish: Wish) -> bool:
             say(summary.as_text(street.deeds, ending))
     say(summary.as_json(street.deeds, ending))
     return bool(ending.balanced) and ending.verified and not street.deeds.journal.missing
-
-
-def _welcome(running: Platform, link: str) -> None:
-    say(f"Console  {link}")
-    say("         (signs you in once, within 15 minutes; till console link makes another)")
-    say(f"API      {running.api_url}   Logs {running.logs}")
 
 
 @asynccontextmanager

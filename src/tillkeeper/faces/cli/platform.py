@@ -7,7 +7,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -36,9 +36,12 @@ class Platform(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def platform(chosen: Settings) -> AsyncIterator[Platform]:
+async def platform(
+    chosen: Settings, greet: Callable[[Urls], Awaitable[None]] | None = None
+) -> AsyncIterator[Platform]:
     """Everything started and ready for the block, and stopped in order after it.
 
+    `greet` is called as soon as the console can be looked at: a first start of the api takes longer.
     Raises CliError: a port is taken, a process does not become ready, or one died CHILD_RESTARTS times in a row
     (which also ends the block).
     """
@@ -49,8 +52,10 @@ async def platform(chosen: Settings) -> AsyncIterator[Platform]:
         await store.migrate(urls.admin)
         logs.mkdir(parents=True, exist_ok=True)
         async with _kept_alive([Child(name, logs) for name in ("api", "console", "agent")]):
-            await _ready(chosen.host, chosen.api_port, "api", logs)
             await _ready(chosen.host, chosen.console_port, "console", logs)
+            if greet is not None:
+                await greet(urls)
+            await _ready(chosen.host, chosen.api_port, "api", logs)
             yield Platform(
                 face_url(chosen, chosen.api_port), face_url(chosen, chosen.console_port), urls, logs
             )

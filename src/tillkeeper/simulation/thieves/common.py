@@ -14,6 +14,12 @@ def victims(rng: Random, city: City, count: int) -> list[Customer]:
     return rng.sample(city.people, min(count, len(city.people)))
 
 
+def neighbours(rng: Random, city: City, shop: Merchant, count: int) -> list[Customer]:
+    """Honest people who might really be in this shop: of its town, where enough of them live there."""
+    town = [person for person in city.people if person.town == shop.town]
+    return rng.sample(town if len(town) >= count else city.people, count)
+
+
 def mules(rng: Random, city: City, count: int) -> list[Customer]:
     """Accounts that thieves own, each once."""
     return rng.sample(city.mules, count)

@@ -1,0 +1,136 @@
+"""`till demo` as a newcomer runs it: everything starts, a city lives in it, the summary says how it went."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.postgres import Database
+
+pytestmark = pytest.mark.slow
+
+START_SECONDS = 90  # a first start compiles the risk windows
+STOP_SECONDS = 60
+
+
+class Demo:
+    """A running demo and what it has said so far."""
+
+    def __init__(self, *arguments: str, environment: dict[str, str]) -> None:
+        command = [sys.executable, "-m", "tillkeeper", "demo", *arguments]
+        self.lines: list[str] = []
+        self.process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    def until(self, beginning: str) -> str:
+        """Read on until a line begins so."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+            if line.startswith(beginning):
+                return line
+        raise AssertionError("\n".join(["the demo ended early:", *self.lines]))
+
+    def end(self) -> int:
+        said, _ = self.process.communicate(timeout=STOP_SECONDS)
+        self.lines += said.splitlines()
+        return self.process.returncode
+
+    def facts(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.lines[-1])
+        return found
+
+
+@contextlib.contextmanager
+def demo(*arguments: str, environment: dict[str, str]) -> Iterator[Demo]:
+    running = Demo(*arguments, environment=environment)
+    try:
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.process.terminate()
+            try:
+                running.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                running.process.kill()
+                running.process.wait()
+        if running.process.stdout:
+            running.process.stdout.close()
+
+
+@pytest.fixture
+def environment(database: Database, tmp_path: Path) -> dict[str, str]:
+    api, console = free_port(), free_port()
+    return os.environ | {
+        "TILL_HOME": str(tmp_path / "home"),
+        "TILL_DATABASE_URL": database.app_url,
+        "TILL_ADMIN_DATABASE_URL": database.admin_url,
+        "TILL_API_PORT": str(api),
+        "TILL_CONSOLE_PORT": str(console),
+    }
+
+
+def free_port() -> int:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port: int = bound.getsockname()[1]
+        return port
+
+
+@pytest.mark.timeout(300)
+def test_a_city_lives_stops_and_comes_back(environment: dict[str, str]) -> None:
+    with demo("--seconds", "6", environment=environment) as first:
+        first.until("Console  http://127.0.0.1:")
+        first.until("Living")
+        assert first.end() == 0
+    facts = first.facts()
+    assert facts["books_balanced"] is True
+    assert facts["missing"] == 0
+    assert facts["unanswered"] == 0
+    assert facts["payments"] == sum(facts["outcomes"].values()) > 200
+    assert facts["fraud"]["payments"] > 0
+    assert facts["repeats"]["sent"] == facts["repeats"]["same"]
+    assert facts["bad_requests"]["accepted"] == []
+    assert facts["honest"]["stopped_percent"] < 5
+    assert any("2,060 of 2,060 customers" in line for line in first.lines)
+
+    began = time.monotonic()
+    with demo(environment=environment) as second:
+        second.until("Living")
+        took = time.monotonic() - began
+        second.until("   5 s")
+        second.process.send_signal(signal.SIGINT)
+        assert second.end() == 0
+    assert second.facts()["missing"] == 0
+    assert second.facts()["books_balanced"] is True
+    wallets = [line for line in second.lines if line.endswith(" wallets")]
+    assert not wallets or int(wallets[0].split()[1].replace(",", "")) < 200, "the city was filled anew"
+    assert took < 60, "a second start is quick even on a busy machine"
+    assert not answers(environment["TILL_API_PORT"])
+    assert not answers(environment["TILL_CONSOLE_PORT"])
+
+
+def answers(port: str) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", int(port)), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_a_taken_port_is_said_first(environment: dict[str, str]) -> None:
+    taken = socket.create_server(("127.0.0.1", int(environment["TILL_CONSOLE_PORT"])))
+    with taken, demo(environment=environment) as refused:
+        assert refused.end() == 2
+    assert environment["TILL_CONSOLE_PORT"] in refused.lines[0]
+    assert "TILL_CONSOLE_PORT" in refused.lines[1]
