@@ -7,6 +7,10 @@ from typing import Final
 # 13-19 digits, single spaces, dashes or dots between them allowed (ISO/IEC 7812-1 lengths).
 _CANDIDATE: Final = re.compile(r"(?<!\d)\d(?:[ \-.]?\d){12,18}(?!\d)")
 _ENOUGH_DIGITS: Final = 13
+# One in 460 random UUIDs has digits that pass for a card number, and clients use UUIDs as keys and references.
+_UUID: Final = re.compile(
+    r"(?i)(?<![0-9a-z])[0-9a-f]{8}(-?)[0-9a-f]{4}(?:\1[0-9a-f]{4}){2}\1[0-9a-f]{12}(?![0-9a-z])"
+)
 
 
 def _luhn(digits: str) -> bool:
@@ -20,9 +24,12 @@ def _luhn(digits: str) -> bool:
 
 
 def has_card_number(text: str) -> bool:
-    """Whether a text holds a 13-19 digit number that passes the Luhn check, also with spaces, dashes, full-width digits."""
+    """Whether a text holds a 13-19 digit number that passes the Luhn check, also with spaces, dashes, full-width digits.
+
+    The digits of a UUID are none.
+    """
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
     if sum(map(str.isdigit, text)) < _ENOUGH_DIGITS:
         return False
-    return any(_luhn(re.sub(r"\D", "", found.group())) for found in _CANDIDATE.finditer(text))
+    return any(_luhn(re.sub(r"\D", "", found.group())) for found in _CANDIDATE.finditer(_UUID.sub("x", text)))

@@ -62,10 +62,11 @@ def parse_major(text: str, currency: str) -> int:
         raise MoneyError(f"{text!r} is not an amount")
     if len(fraction.rstrip("0")) > places:
         raise MoneyError(f"{text!r} has more than {places} decimals, which {currency} does not have")
-    amount = sign * int(whole + fraction[:places].ljust(places, "0"))
-    if abs(amount) > MAX_AMOUNT:
-        raise MoneyError(f"{text!r} is larger than any amount we accept")
-    return amount
+    minor = (whole + fraction[:places].ljust(places, "0")).lstrip("0") or "0"
+    # Looked at before it is converted: int() refuses thousands of digits with an error of its own.
+    if len(minor) > len(str(MAX_AMOUNT)) or int(minor) > MAX_AMOUNT:
+        raise MoneyError(f"{text[:60]!r} is larger than any amount we accept")
+    return sign * int(minor)
 
 
 def to_major(amount: int, currency: str) -> str:
