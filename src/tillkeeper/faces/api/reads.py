@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import Response, get, post
-from litestar.params import Parameter
+from litestar.params import Parameter, QueryParameter
 
 from tillkeeper.base import limits
 from tillkeeper.base.clock import to_us
@@ -23,7 +23,7 @@ from tillkeeper.store import Answer, StoreUnavailableError, Tx, is_transient
 
 _encode = msgspec.json.Encoder().encode
 Party = Annotated[str | None, Parameter(max_length=limits.MAX_TEXT, description="A customer or merchant.")]
-State = Annotated[str | None, Parameter(query="state", max_length=30, description=", ".join(MOVES))]
+State = Annotated[str | None, QueryParameter(name="state", max_length=30, description=", ".join(MOVES))]
 
 
 @get("/v1/payments/{payment_id:str}", responses=order_responses(200))
@@ -60,7 +60,10 @@ async def payments(
         page = await browse.search(tx, wanted, id_cursor(cursor), limit)
     rows: list[PaymentView] = [payment_view(row, ()) for row in page.rows]
     return answer(
-        Answer(200, _encode(views.Payments(rows, to_typeid("cur", page.next_before) if page.next_before else None)))
+        Answer(
+            200,
+            _encode(views.Payments(rows, to_typeid("cur", page.next_before) if page.next_before else None)),
+        )
     )
 
 
