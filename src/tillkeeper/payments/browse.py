@@ -21,7 +21,8 @@ SCAN: Final = 20_000  # rows one page may look at: about 20 ms
 STORY: Final = 200  # rows of one kind in one payment's story
 HELD_COUNTED: Final = 1000  # beyond this the queue's size is "more than"
 LAST_ID: Final = UUID(int=2**128 - 1)
-_ARRIVAL_MARGIN: Final = timedelta(seconds=5)  # an id is made on arrival, created_at when the turn starts
+# An id is made on arrival, created_at when the turn starts: a full queue may lie between.
+_ARRIVAL_MARGIN: Final = timedelta(seconds=10)
 _SCAN_ENDS: Final = {
     "time": _sql.scan_end_of_time,
     "party": _sql.scan_end_of_party,
@@ -232,6 +233,7 @@ async def counts(tx: Tx, since: datetime, until: datetime, step: int) -> list[Co
     """Payments that arrived from `since` on and before `until`, in slots of `step` seconds."""
     params = {
         "since": since,
+        "until": until,
         "first": first_id_at(max(since - _ARRIVAL_MARGIN, EPOCH)),
         "last": first_id_at(until),
         "step": step,

@@ -128,16 +128,17 @@ WHERE owner = '00000000-0000-0000-0000-000000000000' ORDER BY 1;
 
 -- name: counts
 -- Payments per slot of `step` seconds since a moment: how many, and how much was taken, by state, decision and currency.
--- `first` bounds the walk of the primary key; it lies a little before `since`, for ids are made before created_at is set.
-SELECT extract(epoch FROM created_at)::bigint / %(step)s * %(step)s AS slot,
+-- `first` and `last` bound the walk of the primary key. Ids are made before created_at is set, so `first` lies a little
+-- before `since`, and created_at has the last word at both ends.
+SELECT floor(extract(epoch FROM created_at))::bigint / %(step)s * %(step)s AS slot,
        state, risk, currency::text, count(*), sum(captured)::bigint
 FROM payments.payments
-WHERE id >= %(first)s AND id < %(last)s AND created_at >= %(since)s
+WHERE id >= %(first)s AND id < %(last)s AND created_at >= %(since)s AND created_at < %(until)s
 GROUP BY 1, 2, 3, 4;
 
 -- name: moved_slots
 -- The slots of arrival (from `since` to `until`) whose payments changed state after `first`, a bound on the moves' ids.
-SELECT DISTINCT extract(epoch FROM p.created_at)::bigint / %(step)s * %(step)s
+SELECT DISTINCT floor(extract(epoch FROM p.created_at))::bigint / %(step)s * %(step)s
 FROM payments.moves AS m JOIN payments.payments AS p ON p.id = m.payment
 WHERE m.id >= %(first)s AND p.created_at >= %(since)s AND p.created_at < %(until)s;
 
