@@ -85,13 +85,17 @@ class Till:
 
         Refusals that are nobody's answer (overload, no database) are not stored: the same key may try again.
         """
+        return await self.offer(command, key)
+
+    def offer(self, command: Any, key: Key | None = None) -> asyncio.Future[Answer]:
+        """As submit, but without waiting: commands are carried through in the order in which they are offered."""
+        loop = asyncio.get_running_loop()
         if len(self._queue) >= limits.MAX_QUEUE:
-            return _OVERLOADED
+            return _done(loop, _OVERLOADED)
         flow = FLOWS[type(command)]
         if flow.attempt and self._engine is None:
-            return _NO_RISK
+            return _done(loop, _NO_RISK)
         needs = flow.needs(command)
-        loop = asyncio.get_running_loop()
         work = Work(
             command,
             key,
@@ -104,7 +108,7 @@ class Till:
         )
         self._queue.append(work)
         self._wake()
-        return await work.answer
+        return work.answer
 
     async def close(self) -> None:
         """Let everything that waits be carried through, then stop."""
@@ -311,6 +315,12 @@ class _Turn:
         self.decided.set()
         self.ended.set()
         self._before = None
+
+
+def _done(loop: asyncio.AbstractEventLoop, answer: Answer) -> asyncio.Future[Answer]:
+    future = loop.create_future()
+    future.set_result(answer)
+    return future
 
 
 def _tokens(key: Key | None, needs: Needs) -> tuple[Any, ...]:
