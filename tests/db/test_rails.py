@@ -210,6 +210,16 @@ async def test_a_crash_after_the_claim_loses_nothing(house: House) -> None:
     assert house.turn.effects == dict.fromkeys(attempts, 1)
 
 
+async def test_dying_again_and_again_is_not_taken_for_the_banks_silence(house: House) -> None:
+    (attempt,) = await house.order("")
+    for _ in range(limits.RAIL_TRIES + 2):
+        await house.settlement._claim(1)
+        house.clock.advance(60)
+        house.settlement = house.restarted()
+    await house.settlement.run_due()
+    assert await house.state(attempt) == "accepted"
+
+
 async def test_two_processes_share_the_work(house: House) -> None:
     attempts = await house.order(*[""] * 300)
     other = house.restarted()

@@ -43,7 +43,7 @@ class Unanswered(msgspec.Struct, frozen=True):
 
 
 class _Claimed(msgspec.Struct, frozen=True):
-    """An attempt that is ours for the moment; `tries` counts this one."""
+    """An attempt that is ours for the moment; `tries` were made before, in vain."""
 
     payment: UUID
     rail: str
@@ -53,7 +53,7 @@ class _Claimed(msgspec.Struct, frozen=True):
 
     @property
     def step(self) -> Step:
-        return next_step(self.tries, acknowledged=self.acknowledged)
+        return next_step(self.tries + 1, acknowledged=self.acknowledged)
 
 
 def next_step(tries: int, *, acknowledged: bool) -> Step:
@@ -171,7 +171,7 @@ class Settlement:
     async def _put_off(self, claimed: _Claimed, answer: RailAnswer | None) -> None:
         params = {
             "id": claimed.attempt.id,
-            "due_at": self._clock.now() + timedelta(seconds=pause_after(claimed.tries)),
+            "due_at": self._clock.now() + timedelta(seconds=pause_after(claimed.tries + 1)),
             "answer": "no answer" if answer is None else answer.text,
             "acknowledged": answer is not None and answer.verdict == "pending",
         }

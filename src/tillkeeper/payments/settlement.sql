@@ -1,8 +1,8 @@
 -- name: claim_attempts
 -- Take attempts that are due and put their next try off, so that they stay ours while the bank is called and come
--- back by themselves if we die.
+-- back by themselves if we die. Only a try that was seen to fail is counted: dying is not the bank's silence.
 UPDATE payments.rail_attempts AS a
-SET state = 'sent', tries = a.tries + 1, due_at = %(claimed_until)s
+SET state = 'sent', due_at = %(claimed_until)s
 FROM (
     SELECT id FROM payments.rail_attempts
     WHERE state IN ('due', 'sent') AND due_at <= %(now)s AND tries < %(max_tries)s
@@ -16,7 +16,7 @@ RETURNING a.id, a.payment, a.rail, a.direction, a.amount, a.currency, a.instruct
 -- name: put_off_attempt
 -- No final word yet: when to try again, and what was said.
 UPDATE payments.rail_attempts
-SET due_at = %(due_at)s, answer = %(answer)s, acknowledged = acknowledged OR %(acknowledged)s
+SET tries = tries + 1, due_at = %(due_at)s, answer = %(answer)s, acknowledged = acknowledged OR %(acknowledged)s
 WHERE id = %(id)s AND state = 'sent';
 
 -- name: payment_of_attempt
