@@ -80,9 +80,11 @@ class Renderer:
         return _number(value, self.texts.locale)
 
     def percent(self, part: int, whole: int) -> str:
-        """A share with one decimal, rounded down: 99.99 % is never shown as 100 %."""
+        """A share with one decimal, rounded down (99.99 % is never shown as 100 %), and never 0.0 for something."""
         tenths = part * 1000 // whole
-        return f"{tenths // 10}.{tenths % 10}{self.texts('unit.percent')}"
+        sign = "<" if part and not tenths else ""
+        tenths = max(tenths, 1) if part else 0
+        return f"{sign}{tenths // 10}.{tenths % 10}{self.texts('unit.percent')}"
 
     def basis_points(self, points: int) -> str:
         """Hundredths of a percent as a percentage."""

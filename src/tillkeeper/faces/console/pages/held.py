@@ -12,9 +12,8 @@ from tillkeeper.faces.console.desk import Desk, Page, Web, go_to, origin_of, per
 from tillkeeper.faces.console.names import names_of, parties_in
 from tillkeeper.faces.console.pages.decision import read_decision
 from tillkeeper.faces.console.pages.payments import cursor, id_from
-from tillkeeper.payments import browse
+from tillkeeper.payments import ProblemView, browse
 from tillkeeper.payments.commands import Review
-from tillkeeper.payments.render import ProblemView
 from tillkeeper.store import Answer
 
 _DONE: Final = 200

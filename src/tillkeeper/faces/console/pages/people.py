@@ -151,12 +151,12 @@ async def _party(tx: Tx, id_: UUID, query: Mapping[str, str], renderer: Renderer
         "others": others,
         "course": _course(lines, renderer),
         "page": page,
-        "names": await names_of(tx, [*parties_in(page.rows), *others.values()]),
+        "names": await names_of(tx, [*parties_in(page.rows), *[wallet.owner for wallet in others.values()]]),
     }
 
 
-async def _others(tx: Tx, lines: Sequence[Line], chosen: Purse | None) -> dict[UUID, UUID]:
-    """The owner on the other side of each line, by the line's id."""
+async def _others(tx: Tx, lines: Sequence[Line], chosen: Purse | None) -> dict[UUID, Wallet]:
+    """The wallet on the other side of each line, by the line's id."""
     if chosen is None:
         return {}
     own = chosen[1].id
@@ -164,7 +164,7 @@ async def _others(tx: Tx, lines: Sequence[Line], chosen: Purse | None) -> dict[U
         line.id: line.credit_account if line.debit_account == own else line.debit_account for line in lines
     }
     wallets = await browse.wallets_by_account(tx, list(other.values()))
-    return {line: wallets[account].owner for line, account in other.items() if account in wallets}
+    return {line: wallets[account] for line, account in other.items() if account in wallets}
 
 
 def _course(lines: Sequence[Line], renderer: Renderer) -> Markup | None:
@@ -189,6 +189,6 @@ def qr_picture(code: QrCode) -> Markup:
         border=2,
         svgclass="qr",
         lineclass=None,
-        dark=None,
+        dark="#000",
     )
     return Markup(drawn.getvalue().decode())  # noqa: S704 - drawn by segno from an id

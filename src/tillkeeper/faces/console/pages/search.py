@@ -11,9 +11,8 @@ import msgspec
 from tillkeeper.base.ids import BadIdError, from_typeid
 from tillkeeper.base.money import MoneyError, parse_major
 from tillkeeper.base.results import PROBLEMS
+from tillkeeper.payments import MOVES, PAYER_PREFIX
 from tillkeeper.payments.browse import Filter
-from tillkeeper.payments.render import PAYER_PREFIX
-from tillkeeper.payments.states import MOVES
 from tillkeeper.risk import OUTCOMES
 
 FIELDS: Final = ("q", "kind", "state", "risk", "failure", "currency", "least", "most", "since", "until")

@@ -140,7 +140,7 @@ def _beginning(
         row.created_at, "quiet", t("story.arrived", kind=t.named("kind", row.kind)), row.note or ""
     )
     if decision is not None:
-        reasons = "; ".join(reason.text for reason in decision.reasons)
+        reasons = t("list.and").join(reason.text or reason.rule for reason in decision.reasons)
         yield Happening(row.created_at, decision.outcome, t("story.decided." + decision.outcome), reasons)
     first = story.moves[0].from_state if story.moves else row.state
     why = t.named("failure", row.failure) if row.failure and not story.moves else ""
