@@ -126,11 +126,17 @@ def retries(code: Code) -> Iterator[Fault]:
 
 
 def is_retry(node: ast.AST) -> bool:
-    """A `while` that catches and sleeps; a `for` is bounded by what it runs over."""
+    """A `while` that catches, sleeps, and ends some time. A `for` is bounded by what it runs over; what never ends is
+    no retry but a beat, and takes its next turn whatever happened in this one.
+    """
     if not isinstance(node, ast.While):
         return False
-    catches = any(isinstance(inner, ast.ExceptHandler) for inner in ast.walk(node))
-    return catches and any(name.split(".")[-1] == "sleep" for _, name in calls(node))
+    inside = list(ast.walk(node))
+    ends = not isinstance(node.test, ast.Constant) or any(
+        isinstance(each, ast.Return | ast.Break) for each in inside
+    )
+    catches = any(isinstance(each, ast.ExceptHandler) for each in inside)
+    return ends and catches and any(name.split(".")[-1] == "sleep" for _, name in calls(node))
 
 
 # -- all Python files together

@@ -37,7 +37,7 @@ BAD = {
     "print": (PAYMENTS, "print('x')\n"),
     "retry": (
         PAYMENTS,
-        "def f():\n    while True:\n        try:\n            g()\n        except OSError:\n            sleep(1)\n",
+        "def f():\n    while True:\n        try:\n            return g()\n        except OSError:\n            sleep(1)\n",
     ),
     "dependency": (PAYMENTS, "import pytest\n"),
     "leftover": ("README.md", "<!-- TO" + "DO write this -->\n"),
@@ -74,6 +74,10 @@ GOOD = {
     "a bounded retry": (
         PAYMENTS,
         "def f():\n    while n < limits.T:\n        try:\n            g()\n        except OSError:\n            sleep(1)\n",
+    ),
+    "a beat that goes on for ever": (
+        PAYMENTS,
+        "def f():\n    while True:\n        sleep(1)\n        try:\n            g()\n        except OSError:\n            pass\n",
     ),
     "own schema, foreign words in text and comment": (
         "src/tillkeeper/payments/queries.sql",
