@@ -28,6 +28,11 @@ def pytest_configure() -> None:
     no_outside()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # The long ones first: begun last, one of them would run alone while the other processes have nothing left to do.
+    items.sort(key=lambda item: item.path.parent.name not in {"storm", "browser", "flow"})
+
+
 def pytest_report_header() -> str:
     return f"TILL_SEED={os.environ['TILL_SEED']}"
 
