@@ -12,7 +12,7 @@ import msgspec
 
 from tillkeeper.base.clock import EPOCH
 from tillkeeper.base.ids import NIL, first_id_at
-from tillkeeper.payments.types import Payment
+from tillkeeper.payments.types import Move, Payment, QrCode, Refund, Wallet
 from tillkeeper.store import Tx, queries
 
 _sql = queries(__package__, "browse.sql")
@@ -65,27 +65,6 @@ class Page(msgspec.Struct, frozen=True):
     partial: bool
 
 
-class Move(msgspec.Struct, frozen=True):
-    """A change of state after the first."""
-
-    at: datetime
-    from_state: str
-    to_state: str
-    amount: int
-    actor: str
-    reason: str
-
-
-class Refund(msgspec.Struct, frozen=True):
-    """Money given back, and the part of the fee that went with it."""
-
-    id: UUID
-    amount: int
-    fee_returned: int
-    reason: str
-    created_at: datetime
-
-
 class RailAttempt(msgspec.Struct, frozen=True):
     """What was asked of an external rail."""
 
@@ -121,27 +100,6 @@ class Story(msgspec.Struct, frozen=True):
     refunds: list[Refund]
     rail_attempts: list[RailAttempt]
     deliveries: list[Delivery]
-
-
-class Wallet(msgspec.Struct, frozen=True):
-    """An owner's ledger account in one currency; the platform's own have the owner NIL."""
-
-    owner: UUID
-    currency: str
-    purpose: str
-    account: UUID
-
-
-class QrCode(msgspec.Struct, frozen=True):
-    """What a merchant shows; `amount` None: the payer says how much."""
-
-    id: UUID
-    currency: str
-    amount: int | None
-    reference: str | None
-    created_at: datetime
-    expires_at: datetime | None
-    paid_by: UUID | None
 
 
 class Count(msgspec.Struct, frozen=True):

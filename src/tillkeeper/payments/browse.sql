@@ -79,11 +79,13 @@ FROM payments.payments WHERE id = ANY(%(ids)s::uuid[]) ORDER BY id DESC;
 
 -- name: moves_of
 -- A payment's changes of state, in order.
-SELECT at, from_state, to_state, amount, actor, reason FROM payments.moves WHERE payment = %(id)s ORDER BY id LIMIT %(limit)s;
+SELECT id, payment, from_state, to_state, amount, actor, reason, at
+FROM payments.moves WHERE payment = %(id)s ORDER BY id LIMIT %(limit)s;
 
 -- name: refunds_of
 -- A payment's refunds, in order.
-SELECT id, amount, fee_returned, reason, created_at FROM payments.refunds WHERE payment = %(id)s ORDER BY id LIMIT %(limit)s;
+SELECT id, payment, amount, fee_returned, reason, created_at
+FROM payments.refunds WHERE payment = %(id)s ORDER BY id LIMIT %(limit)s;
 
 -- name: rail_attempts_of
 -- What was asked of an external rail for a payment.
@@ -160,5 +162,5 @@ GROUP BY 1 ORDER BY 1;
 
 -- name: qr_codes_of
 -- A merchant's QR codes, newest first.
-SELECT id, currency::text, amount, reference, created_at, expires_at, paid_by
+SELECT id, merchant, currency::text, amount, reference, created_at, expires_at, paid_by
 FROM payments.qr_codes WHERE merchant = %(merchant)s ORDER BY id DESC LIMIT %(limit)s;

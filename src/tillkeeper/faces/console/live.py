@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -48,7 +48,7 @@ class Live:
         """How many browsers watch."""
         return sum(self._watchers.values())
 
-    async def watch(self, language: str) -> AsyncIterator[bytes]:
+    async def watch(self, language: str) -> AsyncGenerator[bytes, None]:
         """Server-sent events for one browser, until it closes the stream."""
         self._watchers[language] = self._watchers.get(language, 0) + 1
         self._somebody.set()

@@ -1,20 +1,23 @@
 """The first page: is the till well right now? Its live parts are the same templates as its first answer."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Any, Final
 
 from litestar import get
 from litestar.response import Stream
 
-from tillkeeper import ledger
+from tillkeeper import access, ledger
+from tillkeeper.access import Session
 from tillkeeper.base.ids import NIL
 from tillkeeper.faces.console import charts
 from tillkeeper.faces.console.board import OUTCOMES, RING, Board, Figures
-from tillkeeper.faces.console.desk import Desk, Page, Web
+from tillkeeper.faces.console.desk import Desk, Page, Web, session_of
 from tillkeeper.faces.console.render import Renderer
 from tillkeeper.payments import browse
 
 LIVE_PARTS: Final = ("clock", "headline", "figures", "rate", "outcomes", "refusals", "speed")
+_LOOK_SECONDS: Final = 15.0  # how long a stream may outlive its session
 _POINT_SECONDS: Final = 2  # one point of the rate's picture
 
 
@@ -28,10 +31,26 @@ async def overview(request: Web, desk: Desk, board: Board) -> Page:
 @get("/live")
 async def live(request: Web, desk: Desk) -> Stream:
     """The overview's live parts as server-sent events."""
-    language = desk.renderer(request).texts.language
-    return Stream(
-        desk.live.watch(language), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
-    )
+    session = session_of(request)
+    assert session is not None
+    stream = _while_signed_in(desk, session, desk.renderer(request).texts.language)
+    return Stream(stream, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+
+
+async def _while_signed_in(desk: Desk, session: Session, language: str) -> AsyncIterator[bytes]:
+    """The stream does not count as use: who only watches is signed out like anybody who does nothing."""
+    looked = desk.clock.monotonic()
+    async with aclosing(desk.live.watch(language)) as parts:
+        async for part in parts:
+            yield part
+            if desk.clock.monotonic() - looked < _LOOK_SECONDS:
+                continue
+            looked = desk.clock.monotonic()
+            async with desk.store.tx("console live session") as tx:
+                signed_in = {each.id for each in await access.list_sessions(tx, desk.clock)}
+            if session.id not in signed_in:
+                yield b'event: ended\ndata: ""\n\n'
+                return
 
 
 @get("/books")

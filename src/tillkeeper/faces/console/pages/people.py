@@ -23,8 +23,8 @@ from tillkeeper.faces.console.render import Renderer
 from tillkeeper.ledger import Account, Line
 from tillkeeper.parties import Customer, Merchant
 from tillkeeper.parties import browse as people
-from tillkeeper.payments import browse
-from tillkeeper.payments.browse import Filter, QrCode, Wallet
+from tillkeeper.payments import QrCode, Wallet, browse, wallets_with_accounts
+from tillkeeper.payments.browse import Filter
 from tillkeeper.store import Tx
 
 _STATEMENT: Final = 15
@@ -120,12 +120,9 @@ async def _find(tx: Tx, prefix: str, text: str) -> Found:
 
 
 async def _purses(tx: Tx, owners: Sequence[UUID]) -> dict[UUID, list[Purse]]:
-    wallets = await browse.wallets_of(tx, owners)
-    accounts = await ledger.accounts(tx, [wallet.account for wallet in wallets])
     purses: dict[UUID, list[Purse]] = {owner: [] for owner in owners}
-    for wallet in wallets:
-        if wallet.account in accounts:
-            purses[wallet.owner].append((wallet, accounts[wallet.account]))
+    for wallet, account in await wallets_with_accounts(tx, owners) if owners else ():
+        purses[wallet.owner].append((wallet, account))
     return purses
 
 

@@ -14,8 +14,8 @@ from tillkeeper.faces.console.names import Named, names_of
 from tillkeeper.faces.console.pages.decision import DecisionView, read_decision
 from tillkeeper.faces.console.render import Renderer, payment_id
 from tillkeeper.ledger import Hold, Transfer
-from tillkeeper.payments import Payment, browse
-from tillkeeper.payments.browse import Story, Wallet
+from tillkeeper.payments import Payment, Wallet, browse
+from tillkeeper.payments.browse import Story
 from tillkeeper.store import Tx
 
 _HOLDING: Final = frozenset({"challenged", "in_review", "authorized"})
