@@ -173,6 +173,15 @@ def test_setting_that_cannot_be_used(till: Till, monkeypatch: pytest.MonkeyPatch
     assert "api_port" in said.err
 
 
+def test_crash_is_not_read_as_an_answer(
+    till: Till, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tillkeeper.faces.cli.ledger.settings", lambda: 1 // 0)
+    said = till("ledger", "verify", "--json")
+    assert (said.code, said.out) == (2, "")
+    assert "ZeroDivisionError" in caplog.text
+
+
 # -- the doctor
 
 

@@ -12,7 +12,9 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
-from tillkeeper.faces.cli.output import CliError, complain
+from tillkeeper.faces.cli.output import CANNOT, CliError, complain
+
+log = logging.getLogger(__name__)
 
 COMMANDS: Final[dict[str, str]] = {
     "up": "Start everything: PostgreSQL, api, console, agent. Ctrl-C stops it.",
@@ -72,3 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(error.code)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception:
+        # Not exit code 1: whoever asks whether the books balance must not read a crash as an answer.
+        log.exception("a fault of ours; please report it with the lines above")
+        sys.exit(CANNOT)

@@ -19,7 +19,7 @@ from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock, SystemClock
 from tillkeeper.base.settings import Settings
 from tillkeeper.faces.cli.opening import face_url
-from tillkeeper.faces.cli.output import CliError
+from tillkeeper.faces.cli.output import CANNOT, CliError
 from tillkeeper.faces.cli.serve import listen
 from tillkeeper.store.opening import Urls, database
 
@@ -107,7 +107,7 @@ class Child:
             now = self._clock.monotonic()
             self._deaths.append(now)
             often = len(self._deaths) == limits.CHILD_RESTARTS
-            if code == 2 or (often and now - self._deaths[0] < limits.CHILD_RESTART_WINDOW_SECONDS):
+            if code == CANNOT or (often and now - self._deaths[0] < limits.CHILD_RESTART_WINDOW_SECONDS):
                 raise CliError(f"{self.name} cannot go on: {self._last_words()}", f"its log is {self.log}")
             await asyncio.sleep(limits.CHILD_RESTART_PAUSE_SECONDS)
 

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 import uvicorn
@@ -22,6 +22,10 @@ from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import CliError, say
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
+log = logging.getLogger(__name__)
+
+CRASHED: Final = 1
+"""Exit code of a process that may be started again; one that CANNOT would fail the same way."""
 
 WithParent = Annotated[
     bool, typer.Option("--with-parent", hidden=True, help="Stop when standard input ends: the parent died.")
@@ -110,6 +114,11 @@ def _to_the_end(work: Any) -> None:
         run(work, uvloop.new_event_loop)
     except KeyboardInterrupt:
         say("stopped")
+    except CliError:
+        raise
+    except Exception as error:
+        log.exception("this process cannot go on")
+        raise typer.Exit(CRASHED) from error
 
 
 async def _serving(building: Any, bound: socket.socket) -> None:
