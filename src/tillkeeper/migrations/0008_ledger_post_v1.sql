@@ -18,7 +18,8 @@
 --  13 day_limit_exceeded   14 insufficient_funds    15 linked_failed             0 ok
 -- `booked` is the booking time, moved forward where an account was booked later by a worker whose clock is ahead: on
 -- every account booking times follow the versions, so the balance as of a moment is exact.
--- Entries see the effects of those before them. An id that was posted before raises unique_violation: nothing happens.
+-- Entries see the effects of those before them; but the hold or transfer that one names must be there before the batch.
+-- An entry that is not ok leaves no trace. An id that was posted before raises unique_violation: nothing happens.
 --
 -- Lock order: accounts by id, then holds by id. A hold is touched only under its debit account's lock.
 -- Planner: a join of few parameters with accounts must go through the primary key; with hash or merge join allowed,
@@ -62,6 +63,8 @@ DECLARE
     credit_ver    bigint[] := array_fill(0::bigint, ARRAY[n]);
     counted       date[] := array_fill(NULL::date, ARRAY[n]);
     released      bigint[] := array_fill(0::bigint, ARRAY[n]);
+    past_days     date[];    -- where a member of a chain began a new day: what was counted on the day before
+    past_spendings bigint[];
     has_holds     boolean := false;
     makes_holds   boolean := false;
     chain         integer := 0;
@@ -143,25 +146,23 @@ BEGIN
             IF op = 1 AND reverses[i] IS NOT NULL THEN
                 SELECT t.debit_account, t.credit_account, t.amount,
                        EXISTS (SELECT FROM ledger.transfers AS r WHERE r.reverses = t.id) AS is_reversed
-                  INTO original FROM ledger.transfers AS t WHERE t.id = reverses[i];
+                  INTO original FROM ledger.transfers AS t WHERE t.id = post_v1.reverses[i];
                 IF original IS NULL THEN
                     outcome := 10;
                 ELSIF original.debit_account <> accounts[c] OR original.credit_account <> accounts[d]
                       OR original.amount <> amount THEN
                     outcome := 11;
-                ELSIF original.is_reversed OR array_position(reverses, reverses[i]) < i THEN
+                ELSIF original.is_reversed
+                      OR EXISTS (SELECT FROM generate_series(1, i - 1) AS e (place)
+                                  WHERE post_v1.reverses[e.place] = post_v1.reverses[i]
+                                    AND ops[e.place] = 1 AND outcomes[e.place] = 0) THEN
                     outcome := 12;
                 END IF;
             END IF;
-            IF outcome = 0 AND days[i] IS NOT NULL THEN
-                IF newest_days[d] IS NULL OR newest_days[d] < days[i] THEN
-                    newest_days[d] := days[i];
-                    spendings[d] := 0;
-                END IF;
-                -- An older day than the newest seen counts against the newest: late events get no second allowance.
-                IF spendings[d] + amount > day_limits[d] THEN
-                    outcome := 13;
-                END IF;
+            -- An older day than the newest spent on counts against the newest: late events get no second allowance.
+            IF outcome = 0 AND days[i] IS NOT NULL
+               AND (CASE WHEN newest_days[d] >= days[i] THEN spendings[d] ELSE 0 END) + amount > day_limits[d] THEN
+                outcome := 13;
             END IF;
             IF outcome = 0 THEN
                 IF op = 1 THEN
@@ -221,6 +222,14 @@ BEGIN
             END IF;
             touched[d] := true;
             IF op <= 2 AND days[i] IS NOT NULL THEN
+                IF newest_days[d] IS NULL OR newest_days[d] < days[i] THEN
+                    IF linked[i] OR chain < i THEN
+                        past_days[i] := newest_days[d];
+                        past_spendings[i] := spendings[d];
+                    END IF;
+                    newest_days[d] := days[i];
+                    spendings[d] := 0;
+                END IF;
                 spendings[d] := spendings[d] + amount;
                 counted[i] := newest_days[d];
             END IF;
@@ -255,7 +264,10 @@ BEGIN
                         versions[c] := versions[c] - 1;
                     END IF;
                 END IF;
-                IF counted[j] IS NOT NULL THEN
+                IF past_spendings[j] IS NOT NULL THEN
+                    newest_days[d] := past_days[j];
+                    spendings[d] := past_spendings[j];
+                ELSIF counted[j] IS NOT NULL THEN
                     spendings[d] := spendings[d] - amount;
                 END IF;
                 outcomes[j] := 15;
