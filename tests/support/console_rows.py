@@ -113,7 +113,13 @@ async def fill(
     admin_url: str, payments: int, *, customers: int = 500, merchants: int = 50, spacing: float = 0.02
 ) -> None:
     """Rows of `payments` payments, `spacing` seconds apart, the last one half a second ago."""
-    params = {"payments": payments, "customers": customers, "merchants": merchants, "spacing": spacing, "rules": _RULES}
+    params = {
+        "payments": payments,
+        "customers": customers,
+        "merchants": merchants,
+        "spacing": spacing,
+        "rules": _RULES,
+    }
     async with await psycopg.AsyncConnection.connect(admin_url) as connection:
         for part in (_PARTIES, _PAYMENTS, _LEDGER):
             async with psycopg.AsyncClientCursor(connection) as cursor:

@@ -30,6 +30,7 @@ REFUSALS: Final = 8
 BOOKS_SUBJECT: Final = "ledger"
 BOOKS_VERIFIED: Final = "ledger.verified"
 _SETTLING: Final = 5  # seconds until a second's payments are all committed and decided
+_LAG: Final = 1  # the newest whole second is still being committed: it would always look like a drop
 _SAMPLES: Final = 60
 _FRESH: Final = timedelta(milliseconds=500)
 _MINUTE: Final = 60
@@ -165,9 +166,11 @@ class Board:
     async def _read_seconds(self, tx: Tx, now: datetime) -> None:
         second = _seconds(now)
         last = _seconds(self._figures.at) if self._figures else 0
-        since = max(last - _SETTLING, second - RING)
+        since = max(last - _SETTLING, second - RING - _LAG)
         read = _buckets(await browse.counts(tx, _moment(since), _moment(second + 2), 1))
-        kept = {slot: bucket for slot, bucket in self._seconds.items() if second - RING <= slot < since}
+        kept = {
+            slot: bucket for slot, bucket in self._seconds.items() if second - RING - _LAG <= slot < since
+        }
         self._seconds = kept | read
 
     async def _read_minutes(self, tx: Tx, now: datetime) -> None:
@@ -226,7 +229,7 @@ class Board:
         held_since: datetime | None,
     ) -> Figures:
         second = _seconds(now)
-        series = [self._seconds.get(slot, Bucket()) for slot in range(second - RING, second)]
+        series = [self._seconds.get(slot, Bucket()) for slot in range(second - RING - _LAG, second - _LAG)]
         complete = series[-RATE_SECONDS:]
         return Figures(
             at=now,

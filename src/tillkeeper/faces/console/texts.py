@@ -25,7 +25,7 @@ class Texts:
         """The text of a code that data may bring (a state, a failure); unknown ones are shown as they are."""
         return self._words.get(f"{group}.{code}", code)
 
-    def keys(self) -> Iterator[str]:
+    def all_keys(self) -> Iterator[str]:
         """Every key of the catalogue."""
         return iter(self._words)
 

@@ -18,7 +18,7 @@ from tillkeeper.payments import browse
 
 LIVE_PARTS: Final = ("clock", "headline", "figures", "rate", "outcomes", "refusals", "speed")
 _LOOK_SECONDS: Final = 15.0  # how long a stream may outlive its session
-_POINT_SECONDS: Final = 2  # one point of the rate's picture
+_POINT_SECONDS: Final = 3  # one point of the rate's picture
 
 
 @get("/")
