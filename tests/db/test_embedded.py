@@ -236,3 +236,10 @@ async def test_root_opens_the_way_but_no_more(tmp_path: Path) -> None:
     async with EmbeddedServer(private / "home", durable=False).running() as server:
         assert await ask(server.app_url, "SELECT 1") == 1
     assert stat.S_IMODE(private.stat().st_mode) == 0o701
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to somebody else")
+async def test_folder_of_another_owner_is_explained(home: Path) -> None:
+    os.chown(home / "postgres", 0, 0)
+    with pytest.raises(EmbeddedError, match=r"ermission denied .*give it back to the user that made it"):
+        await EmbeddedServer(home, durable=False).start()

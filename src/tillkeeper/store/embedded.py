@@ -18,7 +18,7 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -35,6 +35,9 @@ ROOTS_ACCOUNT: Final = "pgserver"  # PostgreSQL refuses to run as root; the whee
 _SOCKET: Final = ".s.PGSQL.5432"
 _SOCKET_PATH_MAX: Final = 100  # Linux takes 107 bytes, macOS 103
 _PAUSE_SECONDS: Final = 0.05
+_ROUTINE: Final = (
+    "LOG: (starting|listening|redirecting|ending|database|shutting|received|checkpoint)|HINT: Future"
+)
 _NOBODYS_PID: Final = 999_999_999  # above every kernel's maximum
 
 _SETTINGS: Final = """\
@@ -218,16 +221,21 @@ class EmbeddedServer:
         _disown_pid_files(self.data, socket_dir)
         _open_the_way(account, [socket_dir])
         self._configure(socket_dir, account)
-        first_words = self.data / "start.log"
-        first_words.unlink(missing_ok=True)
+        (self.data / "start.log").unlink(missing_ok=True)
+        before = _logs(self.data)
         wait = ["--wait", f"--timeout={limits.EMBEDDED_START_SECONDS:.0f}"]
         try:
-            _run(["pg_ctl", "start", *wait, f"--pgdata={self.data}", f"--log={first_words}"], account)
-        except EmbeddedError as error:
-            said = _last_words(self.data)
+            _run(
+                ["pg_ctl", "start", *wait, f"--pgdata={self.data}", f"--log={self.data / 'start.log'}"],
+                account,
+            )
+        except EmbeddedError:
+            said = _last_words(self.data, before)
             if "pre-existing shared memory block" in said:
                 return  # processes of the killed server are about to notice; the caller's loop tries again
-            raise EmbeddedError(_explain(said or str(error), self.data)) from None
+            if not said:
+                raise  # pg_ctl itself refused, and said why
+            raise EmbeddedError(_explain(said, self.data)) from None
 
     def _configure(self, socket_dir: Path, account: _Account) -> None:
         safe = "on" if self._durable else "off"
@@ -406,16 +414,22 @@ def _run(command: Sequence[str], account: _Account, typed: str = "") -> None:
         raise EmbeddedError(_explain(said or f"{command[0]} failed", None))
 
 
-def _last_words(data: Path) -> str:
-    """What the server said before it gave up: the reason and the lines that led to it."""
-    logs = sorted((data / "log").glob("*.log"), key=lambda path: path.stat().st_mtime)
-    for path in [data / "start.log", *logs[-1:]]:
-        text = path.read_text(errors="replace") if path.exists() else ""
-        said = [found.group() for found in re.finditer(r"(?:LOG|FATAL|PANIC|DETAIL|HINT): .*", text)]
-        fatal = [number for number, line in enumerate(said) if line.startswith(("FATAL", "PANIC"))]
-        if fatal:
-            return "; ".join(" ".join(line.split()) for line in said[max(0, fatal[-1] - 1) : fatal[-1] + 3])
-    return ""
+def _logs(data: Path) -> dict[Path, int]:
+    """The server's logs and how long each is."""
+    return {path: path.stat().st_size for path in [*(data / "log").glob("*.log"), *data.glob("start.log")]}
+
+
+def _last_words(data: Path, before: Mapping[Path, int]) -> str:
+    """What the server said since then about why it gave up."""
+    said = ""
+    for path in _logs(data):
+        with path.open(errors="replace") as file:
+            file.seek(before.get(path, 0))
+            said += file.read()
+    lines = [
+        " ".join(found.group().split()) for found in re.finditer(r"(?:LOG|FATAL|PANIC|DETAIL|HINT): .*", said)
+    ]
+    return "; ".join(line for line in lines if not re.match(_ROUTINE, line))
 
 
 def _explain(said: str, data: Path | None) -> str:
