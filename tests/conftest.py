@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import hypothesis
 import psycopg
 import pytest
+import pytest_asyncio
 
 from tests.support.postgres import Database, apart, fresh_database, prepare, start_server
 from tests.support.surroundings import no_outside
@@ -77,6 +78,13 @@ def template(postgres: EmbeddedServer) -> str:
 @pytest.fixture
 async def database(postgres: EmbeddedServer, template: str) -> AsyncIterator[Database]:
     """A migrated database of the test's own, with its addresses for both roles."""
+    async with fresh_database(postgres, template) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def module_database(postgres: EmbeddedServer, template: str) -> AsyncIterator[Database]:
+    """A migrated database that the tests of a file share: for those that touch only accounts of their own."""
     async with fresh_database(postgres, template) as made:
         yield made
 

@@ -61,6 +61,6 @@ FROM ledger.holds WHERE payment = %(payment)s ORDER BY held_at LIMIT 100;
 
 -- name: totals
 -- Per currency: what the two sides add up to. They are equal, always.
-SELECT currency::text, sum(balance) FILTER (WHERE side = 'debit')::bigint AS debit_side,
-       sum(balance) FILTER (WHERE side = 'credit')::bigint AS credit_side, count(*)
+SELECT currency::text, coalesce(sum(balance) FILTER (WHERE side = 'debit'), 0)::bigint AS debit_side,
+       coalesce(sum(balance) FILTER (WHERE side = 'credit'), 0)::bigint AS credit_side, count(*)
 FROM ledger.accounts GROUP BY currency ORDER BY currency;
