@@ -148,7 +148,7 @@ CREATE TABLE payments.webhook_deliveries (
     UNIQUE (endpoint, outbox_id)
 ) WITH (fillfactor = 70);
 CREATE INDEX webhook_deliveries_due ON payments.webhook_deliveries (endpoint, due_at, id) WHERE state = 'due';
-CREATE INDEX webhook_deliveries_by_subject ON payments.webhook_deliveries (subject);
+CREATE INDEX webhook_deliveries_by_subject ON payments.webhook_deliveries (subject, endpoint, outbox_id);
 GRANT SELECT, INSERT, UPDATE, DELETE ON payments.webhook_deliveries TO till_app;
 
 -- What an api process measured in one second, for the console: durations from a command's arrival in the queue to its

@@ -45,28 +45,39 @@ ON CONFLICT (endpoint, outbox_id) DO NOTHING;
 -- name: claim_deliveries
 -- Messages that are due, for each endpoint that is neither disabled, paused nor busy: of each subject only the
 -- first, so that no payment's news overtakes itself; of an endpoint that failed last time only one, as a probe.
-UPDATE payments.webhook_deliveries AS d
-SET due_at = %(claimed_until)s
-FROM (
+-- The inner limit and the count, where NOT EXISTS reads better, keep a planner without statistics from joining with
+-- all that is due: 200,000 messages made that 2.5 s instead of 15 ms.
+WITH due AS MATERIALIZED (
     SELECT first.id, e.url, e.secret
     FROM payments.webhook_endpoints AS e
     CROSS JOIN LATERAL (
-        SELECT w.id FROM payments.webhook_deliveries AS w
-        WHERE w.endpoint = e.id AND w.state = 'due' AND w.due_at <= %(now)s
-          AND NOT EXISTS (
-              SELECT FROM payments.webhook_deliveries AS earlier
-              WHERE earlier.subject = w.subject AND earlier.endpoint = w.endpoint AND earlier.state = 'due'
-                AND earlier.outbox_id < w.outbox_id AND earlier.tries < %(order_tries)s
-          )
+        SELECT w.id FROM (
+            SELECT id, subject, outbox_id, due_at FROM payments.webhook_deliveries
+            WHERE endpoint = e.id AND state = 'due' AND due_at <= %(now)s
+            ORDER BY due_at, id
+            LIMIT 8 * %(batch)s
+        ) AS w
+        WHERE (
+            SELECT count(*) FROM payments.webhook_deliveries AS earlier
+            WHERE earlier.subject = w.subject AND earlier.endpoint = e.id AND earlier.state = 'due'
+              AND earlier.outbox_id < w.outbox_id AND earlier.tries < %(order_tries)s
+        ) = 0
         ORDER BY w.due_at, w.id
         LIMIT CASE WHEN e.failures = 0 THEN %(batch)s ELSE 1 END
-        FOR UPDATE SKIP LOCKED
     ) AS first
     WHERE e.disabled_at IS NULL AND (e.paused_until IS NULL OR e.paused_until <= %(now)s)
       AND e.id <> ALL (%(busy)s::uuid[])
-) AS claimed
-WHERE d.id = claimed.id
-RETURNING d.id, d.endpoint, d.outbox_id, d.tries, d.last_answer, claimed.url, claimed.secret, d.payload;
+), locked AS MATERIALIZED (
+    SELECT d.id, due.url, due.secret
+    FROM due JOIN payments.webhook_deliveries AS d USING (id)
+    WHERE d.state = 'due' AND d.due_at <= %(now)s
+    FOR UPDATE OF d SKIP LOCKED
+)
+UPDATE payments.webhook_deliveries AS d
+SET due_at = %(claimed_until)s
+FROM locked
+WHERE d.id = locked.id
+RETURNING d.id, d.endpoint, d.outbox_id, d.tries, d.last_answer, locked.url, locked.secret, d.payload;
 
 -- name: settle_deliveries
 -- How tries ended, or that they were not made after all.
