@@ -51,14 +51,15 @@ WHERE a.held <> coalesce(h.held, 0)
 ORDER BY a.id LIMIT %(limit)s;
 
 -- name: hold_differences
--- Holds whose captured amount is not what was transferred out of them.
-SELECT h.debit_account, a.currency::text, h.id, h.captured, coalesce(t.moved, 0)::bigint
+-- Holds whose captured amount is not what was transferred out of them, and transfers out of holds that do not exist.
+SELECT coalesce(h.debit_account, t.account), coalesce(a.currency, '')::text, coalesce(h.id, t.hold),
+       coalesce(h.captured, 0), coalesce(t.moved, 0)::bigint
 FROM ledger.holds AS h
-JOIN ledger.accounts AS a ON a.id = h.debit_account
-LEFT JOIN (SELECT hold, sum(amount) AS moved FROM ledger.transfers WHERE hold IS NOT NULL GROUP BY hold) AS t
-       ON t.hold = h.id
-WHERE h.captured <> coalesce(t.moved, 0)
-ORDER BY h.id LIMIT %(limit)s;
+FULL JOIN (SELECT hold, (array_agg(debit_account))[1] AS account, sum(amount) AS moved FROM ledger.transfers
+           WHERE hold IS NOT NULL GROUP BY hold) AS t ON t.hold = h.id
+LEFT JOIN ledger.accounts AS a ON a.id = coalesce(h.debit_account, t.account)
+WHERE coalesce(h.captured, 0) <> coalesce(t.moved, 0)
+ORDER BY 3 LIMIT %(limit)s;
 
 -- name: limit_breaches
 -- Accounts below their lower limit.
