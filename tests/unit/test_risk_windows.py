@@ -139,6 +139,51 @@ def test_an_empty_memory_is_empty() -> None:
     assert int((engine._pool.table != windows.NONE).sum()) == 6
 
 
+def follow(attempts: list[Attempt]) -> Profiles:
+    """One attempt a turn, each feature compared with the model; the engine for a look inside."""
+    engine, model = Profiles(load_rules(None), ZONE), Model(ZONE)
+    for n, attempt in enumerate(attempts):
+        assert_same(engine.observe([attempt])[0], model.observe(attempt), n)
+    return engine
+
+
+def test_largest_payments_leave_while_smaller_ones_stay(seed: int) -> None:
+    """Falling amounts keep the lists of largest payments long, and every place in memory is soon used again."""
+    rng, now, amount, attempts = random.Random(seed), START, 1000, []
+    for n in range(800):
+        now += rng.randrange(12 * 86_400 * SECOND)
+        amount = amount - rng.randrange(1, 200) if amount > 200 else rng.randrange(500, 1000)
+        who = (UUID(int=1 + rng.randrange(3)), UUID(int=10 + rng.randrange(3)))
+        attempts.append(Attempt(UUID(int=n << 64), "payment", now, *who, amount, "CNY", "d", f"i{n % 2}"))
+    engine = follow(attempts)
+    assert int(engine._pool.counters[windows.USED]) < 60
+
+
+def test_a_look_at_a_forgotten_past_does_not_move_time() -> None:
+    """What was received 40 days ago is gone when its receiver pays: the look must leave no trace, or a restart would
+    show, since profiles rebuilt from the database begin after it."""
+    shop, alice, bob = UUID(int=1), UUID(int=2), UUID(int=3)
+    later = START + 40 * 86_400 * SECOND
+    follow(
+        [
+            Attempt(UUID(int=1 << 64), "send", START, bob, alice, 5, "CNY"),
+            Attempt(UUID(int=2 << 64), "payment", later, alice, shop, 5, "CNY"),
+            Attempt(UUID(int=3 << 64), "send", later - 3600 * SECOND, bob, alice, 5, "CNY"),
+            Attempt(UUID(int=4 << 64), "send", later, bob, alice, 5, "CNY"),
+        ]
+    )
+
+
+def test_a_forgotten_profile_keeps_its_time() -> None:
+    """An old file's replay that pauses while live payments go on is not thrown into their time when it continues."""
+    engine = follow([Attempt(UUID(int=1), "payment", START, UUID(int=2), UUID(int=3), 5, "CNY")])
+    live = START + 3000 * 86_400 * SECOND
+    engine._oldest = [live, live]
+    engine.observe([Attempt(UUID(int=2), "payment", live, UUID(int=4), UUID(int=5), 5, "CNY")])
+    assert engine._pool.profiles["now"][:4].tolist() == [START, START, live, live]
+    assert engine._pool.profiles["last"][:2].tolist() == [windows.NONE, windows.NONE]
+
+
 def test_a_label_for_a_stranger_changes_nothing() -> None:
     assert not Profiles(load_rules(None), ZONE).learn(UUID(int=5), fraud=True)
 

@@ -36,6 +36,8 @@ from tillkeeper.risk.types import OUTCOMES
 
 FUNCTIONS: Final = ("abs", "ceil", "exp", "floor", "log", "log10", "sqrt", "where")
 LANGUAGES: Final = ("zh", "en")
+# What a condition is made of. BoolOp (and, or) goes on to numexpr, which says best what to write instead.
+_EXPRESSIONS: Final = (ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.Call, ast.Name, ast.Constant)
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,47}")
 _RULE_HEAD: Final = re.compile(r"^\s*\[\[\s*rule\s*\]\]", re.MULTILINE)
 _TABLE_HEAD: Final = re.compile(r"^\s*\[")
@@ -273,6 +275,9 @@ class _ConditionError(Exception):
 def _names(when: str) -> tuple[str, ...]:
     """The features of a condition, sorted. Raises _ConditionError or SyntaxError."""
     tree = ast.parse(when, mode="eval")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.expr) and not isinstance(node, _EXPRESSIONS):
+            raise _ConditionError(f"{ast.unparse(node)} is not understood: compare features and numbers")
     called = {
         node.func.id
         for node in ast.walk(tree)
