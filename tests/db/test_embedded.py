@@ -21,8 +21,8 @@ from tillkeeper.store.embedded import EmbeddedError, EmbeddedServer
 
 
 @pytest.fixture(scope="module")
-def prepared() -> Iterator[Path]:
-    """A home whose database was made once; tests copy it, which is quicker than initdb."""
+def home() -> Iterator[Path]:
+    """A home whose database was made once. Tests leave it as it was: stopped and usable."""
     home = Path(tempfile.mkdtemp(prefix="till-embedded-"))
 
     async def make() -> None:
@@ -35,11 +35,12 @@ def prepared() -> Iterator[Path]:
 
 
 @pytest.fixture
-def home(prepared: Path) -> Iterator[Path]:
+def spoilt(home: Path) -> Iterator[Path]:
+    """A copy of it, to be spoilt."""
     copy = Path(tempfile.mkdtemp(prefix="till-embedded-"))
-    shutil.copytree(prepared / "postgres", copy / "postgres", copy_function=_copy_with_owner)
-    for folder, _, _ in os.walk(prepared / "postgres"):
-        _copy_owner(Path(folder), copy / Path(folder).relative_to(prepared))
+    shutil.copytree(home / "postgres", copy / "postgres", copy_function=_copy_with_owner)
+    for folder, _, _ in os.walk(home / "postgres"):
+        _copy_owner(Path(folder), copy / Path(folder).relative_to(home))
     yield copy
     shutil.rmtree(copy)
 
@@ -160,7 +161,7 @@ async def test_cancelled_start_leaves_no_server(home: Path) -> None:
     assert server.pid is None
 
 
-async def test_long_home_gets_a_short_socket(tmp_path: Path, prepared: Path) -> None:
+async def test_long_home_gets_a_short_socket(tmp_path: Path) -> None:
     home = tmp_path / ("deep" * 30)
     home.mkdir()
     (home / "postgres.new").mkdir()  # what a killed initdb left behind
@@ -186,11 +187,11 @@ async def test_home_that_is_no_folder(tmp_path: Path) -> None:
         await EmbeddedServer(tmp_path / "file" / "home").start()
 
 
-async def test_broken_settings_are_explained(home: Path) -> None:
-    with (home / "postgres/postgresql.auto.conf").open("a") as file:
+async def test_broken_settings_are_explained(spoilt: Path) -> None:
+    with (spoilt / "postgres/postgresql.auto.conf").open("a") as file:
         file.write("shared_buffers = 'much'\n")
     with pytest.raises(EmbeddedError, match="shared_buffers"):
-        await EmbeddedServer(home, durable=False).start()
+        await EmbeddedServer(spoilt, durable=False).start()
 
 
 async def test_socket_folder_of_somebody_else_is_refused(
@@ -239,7 +240,7 @@ async def test_root_opens_the_way_but_no_more(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to somebody else")
-async def test_folder_of_another_owner_is_explained(home: Path) -> None:
-    os.chown(home / "postgres", 0, 0)
+async def test_folder_of_another_owner_is_explained(spoilt: Path) -> None:
+    os.chown(spoilt / "postgres", 0, 0)
     with pytest.raises(EmbeddedError, match=r"ermission denied .*give it back to the user that made it"):
-        await EmbeddedServer(home, durable=False).start()
+        await EmbeddedServer(spoilt, durable=False).start()
