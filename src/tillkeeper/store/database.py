@@ -85,15 +85,6 @@ class Tx:
         found = await self.tuples(statement, params)
         return found[0][0] if found else None
 
-    async def each(
-        self, statement: Statement, params: Params | None = None, *, batch: int = 5000
-    ) -> AsyncIterator[list[tuple[Any, ...]]]:
-        """A large result in bounded batches, through a cursor of the server."""
-        async with self._connection.cursor(name="each", binary=True, row_factory=tuple_row) as cursor:
-            await cursor.execute(statement, params)
-            while found := await cursor.fetchmany(batch):
-                yield found
-
     async def send(self, statement: Statement, params: Params | None = None) -> "Sent":
         """Queue a statement and read its rows later, so that several reads share one round trip."""
         cursor = self._connection.cursor(binary=True, row_factory=tuple_row)

@@ -1,0 +1,155 @@
+"""Transactions: all or nothing, errors where they happened, and what may be tried again after a lost connection."""
+
+import asyncio
+from contextlib import suppress
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from tests.support.postgres import Database
+from tillkeeper.base import limits
+from tillkeeper.store import Store, StoreUnavailableError, is_transient, queries, took_too_long
+
+LEASE = b"INSERT INTO store.leases VALUES (%(name)s, 'me', now(), now())"
+LEASES = b"SELECT name FROM store.leases ORDER BY name"
+
+
+async def _leases(store: Store) -> list[str]:
+    async with store.tx("read") as tx:
+        return [row.name for row in await tx.rows(LEASES)]
+
+
+async def test_a_transaction_is_committed_at_its_end(store: Store) -> None:
+    async with store.tx("write") as tx:
+        await tx.run(LEASE, {"name": "a"})
+        assert await tx.value(b"SELECT count(*) FROM store.leases") == 1
+        assert await _leases(store) == []
+    assert await _leases(store) == ["a"]
+
+
+async def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
+    with suppress(KeyError):
+        async with store.tx("write") as tx:
+            await tx.run(LEASE, {"name": "a"})
+            raise KeyError
+    assert await _leases(store) == []
+
+
+async def test_an_error_of_a_queued_statement_shows_at_the_end_at_the_latest(store: Store) -> None:
+    with pytest.raises(errors.UniqueViolation):
+        async with store.tx("write") as tx:
+            await tx.run(LEASE, {"name": "a"})
+            await tx.run(LEASE, {"name": "a"})
+    assert await _leases(store) == []
+
+
+async def test_the_application_speaks_as_the_role_that_owns_nothing(store: Store) -> None:
+    async with store.tx("who") as tx:
+        row = await tx.row(b"SELECT current_user::text AS who, current_setting('timezone') AS zone")
+    assert row == ("till_app", "UTC")
+
+
+async def test_forms_of_reading(store: Store) -> None:
+    async with store.tx("read") as tx:
+        numbers = b"SELECT n, n * 2 AS twice FROM generate_series(1, %(up_to)s::int) AS n"
+        assert [row.twice for row in await tx.rows(numbers, {"up_to": 3})] == [2, 4, 6]
+        assert await tx.tuples(numbers, {"up_to": 2}) == [(1, 2), (2, 4)]
+        assert await tx.row(numbers, {"up_to": 0}) is None
+        assert await tx.value(numbers, {"up_to": 0}) is None
+        sent = [await tx.send(numbers, {"up_to": count}) for count in (1, 2)]
+        assert [await each.tuples() for each in sent] == [[(1, 2)], [(1, 2), (2, 4)]]
+
+
+async def test_a_killed_connection_is_transient_and_the_store_recovers(
+    store: Store, admin: psycopg.AsyncConnection
+) -> None:
+    with pytest.raises(psycopg.OperationalError) as raised:
+        async with store.tx("long") as tx:
+            await tx.value(b"SELECT 1")
+            await _kill_all(admin)
+            await tx.value(b"SELECT 1")
+    assert is_transient(raised.value)
+    for _ in range(20):  # the pool still holds connections that were killed with it, until it looks
+        with suppress(psycopg.OperationalError):
+            assert await _leases(store) == []
+            return
+        await asyncio.sleep(0.1)
+    pytest.fail("the store did not recover")
+
+
+async def _kill_all(admin: psycopg.AsyncConnection) -> None:
+    await admin.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+
+
+async def test_a_deadlock_is_transient(store: Store) -> None:
+    async with store.tx("write") as tx:
+        for name in "ab":
+            await tx.run(LEASE, {"name": name})
+    met = asyncio.Barrier(2)
+
+    async def lock(names: str) -> BaseException | None:
+        try:
+            async with store.tx("deadlock") as tx:
+                for name in names:
+                    await tx.value(
+                        b"SELECT 1 FROM store.leases WHERE name = %(name)s FOR UPDATE", {"name": name}
+                    )
+                    if name == names[0]:
+                        await met.wait()
+        except psycopg.Error as error:
+            return error
+        return None
+
+    failed = [each for each in await asyncio.gather(lock("ab"), lock("ba")) if each]
+    assert [type(each) for each in failed] == [errors.DeadlockDetected]
+    assert is_transient(failed[0])
+
+
+def test_what_may_be_tried_again_and_what_not() -> None:
+    assert is_transient(psycopg.OperationalError("the connection is lost"))
+    assert is_transient(psycopg.InterfaceError("the connection is closed"))
+    assert is_transient(StoreUnavailableError())
+    for kind in (
+        errors.SerializationFailure,
+        errors.AdminShutdown,
+        errors.CannotConnectNow,
+        errors.LockNotAvailable,
+    ):
+        assert is_transient(kind())
+    for other in (errors.DiskFull(), errors.UniqueViolation(), errors.InsufficientPrivilege(), ValueError()):
+        assert not is_transient(other)
+
+
+async def test_a_statement_that_takes_too_long_is_ended(store: Store) -> None:
+    with pytest.raises(errors.QueryCanceled) as raised:
+        async with store.tx("slow") as tx:
+            await tx.run(b"SET LOCAL statement_timeout = 50")
+            await tx.value(b"SELECT pg_sleep(20)")
+    assert took_too_long(raised.value)
+    assert not is_transient(raised.value)
+
+
+async def test_a_database_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "POOL_WAIT_SECONDS", 0.3)
+    with pytest.raises(StoreUnavailableError):
+        async with Store.opened("postgresql://till_app@127.0.0.1:1/till"):
+            pass
+
+
+async def test_two_stores_on_one_database_see_each_other(store: Store, database: Database) -> None:
+    async with Store.opened(database.app_url) as other:
+        async with other.tx("write") as tx:
+            await tx.run(LEASE, {"name": "other"})
+        assert await _leases(store) == ["other"]
+
+
+def test_statements_are_named_and_carry_their_name() -> None:
+    ours = queries("tillkeeper.store", "queries.sql")
+    assert ours.publish.startswith(b"/* store.publish */ INSERT INTO store.outbox")
+    assert {name for name, _ in ours} >= {"publish", "take_lease", "find_answers"}
+    with pytest.raises(AttributeError, match="no statement 'unknown'; there are: publish"):
+        _ = ours.unknown
