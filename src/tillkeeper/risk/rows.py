@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from tillkeeper.base.clock import from_us, to_us
+from tillkeeper.base.clock import EPOCH, from_us, to_us
 from tillkeeper.base.ids import first_id_at
 from tillkeeper.risk.rules import RuleSet
 from tillkeeper.risk.types import Attempt, Decision, Label, Receipt
@@ -81,7 +81,7 @@ async def first_to_remember(tx: Tx, arrivals: int, memory: timedelta) -> UUID | 
     oldest: datetime | None = await tx.value(_sql.oldest_of_last, {"count": arrivals})
     if oldest is None:
         return None
-    since = oldest - memory
+    since = max(oldest - memory, EPOCH)  # ids begin there
     found: UUID | None = await tx.value(
         _sql.first_to_remember, {"from_id": first_id_at(since), "since": since}
     )
