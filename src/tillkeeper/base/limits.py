@@ -113,6 +113,16 @@ LOOP_MAX_PAUSE_SECONDS: Final = 30.0
 
 # -- replay
 REPLAY_LABEL_DELAY_SECONDS: Final = 7 * 24 * 3600
+REPLAY_LATENESS_SECONDS: Final = 24 * 3600  # how far a row may lie behind or leap ahead of its neighbours
+REPLAY_CHUNK: Final = 512  # rows offered together
+REPLAY_IN_FLIGHT: Final = 2048  # rows offered and not yet durable: enough that no turn begins half empty
+REPLAY_CHECKPOINT_SECONDS: Final = 2.0  # so much work an interruption makes the next run look up again
+REPLAY_PROBE_ROWS: Final = 1000  # if none of the first so many rows can be read, the mapping is wrong, not the rows
+REPLAY_PARTY_ID: Final = 120  # of a file: with the mapping's name before it, it is a reference
+REPLAY_ROW_TEXT: Final = 1000  # of a row in the reject file
+assert REPLAY_CHUNK * 2 + MAX_TURN * MAX_TURNS_IN_FLIGHT <= REPLAY_IN_FLIGHT
+assert REPLAY_IN_FLIGHT * 2 <= MAX_QUEUE  # each row may bring money in first
+assert REPLAY_LATENESS_SECONDS < REPLAY_LABEL_DELAY_SECONDS  # a label is never due before its row was carried
 
 # -- the simulation, a client of the API (seconds)
 CLIENT_TRIES: Final = 7

@@ -51,3 +51,23 @@ FROM parties.customers WHERE id = ANY (%(ids)b::uuid[])
 UNION ALL
 SELECT id, true, state = 'active', fee_bps
 FROM parties.merchants WHERE id = ANY (%(ids)b::uuid[]);
+
+-- name: customers_by_references
+-- Who is called so by the caller, in no order.
+SELECT reference, id FROM parties.customers WHERE reference = ANY (%(references)b::text[]);
+
+-- name: merchants_by_references
+-- Which shops are called so by the caller, in no order.
+SELECT reference, id FROM parties.merchants WHERE reference = ANY (%(references)b::text[]);
+
+-- name: add_customers
+-- Many new customers.
+INSERT INTO parties.customers (id, name, reference, created_at)
+SELECT id, name, reference, %(at)s
+FROM unnest(%(ids)b::uuid[], %(names)b::text[], %(references)b::text[]) AS t (id, name, reference);
+
+-- name: add_merchants
+-- Many new merchants of one category and fee, without a place.
+INSERT INTO parties.merchants (id, name, category, fee_bps, reference, created_at)
+SELECT id, name, %(category)s, %(fee_bps)s, reference, %(at)s
+FROM unnest(%(ids)b::uuid[], %(names)b::text[], %(references)b::text[]) AS t (id, name, reference);

@@ -20,7 +20,7 @@ from tillkeeper.payments.states import MOVES, WAITING
 from tillkeeper.payments.turn import Till
 from tillkeeper.payments.types import Payment, QrCode, Refund, Wallet
 from tillkeeper.payments.upkeep import expire_due, forget_samples
-from tillkeeper.payments.wallets import open_wallets, wallets_with_accounts
+from tillkeeper.payments.wallets import open_missing_wallets, open_wallets, wallets_with_accounts
 
 __all__ = [
     "MOVES",
@@ -42,6 +42,7 @@ __all__ = [
     "commands",
     "expire_due",
     "forget_samples",
+    "open_missing_wallets",
     "open_wallets",
     "party_id",
     "payment",

@@ -51,6 +51,19 @@ class TopUp(msgspec.Struct, frozen=True):
     instruction: str = ""
 
 
+class BringIn(msgspec.Struct, frozen=True):
+    """Money of a customer's that is at our bank already, as when histories move in from elsewhere.
+
+    Booked at once; no rail is asked.
+    """
+
+    customer: UUID
+    amount: int
+    currency: str
+    reference: str | None = None
+    event_at: datetime | None = None
+
+
 class Withdraw(msgspec.Struct, frozen=True):
     """Send money from an owner's wallet to their bank."""
 

@@ -41,6 +41,16 @@ async def open_wallets(
     return wallets
 
 
+async def open_missing_wallets(tx: Tx, owners: Sequence[UUID], currency: str, at: datetime) -> None:
+    """Have every owner have a wallet in the currency; new ones without a limit per day. No owner twice."""
+    await _open_house(tx, currency, at)
+    wanted = [Wallet(owner, currency, "wallet", new_id()) for owner in owners]
+    bound = await rows.add_wallets(tx, wanted, at)
+    new = [NewAccount(account, currency, "credit", "wallet", 0) for account in bound]
+    if new:
+        await ledger.open_accounts(tx, new, at)
+
+
 async def _open_house(tx: Tx, currency: str, at: datetime) -> None:
     wanted = [Wallet(NIL, currency, purpose, new_id()) for purpose, _, _ in _HOUSE]
     bound = await rows.add_wallets(tx, wanted, at)

@@ -11,7 +11,7 @@ import msgspec
 
 from tillkeeper.base.results import Refusal
 from tillkeeper.payments import commands
-from tillkeeper.payments.flows import capture, challenge, common, expiry, pay, rail, refund, review
+from tillkeeper.payments.flows import bring_in, capture, challenge, common, expiry, pay, rail, refund, review
 from tillkeeper.payments.plan import Asked, Facts, Needs, Plan
 from tillkeeper.risk import Attempt
 
@@ -28,6 +28,7 @@ FLOWS: Final[dict[type, Flow]] = {
     commands.Pay: Flow(pay.needs_of_pay, pay.plan, pay.attempt),
     commands.SendMoney: Flow(pay.needs_of_send, pay.plan, pay.attempt),
     commands.TopUp: Flow(rail.needs_of_top_up, rail.top_up),
+    commands.BringIn: Flow(bring_in.needs, bring_in.plan),
     commands.Withdraw: Flow(rail.needs_of_withdraw, rail.withdraw),
     commands.SettleRail: Flow(common.needs, rail.settle),
     commands.Capture: Flow(common.needs, capture.capture),
