@@ -72,7 +72,7 @@ def facts(deeds: Deeds, ending: Ending) -> dict[str, Any]:
         "repeats": msgspec.to_builtins(tally.replays),
         "bad_requests": msgspec.to_builtins(tally.spoiled),
         "latency_ms": {f"p{q}": round(tally.latency.percentile(q) * 1000, 1) for q in (50, 95, 99)},
-        "tried_again": tally.retries,
+        "answered_on_a_later_try": tally.late_answers,
         "unanswered": tally.unanswered,
         "acknowledged": journal.acknowledged,
         "missing": len(journal.missing) if ending.verified else None,
@@ -103,7 +103,7 @@ def as_text(deeds: Deeds, ending: Ending) -> str:
         ("same key again", f"{tally.replays.same} of {tally.replays.sent} got the first answer"),
         ("bad requests", _spoiled(tally)),
         ("refused", _counts(tally.problems)),
-        ("no answer", f"{tally.unanswered} after all tries, {tally.retries} answered on a later try"),
+        ("no answer", f"{tally.unanswered} after all tries, {tally.late_answers:,} answered on a later try"),
         ("missing", _missing(journal, ending)),
         ("books", BOOKS[ending.balanced]),
     ]

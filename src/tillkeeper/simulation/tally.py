@@ -48,7 +48,7 @@ class Tally:
     def __init__(self) -> None:
         self.payments = 0
         self.unanswered = 0
-        self.retries = 0
+        self.late_answers = 0
         self.honest = 0
         self.friction: Counter[str] = Counter()
         self.catches: dict[str, Catch] = {}
@@ -65,7 +65,7 @@ class Tally:
     def took(self, seconds: float, tries: int) -> None:
         """One payment was answered."""
         self.payments += 1
-        self.retries += tries - 1
+        self.late_answers += tries > 1
         self.latency.add(seconds)
         self.recent.add(seconds)
 
