@@ -14,6 +14,8 @@ from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from litestar.di import NamedDependency
+
 from tillkeeper import audit, ledger
 from tillkeeper.audit import Event
 from tillkeeper.base.clock import Clock, from_us, to_us
@@ -251,6 +253,10 @@ class Board:
             return None
         rest = [bucket for slot, bucket in self._seconds.items() if slot >= self._minutes_to]
         return _total([*self._minutes.values(), *rest])
+
+
+TheBoard = NamedDependency[Board]
+"""The board, as a handler asks for it."""
 
 
 def _seconds(moment: datetime) -> int:

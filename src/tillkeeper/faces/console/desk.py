@@ -7,6 +7,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from litestar import Request, Response
+from litestar.di import NamedDependency
 from litestar.status_codes import HTTP_303_SEE_OTHER
 
 from tillkeeper.access import Session
@@ -18,7 +19,7 @@ from tillkeeper.faces.console.statics import Static
 from tillkeeper.payments import Till, browse
 from tillkeeper.store import Store
 
-HTML: Final = "text/html; charset=utf-8"
+HTML: Final = "text/html"
 SESSION_COOKIE: Final = "till_session"
 LANGUAGE_COOKIE: Final = "till_language"
 THEME_COOKIE: Final = "till_theme"
@@ -74,6 +75,10 @@ class Desk:
     def midnight(self, moment: datetime) -> datetime:
         """The start of the business day of a moment."""
         return moment.astimezone(self.zone).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+TheDesk = NamedDependency[Desk]
+"""The desk, as a handler asks for it."""
 
 
 def session_of(request: Web) -> Session | None:

@@ -8,6 +8,7 @@ from litestar.exceptions import HTTPException
 
 from tillkeeper.base.ids import new_id
 from tillkeeper.faces.console.desk import HTML, Desk, Page, Web, theme_of
+from tillkeeper.faces.console.door import put_headers
 from tillkeeper.store import StoreUnavailableError, is_transient
 
 log = logging.getLogger(__name__)
@@ -47,4 +48,5 @@ def _page(request: Web, status: int, reference: str) -> Page:
         "key": f"error.{status if known else 400}",
         "reference": reference,
     }
-    return Response(renderer.render("error.html", context), media_type=HTML, status_code=status)
+    # An address that no page has never reaches the hook that puts the headers on the others.
+    return put_headers(Response(renderer.render("error.html", context), media_type=HTML, status_code=status))

@@ -4,11 +4,12 @@ from typing import Final
 
 import msgspec
 from litestar import get, post
+from litestar.params import FromPath
 
 from tillkeeper import audit
 from tillkeeper.base import limits
 from tillkeeper.base.ids import to_typeid
-from tillkeeper.faces.console.desk import Desk, Page, Web, go_to, origin_of, person_of
+from tillkeeper.faces.console.desk import Desk, Page, TheDesk, Web, go_to, origin_of, person_of
 from tillkeeper.faces.console.names import names_of, parties_in
 from tillkeeper.faces.console.pages.decision import read_decision
 from tillkeeper.faces.console.pages.payments import cursor, id_from
@@ -20,7 +21,7 @@ _DONE: Final = 200
 
 
 @get("/held")
-async def held(request: Web, desk: Desk) -> Page:
+async def held(request: Web, desk: TheDesk) -> Page:
     """The queue, the longest waiting first."""
     after = cursor(request.query_params.get("after"))
     async with desk.store.tx("console held") as tx:
@@ -40,7 +41,7 @@ async def held(request: Web, desk: Desk) -> Page:
 
 
 @post("/held/{public_id:str}")
-async def verdict(request: Web, desk: Desk, public_id: str) -> Page:
+async def verdict(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page:
     """Release or refuse one held payment; the reason is kept with it."""
     payment = id_from("pay", public_id)
     form = await request.form()

@@ -11,8 +11,8 @@ from tillkeeper import access, ledger
 from tillkeeper.access import Session
 from tillkeeper.base.ids import NIL
 from tillkeeper.faces.console import charts
-from tillkeeper.faces.console.board import OUTCOMES, RING, Board, Figures
-from tillkeeper.faces.console.desk import Desk, Page, Web, session_of
+from tillkeeper.faces.console.board import OUTCOMES, RING, Figures, TheBoard
+from tillkeeper.faces.console.desk import Desk, Page, TheDesk, Web, session_of
 from tillkeeper.faces.console.render import Renderer
 from tillkeeper.payments import browse
 
@@ -22,14 +22,14 @@ _POINT_SECONDS: Final = 3  # one point of the rate's picture
 
 
 @get("/")
-async def overview(request: Web, desk: Desk, board: Board) -> Page:
+async def overview(request: Web, desk: TheDesk, board: TheBoard) -> Page:
     """The overview with the figures of now."""
     figures = await board.refresh()
     return await desk.page(request, "overview.html", figures_context(figures, desk.renderer(request)))
 
 
 @get("/live")
-async def live(request: Web, desk: Desk) -> Stream:
+async def live(request: Web, desk: TheDesk) -> Stream:
     """The overview's live parts as server-sent events."""
     session = session_of(request)
     assert session is not None
@@ -54,7 +54,7 @@ async def _while_signed_in(desk: Desk, session: Session, language: str) -> Async
 
 
 @get("/books")
-async def books(request: Web, desk: Desk, board: Board) -> Page:
+async def books(request: Web, desk: TheDesk, board: TheBoard) -> Page:
     """What the light on the overview stands for."""
     figures = await board.refresh()
     async with desk.store.tx("console books") as tx:

@@ -4,12 +4,13 @@ from typing import Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
 
-from litestar import get
+from litestar import Response, get
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
 
 from tillkeeper.base import limits
 from tillkeeper.base.ids import BadIdError, from_typeid, to_typeid
-from tillkeeper.faces.console.desk import Desk, Page, Web, go_to
+from tillkeeper.faces.console.desk import HTML, Page, TheDesk, Web, go_to
 from tillkeeper.faces.console.names import names_of, parties_in, people_named
 from tillkeeper.faces.console.pages import search
 from tillkeeper.faces.console.pages.story import read_story
@@ -20,14 +21,14 @@ _SUGGESTIONS: Final = 5
 
 
 @get("/payments")
-async def payments(request: Web, desk: Desk) -> Page:
+async def payments(request: Web, desk: TheDesk) -> Page:
     """The search form and a page of what it finds. A payment's id leads straight to it."""
     query = {key: str(value) for key, value in request.query_params.items()}
     async with desk.store.tx("console payments") as tx:
         currencies = await browse.currencies(tx)
         asked = search.read(query, desk.zone, currencies)
         if asked.payment is not None:
-            return go_to(f"/payments/{to_typeid('pay', asked.payment)}")
+            return _lead_to(request, f"/payments/{to_typeid('pay', asked.payment)}")
         page = browse.Page([], None, partial=False)
         if not asked.mistakes:
             page = await browse.search(tx, asked.wanted, cursor(query.get("before")), limits.PAGE_DEFAULT)
@@ -53,7 +54,7 @@ async def payments(request: Web, desk: Desk) -> Page:
 
 
 @get("/payments/{public_id:str}")
-async def payment(request: Web, desk: Desk, public_id: str) -> Page:
+async def payment(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page:
     """One payment and its story."""
     async with desk.store.tx("console payment") as tx:
         found = await browse.find_payments(tx, [id_from("pay", public_id)])
@@ -61,6 +62,13 @@ async def payment(request: Web, desk: Desk, public_id: str) -> Page:
             raise NotFoundException
         context = await read_story(tx, found[0], desk.renderer(request))
     return await desk.page(request, "payment.html", context)
+
+
+def _lead_to(request: Web, path: str) -> Page:
+    """Another page. Scripts follow a redirect by themselves and would put that page into this one."""
+    if request.headers.get("hx-request") == "true":
+        return Response("", media_type=HTML, headers={"hx-redirect": path})
+    return go_to(path)
 
 
 def id_from(prefix: str, text: str) -> UUID:

@@ -10,13 +10,14 @@ import msgspec
 import segno
 from litestar import get
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
 from markupsafe import Markup
 
 from tillkeeper import ledger, parties
 from tillkeeper.base import limits
 from tillkeeper.base.ids import BadIdError, from_typeid, to_typeid
 from tillkeeper.faces.console import charts
-from tillkeeper.faces.console.desk import Desk, Page, Web
+from tillkeeper.faces.console.desk import Desk, Page, TheDesk, Web
 from tillkeeper.faces.console.names import names_of, parties_in
 from tillkeeper.faces.console.pages.payments import cursor, id_from
 from tillkeeper.faces.console.render import Renderer
@@ -42,19 +43,19 @@ class Found(msgspec.Struct, frozen=True):
 
 
 @get("/customers")
-async def customers(request: Web, desk: Desk) -> Page:
+async def customers(request: Web, desk: TheDesk) -> Page:
     """Customers, newest first, or those a text finds."""
     return await _list(request, desk, "cus")
 
 
 @get("/merchants")
-async def merchants(request: Web, desk: Desk) -> Page:
+async def merchants(request: Web, desk: TheDesk) -> Page:
     """Merchants, newest first, or those a text finds."""
     return await _list(request, desk, "mer")
 
 
 @get("/customers/{public_id:str}")
-async def customer(request: Web, desk: Desk, public_id: str) -> Page:
+async def customer(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page:
     """One customer."""
     id_ = id_from("cus", public_id)
     async with desk.store.tx("console customer") as tx:
@@ -66,7 +67,7 @@ async def customer(request: Web, desk: Desk, public_id: str) -> Page:
 
 
 @get("/merchants/{public_id:str}")
-async def merchant(request: Web, desk: Desk, public_id: str) -> Page:
+async def merchant(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page:
     """One merchant."""
     id_ = id_from("mer", public_id)
     async with desk.store.tx("console merchant") as tx:

@@ -2,10 +2,11 @@
 
 from litestar import get
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
 
 from tillkeeper import risk
 from tillkeeper.base import limits
-from tillkeeper.faces.console.desk import Desk, Page, Web
+from tillkeeper.faces.console.desk import Page, TheDesk, Web
 from tillkeeper.faces.console.names import names_of, parties_in
 from tillkeeper.payments import browse
 from tillkeeper.risk import Rule
@@ -14,7 +15,7 @@ from tillkeeper.risk.browse import RuleSetRow
 
 
 @get("/rules")
-async def rules(request: Web, desk: Desk) -> Page:
+async def rules(request: Web, desk: TheDesk) -> Page:
     """A rule set, the active one unless another version is asked for."""
     async with desk.store.tx("console rules") as tx:
         sets = await risks.rule_sets(tx)
@@ -32,7 +33,7 @@ async def rules(request: Web, desk: Desk) -> Page:
 
 
 @get("/rules/{name:str}")
-async def rule(request: Web, desk: Desk, name: str) -> Page:
+async def rule(request: Web, desk: TheDesk, name: FromPath[str]) -> Page:
     """One rule of the active set, and the payments it hit last."""
     async with desk.store.tx("console rule") as tx:
         active = (await risks.rule_sets(tx))[:1]

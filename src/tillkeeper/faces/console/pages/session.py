@@ -5,6 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from litestar import Response, get, post
 from litestar.datastructures import Cookie
+from litestar.params import FromPath
 
 from tillkeeper import access
 from tillkeeper.base import limits
@@ -15,8 +16,8 @@ from tillkeeper.faces.console.desk import (
     SESSION_COOKIE,
     THEME_COOKIE,
     THEMES,
-    Desk,
     Page,
+    TheDesk,
     Web,
     go_to,
     origin_of,
@@ -29,7 +30,7 @@ _YEAR: Final = 365 * 24 * 3600
 
 
 @get("/sign-in", public=True)
-async def sign_in(request: Web, desk: Desk) -> Page:
+async def sign_in(request: Web, desk: TheDesk) -> Page:
     """Ask to confirm the link: mail scanners and previews open links too, and must not use it up."""
     query = request.query_params
     context = {"token": query.get("token", ""), "next": own_path(query.get("next", "/")), "failed": False}
@@ -37,7 +38,7 @@ async def sign_in(request: Web, desk: Desk) -> Page:
 
 
 @post("/sign-in", public=True)
-async def open_session(request: Web, desk: Desk) -> Page:
+async def open_session(request: Web, desk: TheDesk) -> Page:
     """Use the link up and remember the browser."""
     form = await request.form()
     next_path = own_path(str(form.get("next", "/")))
@@ -55,7 +56,7 @@ async def open_session(request: Web, desk: Desk) -> Page:
 
 
 @post("/sign-out")
-async def sign_out(request: Web, desk: Desk) -> Page:
+async def sign_out(request: Web, desk: TheDesk) -> Page:
     """End the session here and in the database."""
     session = session_of(request)
     assert session is not None
@@ -79,7 +80,7 @@ async def preferences(request: Web) -> Page:
 
 
 @get("/static/{digest:str}/{name:str}", public=True, cache_control=None)
-async def static(request: Web, desk: Desk, digest: str, name: str) -> Response[bytes]:
+async def static(request: Web, desk: TheDesk, digest: FromPath[str], name: FromPath[str]) -> Response[bytes]:
     """A file that never changes under its address."""
     found = desk.statics.get(name)
     if found is None or found.url != f"/static/{digest}/{name}":

@@ -14,7 +14,7 @@ from tillkeeper.faces.console.names import Named, names_of
 from tillkeeper.faces.console.pages.decision import DecisionView, read_decision
 from tillkeeper.faces.console.render import Renderer, payment_id
 from tillkeeper.ledger import Hold, Transfer
-from tillkeeper.payments import Payment, Wallet, browse
+from tillkeeper.payments import Payment, Refund, Wallet, browse
 from tillkeeper.payments.browse import Story
 from tillkeeper.store import Tx
 
@@ -62,7 +62,7 @@ async def read_story(tx: Tx, row: Payment, renderer: Renderer) -> Mapping[str, A
     wallets = await browse.wallets_by_account(tx, accounts)
     names = await names_of(tx, [row.payer, row.payee, *[wallet.owner for wallet in wallets.values()]])
     sides = {id_: each.side for id_, each in (await ledger.accounts(tx, accounts)).items()}
-    where = _where(row)
+    where = _where(row, story.refunds)
     return {
         "p": row,
         "names": names,
@@ -95,12 +95,12 @@ def _leg(
     )
 
 
-def _where(row: Payment) -> list[tuple[str, str, int]]:
+def _where(row: Payment, refunds: list[Refund]) -> list[tuple[str, str, int]]:
     """Where the payment's money is now, (tone, text key, amount); nothing when none of it moved or is held."""
     held = row.amount if row.state in _HOLDING else 0
     if not held and not row.captured:
         return []
-    fee = min(row.fee, row.captured - row.refunded)
+    fee = row.fee - sum(refund.fee_returned for refund in refunds)
     kept = row.captured - row.refunded - fee
     parts = [
         ("good", "payee", kept),

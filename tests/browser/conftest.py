@@ -1,0 +1,223 @@
+"""One console with a shop behind it, and one Chromium, for all browser tests."""
+
+import asyncio
+import re
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+import pytest
+import pytest_asyncio
+import uvicorn
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+
+from tests.support.postgres import fresh_database
+from tests.support.shop import ASKED, HELD, REFUSED, ZONE, Shop, open_shop
+from tests.support.surroundings import CHROMIUM
+from tillkeeper import access
+from tillkeeper.base.clock import SystemClock
+from tillkeeper.base.ids import from_typeid, to_typeid
+from tillkeeper.faces.console import create_console
+from tillkeeper.faces.console.desk import Desk
+from tillkeeper.payments import Till
+from tillkeeper.store import Store
+from tillkeeper.store.embedded import EmbeddedServer
+
+ARGS: Final = (
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All on one loop: the console and the browser are shared. Skipped, with the reason, without Chromium."""
+    here = str(Path(__file__).parent)
+    for item in items:
+        if str(item.path).startswith(here):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+            if CHROMIUM is None:
+                item.add_marker(pytest.mark.skip(reason="no Chromium: install Debian's package chromium"))
+
+
+@dataclass
+class Place:
+    """The running console, the shop behind it, and what was made in it."""
+
+    url: str
+    shop: Shop
+    desk: Desk
+    ids: dict[str, str] = field(default_factory=dict)
+
+    async def link(self) -> str:
+        """A fresh sign-in link."""
+        async with self.shop.store.tx("test link") as tx:
+            token = await access.sign_in_link(tx, "anna", self.shop.clock)
+        return f"{self.url}/sign-in?token={token}"
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def place(postgres: EmbeddedServer, template: str, tmp_path_factory: Any) -> AsyncIterator[Place]:
+    async with (
+        fresh_database(postgres, template) as database,
+        Store.opened(database.app_url) as store,
+        open_shop(store, tmp_path_factory.mktemp("shop")) as shop,
+        served(store) as (url, desk),
+    ):
+        place = Place(url, shop, desk)
+        await furnish(place)
+        yield place
+
+
+@asynccontextmanager
+async def served(store: Store) -> AsyncIterator[tuple[str, Desk]]:
+    """A console on a free port of this machine."""
+    till = Till(store, None, SystemClock(), ZONE)
+    application = create_console(store, SystemClock(), ZONE, till)
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(application, log_config=None, access_log=False, timeout_graceful_shutdown=1)
+        server = uvicorn.Server(config)
+        serving = asyncio.ensure_future(server.serve(sockets=[bound]))
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.01)
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}", application.state["desk"]
+        server.should_exit = True
+        await serving
+    await till.close()
+
+
+async def furnish(place: Place) -> None:
+    """People, shops, and payments of every kind of fate."""
+    shop, ids = place.shop, place.ids
+    ann, ben = await shop.customer("Ann Li"), await shop.customer("王芳")
+    cafe = await shop.merchant("Harbour Café")
+    await shop.qr_code(cafe, 1_250)
+    for n in range(30):
+        await shop.pay(ann, cafe, 2_000 + n)
+    ids["paid"] = (await shop.pay(ann, cafe, 10_000, reference="order-77", note="two coffees"))["id"]
+    await shop.refund(ids["paid"], 4_000)
+    ids["refused"] = (await shop.pay(ben, cafe, REFUSED))["id"]
+    ids["asked"] = (await shop.pay(ben, cafe, ASKED))["id"]
+    for name in ("held", "held_too", "held_without_script"):
+        ids[name] = (await shop.pay(ben, cafe, HELD + 50))["id"]
+    ids |= {"ann": to_typeid("cus", ann), "ben": to_typeid("cus", ben), "cafe": to_typeid("mer", cafe)}
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGS))
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def cookies(place: Place, chromium: Browser) -> Any:
+    """What a signed-in browser keeps."""
+    context = await chromium.new_context()
+    page = await context.new_page()
+    await page.goto(await place.link())
+    await page.get_by_role("button", name="Sign in").click()
+    await page.wait_for_url(f"{place.url}/")
+    state = await context.storage_state()
+    await context.close()
+    return state
+
+
+@dataclass
+class Visit:
+    """A signed-in browser, and what it saw on the way."""
+
+    place: Place
+    context: BrowserContext
+    page: Page
+    troubles: list[str]
+    requests: list[str]
+
+    async def go(self, path: str) -> Page:
+        """Open a page of the console; it must answer well."""
+        answer = await self.page.goto(self.place.url + path)
+        assert answer is not None
+        assert answer.ok, f"{path}: {answer.status}"
+        return self.page
+
+    async def cookie(self, name: str, value: str) -> None:
+        """Set one cookie of the console."""
+        await self.context.add_cookies([{"name": name, "value": value, "url": self.place.url}])
+
+
+@asynccontextmanager
+async def visiting(place: Place, chromium: Browser, cookies: Any, **options: Any) -> AsyncIterator[Visit]:
+    """A browser of its own; at the end nothing may have gone wrong in it."""
+    options = {"viewport": {"width": 1440, "height": 900}, "locale": "en-GB"} | options
+    context = await chromium.new_context(storage_state=cookies, **options)
+    page = await context.new_page()
+    visit = Visit(place, context, page, [], [])
+    page.on(
+        "console",
+        lambda said: visit.troubles.append(said.text) if said.type in {"error", "warning"} else None,
+    )
+    page.on("pageerror", lambda error: visit.troubles.append(str(error)))
+    page.on("request", lambda request: visit.requests.append(request.url))
+    yield visit
+    await context.close()
+    assert visit.troubles == []
+    assert [url for url in visit.requests if not url.startswith(place.url)] == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visit(place: Place, chromium: Browser, cookies: Any) -> AsyncIterator[Visit]:
+    async with visiting(place, chromium, cookies) as opened:
+        yield opened
+
+
+def pages(ids: dict[str, str]) -> list[str]:
+    """Every page there is."""
+    return [
+        "/",
+        "/books",
+        "/payments",
+        "/payments?state=declined&least=1&since=2026-01-01",
+        "/payments?q=nobody-has-this",
+        "/payments?least=x",
+        f"/payments/{ids['paid']}",
+        f"/payments/{ids['asked']}",
+        f"/payments/{ids['held_too']}",
+        "/held",
+        "/customers",
+        f"/customers/{ids['ben']}",
+        "/merchants?q=harb",
+        f"/merchants/{ids['cafe']}",
+        "/rules",
+        "/rules/very_large",
+        "/sign-in",
+    ]
+
+
+async def state_of(place: Place, payment: str) -> str:
+    """A payment's state in the database."""
+    async with place.shop.store.tx("test state") as tx:
+        found = await tx.value(
+            b"SELECT state FROM payments.payments WHERE id = %(id)s", {"id": uuid_of(payment)}
+        )
+    return str(found)
+
+
+def uuid_of(payment: str) -> UUID:
+    """The id inside."""
+    return from_typeid("pay", payment)
+
+
+def number(text: str) -> int:
+    """The first number of a text, without its groups."""
+    found = re.search(r"\d[\d,]*", text)
+    assert found is not None
+    return int(found[0].replace(",", ""))
