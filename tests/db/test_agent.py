@@ -104,9 +104,10 @@ async def test_a_killed_agents_lease_runs_out(store: Store) -> None:
         await until(bell.working)
 
 
-async def test_an_agent_that_lost_its_lease_stops_working(
-    store: Store, admin: psycopg.AsyncConnection
+async def test_an_agent_that_lost_its_lease_stops_at_the_next_renewal(
+    store: Store, admin: psycopg.AsyncConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(limits, "LEASE_SECONDS", 60.0)
     bell = Bell()
     async with running(store, bell=bell.loop):
         await until(bell.working)
