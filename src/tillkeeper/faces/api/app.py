@@ -15,6 +15,7 @@ from litestar.types import ASGIApp
 from tillkeeper.base import limits
 from tillkeeper.faces.api import orders, parties, problems, reads, webhooks
 from tillkeeper.faces.api.door import Counter, Door
+from tillkeeper.faces.api.lane import Lane
 
 
 def create_api(counter: Counter) -> ASGIApp:
@@ -40,7 +41,7 @@ def create_api(counter: Counter) -> ASGIApp:
         openapi_config=_openapi(),
         logging_config=None,
     )
-    return Door(app, counter.keys)
+    return Door(Lane(app, counter), counter.keys)
 
 
 def _openapi() -> OpenAPIConfig:

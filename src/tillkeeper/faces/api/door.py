@@ -8,8 +8,9 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request
+from litestar.di import NamedDependency
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from tillkeeper.access import KeyRing, Principal
 from tillkeeper.base import limits
@@ -19,7 +20,7 @@ from tillkeeper.base.ids import BadIdError, from_typeid
 from tillkeeper.base.money import currencies
 from tillkeeper.base.results import Refusal, refuse
 from tillkeeper.base.settings import Settings
-from tillkeeper.faces.api.problems import PROBLEM_JSON
+from tillkeeper.faces.api.problems import tell
 from tillkeeper.payments import Till, problem
 from tillkeeper.risk import RiskEngine
 from tillkeeper.store import Answer, Key, Store, Tx, idempotency, is_transient
@@ -38,6 +39,9 @@ class Counter(msgspec.Struct, frozen=True, eq=False):
     keys: KeyRing
 
 
+TheCounter = NamedDependency[Counter]
+
+
 class Door:
     """Authenticates every call under /v1/ before anything of it is read."""
 
@@ -47,58 +51,75 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.HTTP and scope["path"].startswith("/v1/"):
-            header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
             try:
-                found = await self._keys.authenticate(header.decode("latin-1"))
+                found = await self._keys.authenticate(header_in(scope, b"authorization") or "")
             except Exception as error:
                 if not is_transient(error):
                     raise
                 found = Refusal("unavailable", "try again in a few seconds")
             if isinstance(found, Refusal):
-                await _turn_away(problem(found), send)
+                await tell(problem(found), send)
                 return
             scope["principal"] = found  # type: ignore[typeddict-unknown-key]
         await self._app(scope, receive, send)
 
 
-async def _turn_away(answer: Answer, send: Send) -> None:
-    headers = [(b"content-type", PROBLEM_JSON.encode()), (b"content-length", str(len(answer.body)).encode())]
-    if answer.status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body, "more_body": False})
+class Call(msgspec.Struct, frozen=True):
+    """A call that was let in, whichever way it goes on: `what` is method and path, `key` the idempotency key as sent."""
+
+    principal: Principal
+    what: str
+    key: str | None
+    body: bytes
+
+
+async def call_of(request: Web) -> Call:
+    """A call that goes the framework's way."""
+    principal: Principal = request.scope["principal"]  # type: ignore[typeddict-item]
+    key = header_in(request.scope, b"idempotency-key")
+    return Call(principal, f"{request.method} {request.scope['path']}", key, await request.body())
+
+
+def header_in(scope: HTTPScope, name: bytes) -> str | None:
+    """A header's value as sent."""
+    found = next((value for header, value in scope["headers"] if header == name), None)
+    return None if found is None else found.decode("latin-1")
 
 
 def caller(request: Web, scope: str) -> Principal:
     """Who is calling. Refuses a key without the scope (`forbidden`)."""
     principal: Principal = request.scope["principal"]  # type: ignore[typeddict-item]
+    return permitted(principal, scope)
+
+
+def permitted(principal: Principal, scope: str) -> Principal:
+    """The principal. Refuses a key without the scope (`forbidden`)."""
     if not principal.may(scope):
         raise refuse("forbidden", f"the key needs the scope {scope}")
     return principal
 
 
-async def key_of(request: Web, principal: Principal) -> Key | None:
-    """The caller's idempotency key with the hash of what is asked, if they sent one.
+async def key_of(request: Web) -> Key | None:
+    """The caller's idempotency key, if they sent one. Refuses as stored_key does."""
+    call = await call_of(request)
+    return None if call.key is None else stored_key(call)
 
-    Refuses a key that cannot be stored (`idempotency_key_invalid`).
+
+def stored_key(call: Call) -> Key:
+    """The caller's idempotency key with the hash of what is asked.
+
+    Refuses its absence (`idempotency_key_missing`) and a key that cannot be stored (`idempotency_key_invalid`).
     """
-    text = request.headers.get("idempotency-key")
+    text = call.key
     if text is None:
-        return None
+        raise refuse("idempotency_key_missing", "send a random one with each new request", "Idempotency-Key")
     if not 1 <= len(text) <= limits.MAX_IDEMPOTENCY_KEY or not text.isascii() or not text.isprintable():
         detail = f"1 to {limits.MAX_IDEMPOTENCY_KEY} printable ASCII characters"
         raise refuse("idempotency_key_invalid", detail, "Idempotency-Key")
     if has_card_number(text):
         raise refuse("card_number_refused", "use a random key", "Idempotency-Key")
-    asked = f"{request.method} {request.scope['path']}\n".encode() + await request.body()
-    return Key(principal.id, text, hashlib.sha256(asked).digest())
-
-
-async def needed_key(request: Web, principal: Principal) -> Key:
-    """As key_of, for what moves money: refuses its absence (`idempotency_key_missing`)."""
-    if (key := await key_of(request, principal)) is None:
-        raise refuse("idempotency_key_missing", "send a random one with each new request", "Idempotency-Key")
-    return key
+    asked = b"%b\n%b" % (call.what.encode(), call.body)
+    return Key(call.principal.id, text, hashlib.sha256(asked).digest())
 
 
 async def once(

@@ -1,50 +1,40 @@
 """Everything that moves money: each handler makes a command of the input and gives it to the turn."""
 
 from typing import Any
+from uuid import UUID
 
 from litestar import Response, post
+from litestar.params import FromPath, JSONBody
 
 from tillkeeper.base.results import refuse
 from tillkeeper.faces.api import bodies
 from tillkeeper.faces.api.documents import order_responses
 from tillkeeper.faces.api.door import (
+    Call,
     Counter,
+    TheCounter,
     Web,
-    caller,
+    call_of,
     checked_currency,
     id_in,
-    needed_key,
+    permitted,
+    stored_key,
     without_card_numbers,
 )
 from tillkeeper.faces.api.problems import answer
 from tillkeeper.payments import commands, qr_code
+from tillkeeper.store import Answer
 
 
-async def _ordered(request: Web, counter: Counter, body: bodies.Body, command: Any) -> Response[bytes]:
-    principal = caller(request, "payments:write")
-    without_card_numbers(body)
-    return answer(await counter.till.submit(command, await needed_key(request, principal)))
-
-
-def _context(data: bodies.NewPayment | bodies.NewSend) -> commands.Context:
-    place = data.place
-    return commands.Context(data.device, data.ip, place.lat if place else None, place.lon if place else None)
-
-
-@post("/v1/payments", responses=order_responses(201))
-async def pay(request: Web, counter: Counter, data: bodies.NewPayment) -> Response[bytes]:
-    """Pay a merchant. A declined payment is a 201 with `state` "declined" and its `failure`."""
+async def payment(counter: Counter, call: Call, data: bodies.NewPayment) -> Answer:
+    """Pay a merchant: the work of `pay`, whichever way the call came."""
     qr = id_in("qr", data.qr, "qr") if data.qr else None
     if (data.merchant is None) == (qr is None):
         raise refuse("invalid_value", "name either the merchant or the QR code", "merchant")
-    merchant = id_in("mer", data.merchant, "merchant") if data.merchant else None
-    if qr is not None:
-        async with counter.store.tx("qr code") as tx:
-            code = await qr_code(tx, qr)
-        if code is None:
-            raise refuse("unknown_qr", "scan the code again", "qr")
-        merchant = code.merchant
-    assert merchant is not None
+    if qr is None:
+        merchant = id_in("mer", data.merchant or "", "merchant")
+    else:
+        merchant = await _merchant_of(counter, qr)
     command = commands.Pay(
         id_in("cus", data.payer, "payer"),
         merchant,
@@ -56,12 +46,11 @@ async def pay(request: Web, counter: Counter, data: bodies.NewPayment) -> Respon
         data.note,
         _context(data),
     )
-    return await _ordered(request, counter, data, command)
+    return await _ordered(counter, call, data, command)
 
 
-@post("/v1/sends", responses=order_responses(201))
-async def send(request: Web, counter: Counter, data: bodies.NewSend) -> Response[bytes]:
-    """Pay a person."""
+async def sending(counter: Counter, call: Call, data: bodies.NewSend) -> Answer:
+    """Pay a person: the work of `send`, whichever way the call came."""
     command = commands.SendMoney(
         id_in("cus", data.payer, "payer"),
         id_in("cus", data.payee, "payee"),
@@ -70,54 +59,92 @@ async def send(request: Web, counter: Counter, data: bodies.NewSend) -> Response
         data.note,
         _context(data),
     )
-    return await _ordered(request, counter, data, command)
+    return await _ordered(counter, call, data, command)
+
+
+async def _ordered(counter: Counter, call: Call, body: bodies.Body, command: Any) -> Answer:
+    permitted(call.principal, "payments:write")
+    without_card_numbers(body)
+    return await counter.till.submit(command, stored_key(call))
+
+
+async def _merchant_of(counter: Counter, qr: UUID) -> UUID:
+    async with counter.store.tx("qr code") as tx:
+        code = await qr_code(tx, qr)
+    if code is None:
+        raise refuse("unknown_qr", "scan the code again", "qr")
+    return code.merchant
+
+
+def _context(data: bodies.NewPayment | bodies.NewSend) -> commands.Context:
+    place = data.place
+    return commands.Context(data.device, data.ip, place.lat if place else None, place.lon if place else None)
+
+
+@post("/v1/payments", responses=order_responses(201))
+async def pay(request: Web, counter: TheCounter, data: JSONBody[bodies.NewPayment]) -> Response[bytes]:
+    """Pay a merchant. A declined payment is a 201 with `state` "declined" and its `failure`."""
+    return answer(await payment(counter, await call_of(request), data))
+
+
+@post("/v1/sends", responses=order_responses(201))
+async def send(request: Web, counter: TheCounter, data: JSONBody[bodies.NewSend]) -> Response[bytes]:
+    """Pay a person."""
+    return answer(await sending(counter, await call_of(request), data))
 
 
 @post("/v1/top-ups", responses=order_responses(201))
-async def top_up(request: Web, counter: Counter, data: bodies.NewTopUp) -> Response[bytes]:
+async def top_up(request: Web, counter: TheCounter, data: JSONBody[bodies.NewTopUp]) -> Response[bytes]:
     """Bring money from the bank; the payment is "pending" until the bank has answered."""
     customer = id_in("cus", data.customer, "customer")
     command = commands.TopUp(customer, data.amount, checked_currency(data.currency), data.instruction)
-    return await _ordered(request, counter, data, command)
+    return answer(await _ordered(counter, await call_of(request), data, command))
 
 
 @post("/v1/withdrawals", responses=order_responses(201))
-async def withdraw(request: Web, counter: Counter, data: bodies.NewWithdrawal) -> Response[bytes]:
+async def withdraw(
+    request: Web, counter: TheCounter, data: JSONBody[bodies.NewWithdrawal]
+) -> Response[bytes]:
     """Send money to the owner's bank; it is held until the bank has answered."""
     owner = id_in("mer" if data.owner.startswith("mer_") else "cus", data.owner, "owner")
     command = commands.Withdraw(owner, data.amount, checked_currency(data.currency), data.instruction)
-    return await _ordered(request, counter, data, command)
+    return answer(await _ordered(counter, await call_of(request), data, command))
 
 
 @post("/v1/payments/{payment_id:str}/capture", status_code=200, responses=order_responses(200))
 async def capture(
-    request: Web, counter: Counter, payment_id: str, data: bodies.NewCapture
+    request: Web, counter: TheCounter, payment_id: FromPath[str], data: JSONBody[bodies.NewCapture]
 ) -> Response[bytes]:
     """Take what an authorized payment reserves, or less; the rest is released."""
     command = commands.Capture(id_in("pay", payment_id, "payment"), data.amount)
-    return await _ordered(request, counter, data, command)
+    return answer(await _ordered(counter, await call_of(request), data, command))
 
 
 @post("/v1/payments/{payment_id:str}/void", status_code=200, responses=order_responses(200))
-async def void(request: Web, counter: Counter, payment_id: str, data: bodies.NewVoid) -> Response[bytes]:
+async def void(
+    request: Web, counter: TheCounter, payment_id: FromPath[str], data: JSONBody[bodies.NewVoid]
+) -> Response[bytes]:
     """Release what an authorized payment reserves."""
-    return await _ordered(request, counter, data, commands.Void(id_in("pay", payment_id, "payment")))
+    command = commands.Void(id_in("pay", payment_id, "payment"))
+    return answer(await _ordered(counter, await call_of(request), data, command))
 
 
 @post("/v1/payments/{payment_id:str}/refunds", status_code=200, responses=order_responses(200))
-async def refund(request: Web, counter: Counter, payment_id: str, data: bodies.NewRefund) -> Response[bytes]:
+async def refund(
+    request: Web, counter: TheCounter, payment_id: FromPath[str], data: JSONBody[bodies.NewRefund]
+) -> Response[bytes]:
     """Give back what is left of a payment, or part of it."""
     command = commands.RefundPayment(id_in("pay", payment_id, "payment"), data.amount, data.reason)
-    return await _ordered(request, counter, data, command)
+    return answer(await _ordered(counter, await call_of(request), data, command))
 
 
 @post("/v1/payments/{payment_id:str}/challenge", status_code=200, responses=order_responses(200))
 async def challenge(
-    request: Web, counter: Counter, payment_id: str, data: bodies.ChallengeAnswer
+    request: Web, counter: TheCounter, payment_id: FromPath[str], data: JSONBody[bodies.ChallengeAnswer]
 ) -> Response[bytes]:
     """Give the payer's one-time code."""
     command = commands.AnswerChallenge(id_in("pay", payment_id, "payment"), data.code)
-    return await _ordered(request, counter, data, command)
+    return answer(await _ordered(counter, await call_of(request), data, command))
 
 
 HANDLERS = [pay, send, top_up, withdraw, capture, void, refund, challenge]

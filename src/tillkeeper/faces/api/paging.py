@@ -4,16 +4,16 @@ from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from tillkeeper.base import limits
 from tillkeeper.base.ids import BadIdError, from_typeid
 from tillkeeper.base.results import refuse
 
 Cursor = Annotated[
-    str | None, Parameter(max_length=limits.MAX_TEXT, description="`next_cursor` of the page before.")
+    str | None, QueryParameter(max_length=limits.MAX_TEXT, description="`next_cursor` of the page before.")
 ]
-Limit = Annotated[int, Parameter(ge=1, le=limits.PAGE_MAX, description="Rows of a page.")]
+Limit = Annotated[int, QueryParameter(ge=1, le=limits.PAGE_MAX, description="Rows of a page.")]
 
 
 def id_cursor(text: str | None) -> UUID | None:

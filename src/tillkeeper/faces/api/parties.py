@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 import segno
 from litestar import Response, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from tillkeeper import audit, ledger, parties, payments
 from tillkeeper.base import limits
@@ -18,7 +18,7 @@ from tillkeeper.base.results import refuse
 from tillkeeper.faces.api import bodies, views
 from tillkeeper.faces.api.documents import responses
 from tillkeeper.faces.api.door import (
-    Counter,
+    TheCounter,
     Web,
     caller,
     checked_currency,
@@ -34,13 +34,17 @@ from tillkeeper.payments import QrCode
 from tillkeeper.store import Answer, Tx
 
 _encode = msgspec.json.Encoder().encode
-Reference = Annotated[str | None, Parameter(max_length=limits.MAX_TEXT, description="The caller's own name.")]
+Reference = Annotated[
+    str | None, QueryParameter(max_length=limits.MAX_TEXT, description="The caller's own name.")
+]
 
 
 @post("/v1/customers", responses=responses(201, views.CustomerView))
-async def new_customer(request: Web, counter: Counter, data: bodies.NewCustomer) -> Response[bytes]:
+async def new_customer(
+    request: Web, counter: TheCounter, data: JSONBody[bodies.NewCustomer]
+) -> Response[bytes]:
     """Open a customer with wallets."""
-    principal = caller(request, "parties:write")
+    caller(request, "parties:write")
     without_card_numbers(data)
     currencies = _distinct(data.currencies)
     unset = data.daily_limit is msgspec.UNSET
@@ -52,13 +56,15 @@ async def new_customer(request: Web, counter: Counter, data: bodies.NewCustomer)
         await payments.open_wallets(tx, customer.id, currencies, limit, now)  # type: ignore[arg-type]
         return Answer(201, _encode((await _customers(tx, [customer]))[0]))
 
-    return answer(await once(counter, await key_of(request, principal), "new customer", act))
+    return answer(await once(counter, await key_of(request), "new customer", act))
 
 
 @post("/v1/merchants", responses=responses(201, views.MerchantView))
-async def new_merchant(request: Web, counter: Counter, data: bodies.NewMerchant) -> Response[bytes]:
+async def new_merchant(
+    request: Web, counter: TheCounter, data: JSONBody[bodies.NewMerchant]
+) -> Response[bytes]:
     """Open a merchant with wallets."""
-    principal = caller(request, "parties:write")
+    caller(request, "parties:write")
     without_card_numbers(data)
     currencies = _distinct(data.currencies)
     fee = counter.settings.default_fee_bps if data.fee_bps is None else data.fee_bps
@@ -71,13 +77,13 @@ async def new_merchant(request: Web, counter: Counter, data: bodies.NewMerchant)
         await payments.open_wallets(tx, merchant.id, currencies, None, now)
         return Answer(201, _encode((await _merchants(tx, [merchant]))[0]))
 
-    return answer(await once(counter, await key_of(request, principal), "new merchant", act))
+    return answer(await once(counter, await key_of(request), "new merchant", act))
 
 
 @get("/v1/customers", responses=responses(200, views.Customers))
 async def customers(
     request: Web,
-    counter: Counter,
+    counter: TheCounter,
     cursor: Cursor = None,
     limit: Limit = limits.PAGE_DEFAULT,
     reference: Reference = None,
@@ -97,7 +103,7 @@ async def customers(
 @get("/v1/merchants", responses=responses(200, views.Merchants))
 async def merchants(
     request: Web,
-    counter: Counter,
+    counter: TheCounter,
     cursor: Cursor = None,
     limit: Limit = limits.PAGE_DEFAULT,
     reference: Reference = None,
@@ -115,7 +121,7 @@ async def merchants(
 
 
 @get("/v1/customers/{customer_id:str}", responses=responses(200, views.CustomerView))
-async def customer(request: Web, counter: Counter, customer_id: str) -> Response[bytes]:
+async def customer(request: Web, counter: TheCounter, customer_id: FromPath[str]) -> Response[bytes]:
     """One customer."""
     caller(request, "parties:read")
     who = id_in("cus", customer_id, "customer")
@@ -127,7 +133,7 @@ async def customer(request: Web, counter: Counter, customer_id: str) -> Response
 
 
 @get("/v1/merchants/{merchant_id:str}", responses=responses(200, views.MerchantView))
-async def merchant(request: Web, counter: Counter, merchant_id: str) -> Response[bytes]:
+async def merchant(request: Web, counter: TheCounter, merchant_id: FromPath[str]) -> Response[bytes]:
     """One merchant."""
     caller(request, "parties:read")
     who = id_in("mer", merchant_id, "merchant")
@@ -143,10 +149,10 @@ async def merchant(request: Web, counter: Counter, merchant_id: str) -> Response
     responses=responses(201, views.WalletView),
 )
 async def new_wallet(
-    request: Web, counter: Counter, party_id: str, data: bodies.NewWallet
+    request: Web, counter: TheCounter, party_id: FromPath[str], data: JSONBody[bodies.NewWallet]
 ) -> Response[bytes]:
     """Open one more wallet for a customer or merchant."""
-    principal = caller(request, "parties:write")
+    caller(request, "parties:write")
     who = _owner(request, party_id)
     currency = checked_currency(data.currency)
     limit = counter.settings.default_daily_limit if _of_customer(request) else None
@@ -157,7 +163,7 @@ async def new_wallet(
         wallets = await _wallets(tx, [who])
         return Answer(201, _encode(next(each for each in wallets[who] if each.currency == currency)))
 
-    return answer(await once(counter, await key_of(request, principal), "new wallet", act))
+    return answer(await once(counter, await key_of(request), "new wallet", act))
 
 
 @post(
@@ -166,7 +172,7 @@ async def new_wallet(
     responses=responses(200, views.CustomerView),
 )
 async def set_limit(
-    request: Web, counter: Counter, customer_id: str, data: bodies.NewLimit
+    request: Web, counter: TheCounter, customer_id: FromPath[str], data: JSONBody[bodies.NewLimit]
 ) -> Response[bytes]:
     """Change what may leave a customer's wallet in a day."""
     principal = caller(request, "parties:write")
@@ -189,7 +195,9 @@ async def set_limit(
     status_code=200,
     responses=responses(200, views.CustomerView),
 )
-async def set_customer_state(request: Web, counter: Counter, customer_id: str) -> Response[bytes]:
+async def set_customer_state(
+    request: Web, counter: TheCounter, customer_id: FromPath[str]
+) -> Response[bytes]:
     """`freeze` or `unfreeze` a customer: a frozen one neither pays nor receives."""
     principal = caller(request, "parties:write")
     verb = _verb(request)
@@ -211,7 +219,9 @@ async def set_customer_state(request: Web, counter: Counter, customer_id: str) -
     status_code=200,
     responses=responses(200, views.MerchantView),
 )
-async def set_merchant_state(request: Web, counter: Counter, merchant_id: str) -> Response[bytes]:
+async def set_merchant_state(
+    request: Web, counter: TheCounter, merchant_id: FromPath[str]
+) -> Response[bytes]:
     """`close` or `reopen` a merchant: a closed one takes no payments."""
     principal = caller(request, "parties:write")
     verb = _verb(request)
@@ -230,10 +240,10 @@ async def set_merchant_state(request: Web, counter: Counter, merchant_id: str) -
 
 @post("/v1/merchants/{merchant_id:str}/qr-codes", responses=responses(201, views.QrView))
 async def new_qr_code(
-    request: Web, counter: Counter, merchant_id: str, data: bodies.NewQrCode
+    request: Web, counter: TheCounter, merchant_id: FromPath[str], data: JSONBody[bodies.NewQrCode]
 ) -> Response[bytes]:
     """A code for the merchant to show."""
-    principal = caller(request, "payments:write")
+    caller(request, "payments:write")
     without_card_numbers(data)
     who = id_in("mer", merchant_id, "merchant")
     currency = checked_currency(data.currency)
@@ -246,7 +256,7 @@ async def new_qr_code(
         payload = f"till://pay/{to_typeid('qr', code.id)}"
         return Answer(201, _encode(views.qr_view(code, payload, _picture(payload))))
 
-    return answer(await once(counter, await key_of(request, principal), "new qr code", act))
+    return answer(await once(counter, await key_of(request), "new qr code", act))
 
 
 @get(
@@ -255,9 +265,9 @@ async def new_qr_code(
 )
 async def statement(
     request: Web,
-    counter: Counter,
-    party_id: str,
-    currency: str,
+    counter: TheCounter,
+    party_id: FromPath[str],
+    currency: FromQuery[str],
     cursor: Cursor = None,
     limit: Limit = limits.PAGE_DEFAULT,
 ) -> Response[bytes]:
@@ -278,7 +288,11 @@ async def statement(
     responses=responses(200, views.BalanceView),
 )
 async def balance(
-    request: Web, counter: Counter, party_id: str, currency: str, at: str | None = None
+    request: Web,
+    counter: TheCounter,
+    party_id: FromPath[str],
+    currency: FromQuery[str],
+    at: FromQuery[str | None] = None,
 ) -> Response[bytes]:
     """A wallet's balance as of a moment (RFC 3339; default now)."""
     caller(request, "parties:read")

@@ -12,6 +12,7 @@ from litestar.exceptions import (
     NotFoundException,
     ValidationException,
 )
+from litestar.types import Send
 
 from tillkeeper.base.results import Refusal, Refused
 from tillkeeper.payments import problem
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 
 PROBLEM_JSON: Final = "application/problem+json"
 JSON: Final = "application/json"
+_MEDIA: Final = (PROBLEM_JSON.encode(), JSON.encode())  # by whether it went well
 
 # msgspec says what is wrong in words; their beginnings are pinned by tests.
 _RULES: Final = (
@@ -47,25 +49,36 @@ def answer(found: Answer) -> Response[bytes]:
     )
 
 
-def refused(refusal: Refusal) -> Response[bytes]:
-    """A refusal as an HTTP response."""
-    return answer(problem(refusal))
+async def tell(found: Answer, send: Send) -> None:
+    """Send an answer past the framework."""
+    headers = [(b"content-type", _MEDIA[found.status < 400]), (b"content-length", b"%d" % len(found.body))]
+    if found.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    if found.status == 503:
+        headers.append((b"retry-after", b"1"))
+    await send({"type": "http.response.start", "status": found.status, "headers": headers})
+    await send({"type": "http.response.body", "body": found.body, "more_body": False})
 
 
 def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """The response to an exception. Only a fault of ours is logged with its traceback."""
+    """The response to an exception."""
+    return answer(of_error(error, f"{request.method} {request.url.path}"))
+
+
+def of_error(error: Exception, what: str) -> Answer:
+    """The answer to an exception that came of doing `what`. Only a fault of ours is logged with its traceback."""
     if isinstance(error, Refused):
-        return refused(error.refusal)
+        return problem(error.refusal)
     if isinstance(error, ValidationException):
-        return refused(of_validation(error))
+        return problem(of_validation(error))
     if isinstance(error, HTTPException):
-        return refused(_of_http(error))
+        return problem(_of_http(error))
     if is_transient(error) or isinstance(error, StoreUnavailableError):
-        return refused(Refusal("unavailable", "try again in a few seconds"))
+        return problem(Refusal("unavailable", "try again in a few seconds"))
     if took_too_long(error):
-        return refused(Refusal("unavailable", "the question took too long; ask for less"))
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return refused(Refusal("internal", "the fault is in the log"))
+        return problem(Refusal("unavailable", "the question took too long; ask for less"))
+    log.error("%s failed", what, exc_info=error)
+    return problem(Refusal("internal", "the fault is in the log"))
 
 
 def of_validation(error: ValidationException) -> Refusal:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import Response, get, post
-from litestar.params import Parameter, QueryParameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from tillkeeper.base import limits
 from tillkeeper.base.clock import to_us
@@ -13,7 +13,7 @@ from tillkeeper.base.ids import to_typeid
 from tillkeeper.base.results import refuse
 from tillkeeper.faces.api import bodies, views
 from tillkeeper.faces.api.documents import order_responses, responses
-from tillkeeper.faces.api.door import Counter, Web, caller, id_in, key_of, once
+from tillkeeper.faces.api.door import TheCounter, Web, caller, id_in, key_of, once
 from tillkeeper.faces.api.paging import Cursor, Limit, id_cursor
 from tillkeeper.faces.api.problems import answer
 from tillkeeper.payments import MOVES, PaymentView, Reason, browse, payment_body, payment_view
@@ -22,12 +22,14 @@ from tillkeeper.risk import Label, explain, receipt
 from tillkeeper.store import Answer, StoreUnavailableError, Tx, is_transient
 
 _encode = msgspec.json.Encoder().encode
-Party = Annotated[str | None, Parameter(max_length=limits.MAX_TEXT, description="A customer or merchant.")]
+Party = Annotated[
+    str | None, QueryParameter(max_length=limits.MAX_TEXT, description="A customer or merchant.")
+]
 State = Annotated[str | None, QueryParameter(name="state", max_length=30, description=", ".join(MOVES))]
 
 
 @get("/v1/payments/{payment_id:str}", responses=order_responses(200))
-async def payment(request: Web, counter: Counter, payment_id: str) -> Response[bytes]:
+async def payment(request: Web, counter: TheCounter, payment_id: FromPath[str]) -> Response[bytes]:
     """One payment as it is now."""
     caller(request, "payments:read")
     wanted = id_in("pay", payment_id, "payment")
@@ -43,12 +45,12 @@ async def payment(request: Web, counter: Counter, payment_id: str) -> Response[b
 @get("/v1/payments", responses=responses(200, views.Payments))
 async def payments(
     request: Web,
-    counter: Counter,
+    counter: TheCounter,
     cursor: Cursor = None,
     limit: Limit = limits.PAGE_DEFAULT,
     party: Party = None,
     in_state: State = None,
-    reference: Annotated[str | None, Parameter(max_length=limits.MAX_TEXT)] = None,
+    reference: Annotated[str | None, QueryParameter(max_length=limits.MAX_TEXT)] = None,
 ) -> Response[bytes]:
     """Payments, newest first. Reasons are not listed here: see the payment or its decision."""
     caller(request, "payments:read")
@@ -68,7 +70,7 @@ async def payments(
 
 
 @get("/v1/payments/{payment_id:str}/decision", responses=responses(200, views.DecisionView))
-async def decision(request: Web, counter: Counter, payment_id: str) -> Response[bytes]:
+async def decision(request: Web, counter: TheCounter, payment_id: FromPath[str]) -> Response[bytes]:
     """The receipt of a payment's risk decision."""
     caller(request, "risk:read")
     wanted = id_in("pay", payment_id, "payment")
@@ -90,9 +92,11 @@ async def decision(request: Web, counter: Counter, payment_id: str) -> Response[
 
 
 @post("/v1/fraud-reports", responses=responses(201, views.FraudReportView))
-async def report_fraud(request: Web, counter: Counter, data: bodies.NewFraudReport) -> Response[bytes]:
+async def report_fraud(
+    request: Web, counter: TheCounter, data: JSONBody[bodies.NewFraudReport]
+) -> Response[bytes]:
     """Say what a payment turned out to be; risk learns from it, known from now on."""
-    principal = caller(request, "risk:write")
+    caller(request, "risk:write")
     wanted = id_in("pay", data.payment, "payment")
     labels: list[Label] = []
 
@@ -103,13 +107,13 @@ async def report_fraud(request: Web, counter: Counter, data: bodies.NewFraudRepo
         await counter.engine.write_labels(tx, labels)
         return Answer(201, _encode(views.FraudReportView(data.payment, data.fraud, now)))
 
-    done = await once(counter, await key_of(request, principal), "fraud report", act)
+    done = await once(counter, await key_of(request), "fraud report", act)
     counter.engine.learn(labels)  # only now: what is learnt is committed
     return answer(done)
 
 
 @get("/v1/rules", responses=responses(200, views.RulesView))
-async def rules(request: Web, counter: Counter) -> Response[bytes]:
+async def rules(request: Web, counter: TheCounter) -> Response[bytes]:
     """The risk rules in force."""
     caller(request, "risk:read")
     found = [
@@ -120,7 +124,7 @@ async def rules(request: Web, counter: Counter) -> Response[bytes]:
 
 
 @get("/health", responses=responses(200, views.Health, (503,)))
-async def health(counter: Counter) -> Response[bytes]:
+async def health(counter: TheCounter) -> Response[bytes]:
     """Whether payments can be taken: asks the database."""
     try:
         async with counter.store.tx("health") as tx:

@@ -2,12 +2,13 @@
 
 import msgspec
 from litestar import Response, delete, get, post
+from litestar.params import FromPath, JSONBody
 
 from tillkeeper.base import limits
 from tillkeeper.base.ids import to_typeid
 from tillkeeper.faces.api import bodies, views
 from tillkeeper.faces.api.documents import responses
-from tillkeeper.faces.api.door import Counter, Web, caller, id_in, without_card_numbers
+from tillkeeper.faces.api.door import TheCounter, Web, caller, id_in, without_card_numbers
 from tillkeeper.faces.api.paging import Cursor, Limit, id_cursor, moment_in
 from tillkeeper.faces.api.problems import answer
 from tillkeeper.payments import webhooks
@@ -17,7 +18,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 @post("/v1/webhook-endpoints", responses=responses(201, views.EndpointView))
-async def new_endpoint(request: Web, counter: Counter, data: bodies.NewEndpoint) -> Response[bytes]:
+async def new_endpoint(
+    request: Web, counter: TheCounter, data: JSONBody[bodies.NewEndpoint]
+) -> Response[bytes]:
     """Register an address; its signing secret is shown this once."""
     principal = caller(request, "webhooks:write")
     without_card_numbers(data)
@@ -34,7 +37,7 @@ async def new_endpoint(request: Web, counter: Counter, data: bodies.NewEndpoint)
 
 
 @get("/v1/webhook-endpoints", responses=responses(200, views.Endpoints))
-async def endpoints(request: Web, counter: Counter) -> Response[bytes]:
+async def endpoints(request: Web, counter: TheCounter) -> Response[bytes]:
     """All endpoints."""
     caller(request, "webhooks:read")
     async with counter.store.tx("webhook endpoints") as tx:
@@ -43,7 +46,7 @@ async def endpoints(request: Web, counter: Counter) -> Response[bytes]:
 
 
 @delete("/v1/webhook-endpoints/{endpoint_id:str}", responses=responses(204, None))
-async def delete_endpoint(request: Web, counter: Counter, endpoint_id: str) -> None:
+async def delete_endpoint(request: Web, counter: TheCounter, endpoint_id: FromPath[str]) -> None:
     """Remove an endpoint with its messages."""
     principal = caller(request, "webhooks:write")
     async with counter.store.tx("delete webhook endpoint") as tx:
@@ -55,7 +58,7 @@ async def delete_endpoint(request: Web, counter: Counter, endpoint_id: str) -> N
     status_code=200,
     responses=responses(200, views.EndpointView),
 )
-async def enable(request: Web, counter: Counter, endpoint_id: str) -> Response[bytes]:
+async def enable(request: Web, counter: TheCounter, endpoint_id: FromPath[str]) -> Response[bytes]:
     """Send to a disabled endpoint again."""
     principal = caller(request, "webhooks:write")
     async with counter.store.tx("enable webhook endpoint") as tx:
@@ -68,8 +71,8 @@ async def enable(request: Web, counter: Counter, endpoint_id: str) -> Response[b
 @get("/v1/webhook-endpoints/{endpoint_id:str}/deliveries", responses=responses(200, views.Deliveries))
 async def deliveries(
     request: Web,
-    counter: Counter,
-    endpoint_id: str,
+    counter: TheCounter,
+    endpoint_id: FromPath[str],
     cursor: Cursor = None,
     limit: Limit = limits.PAGE_DEFAULT,
 ) -> Response[bytes]:
@@ -91,7 +94,7 @@ async def deliveries(
     responses=responses(200, views.ReplayView),
 )
 async def replay_since(
-    request: Web, counter: Counter, endpoint_id: str, data: bodies.NewReplay
+    request: Web, counter: TheCounter, endpoint_id: FromPath[str], data: JSONBody[bodies.NewReplay]
 ) -> Response[bytes]:
     """Send again everything since a time, whether it arrived or not."""
     principal = caller(request, "webhooks:write")
@@ -108,7 +111,7 @@ async def replay_since(
     status_code=200,
     responses=responses(200, views.ReplayView),
 )
-async def replay(request: Web, counter: Counter, delivery_id: str) -> Response[bytes]:
+async def replay(request: Web, counter: TheCounter, delivery_id: FromPath[str]) -> Response[bytes]:
     """Send one message again, with the same webhook-id."""
     principal = caller(request, "webhooks:write")
     async with counter.store.tx("replay webhook") as tx:
