@@ -111,8 +111,6 @@ async def test_first_visits_are_light_and_soon_painted(
                 "Network.loadingFinished", lambda event, to=weights: to.append(event["encodedDataLength"])
             )
             page = await visit.go(path)
-            if path == "/":
-                weights.append(await page.evaluate("new Blob([document.documentElement.outerHTML]).size"))
             painted = await page.evaluate(
                 "() => new Promise(done => new PerformanceObserver(list => list.getEntriesByName("
                 "'first-contentful-paint').forEach(e => done(e.startTime))).observe({type: 'paint', buffered: true}))"

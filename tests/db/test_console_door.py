@@ -63,6 +63,8 @@ async def test_every_page_but_the_door_asks_to_sign_in(stranger: Client) -> None
         assert answer.headers["location"].startswith("/sign-in"), path
     assert (await stranger.post(f"/held/{to_typeid('pay', uuid4())}")).status_code == 401
     assert (await stranger.get("/live", headers={"accept": "text/event-stream"})).status_code == 401
+    by_script = await stranger.get("/payments?q=x", headers={"hx-request": "true"})
+    assert by_script.headers["hx-redirect"] == "/sign-in?next=%2Fpayments%3Fq%3Dx"
     stranger.cookies.set("till_session", "made-up")
     assert (await stranger.get("/")).status_code == 303
     assert (await stranger.get("/sign-in")).status_code == 200

@@ -110,6 +110,13 @@ def go_to(path: str) -> Page:
     return Response("", media_type=HTML, status_code=HTTP_303_SEE_OTHER, headers={"location": path})
 
 
+def lead_to(request: Web, path: str) -> Page:
+    """Another page. Scripts follow a redirect by themselves and would put that page into this one."""
+    if request.headers.get("hx-request") == "true":
+        return Response("", media_type=HTML, headers={"hx-redirect": path})
+    return go_to(path)
+
+
 def own_path(path: str) -> str:
     """A path to come back to; anything that could leave this site becomes the first page."""
     safe = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()

@@ -10,7 +10,7 @@ from litestar.status_codes import HTTP_401_UNAUTHORIZED
 
 from tillkeeper import access
 from tillkeeper.base.results import Refusal
-from tillkeeper.faces.console.desk import HTML, SESSION_COOKIE, Desk, Page, Web, go_to
+from tillkeeper.faces.console.desk import HTML, SESSION_COOKIE, Desk, Page, Web, lead_to
 
 HEADERS: Final = {
     "content-security-policy": (
@@ -57,7 +57,7 @@ def _ask_to_sign_in(request: Web) -> Page:
         return Response("", media_type=HTML, status_code=HTTP_401_UNAUTHORIZED)
     query = f"?{request.url.query}" if request.url.query else ""
     here = quote(request.url.path + query, safe="")
-    return go_to("/sign-in" if here == "%2F" else f"/sign-in?next={here}")
+    return lead_to(request, "/sign-in" if here == "%2F" else f"/sign-in?next={here}")
 
 
 def put_headers(response: Page) -> Page:

@@ -4,13 +4,13 @@ from typing import Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
 
-from litestar import Response, get
+from litestar import get
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
 from tillkeeper.base import limits
 from tillkeeper.base.ids import BadIdError, from_typeid, to_typeid
-from tillkeeper.faces.console.desk import HTML, Page, TheDesk, Web, go_to
+from tillkeeper.faces.console.desk import Page, TheDesk, Web, lead_to
 from tillkeeper.faces.console.names import names_of, parties_in, people_named
 from tillkeeper.faces.console.pages import search
 from tillkeeper.faces.console.pages.story import read_story
@@ -28,7 +28,7 @@ async def payments(request: Web, desk: TheDesk) -> Page:
         currencies = await browse.currencies(tx)
         asked = search.read(query, desk.zone, currencies)
         if asked.payment is not None:
-            return _lead_to(request, f"/payments/{to_typeid('pay', asked.payment)}")
+            return lead_to(request, f"/payments/{to_typeid('pay', asked.payment)}")
         page = browse.Page([], None, partial=False)
         if not asked.mistakes:
             page = await browse.search(tx, asked.wanted, cursor(query.get("before")), limits.PAGE_DEFAULT)
@@ -62,13 +62,6 @@ async def payment(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page
             raise NotFoundException
         context = await read_story(tx, found[0], desk.renderer(request))
     return await desk.page(request, "payment.html", context)
-
-
-def _lead_to(request: Web, path: str) -> Page:
-    """Another page. Scripts follow a redirect by themselves and would put that page into this one."""
-    if request.headers.get("hx-request") == "true":
-        return Response("", media_type=HTML, headers={"hx-redirect": path})
-    return go_to(path)
 
 
 def id_from(prefix: str, text: str) -> UUID:
