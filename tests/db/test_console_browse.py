@@ -14,6 +14,7 @@ import pytest
 from tests.support.console_rows import FIRST_MERCHANT, fill
 from tests.support.postgres import Database
 from tests.support.shop import ASKED, FINE, HELD, REFUSED, ZONE, Shop, open_shop
+from tillkeeper import audit
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.ids import from_typeid
 from tillkeeper.faces.console.board import Board
@@ -172,6 +173,17 @@ async def test_books_that_do_not_balance_are_seen(
     figures = await Board(store, SystemClock(), ZoneInfo(ZONE)).refresh()
     assert figures.books is not None
     assert not figures.books.balanced
+
+
+async def test_a_verification_that_found_something_turns_the_light(store: Store, shop: Shop) -> None:
+    await shop.customer("Ann")
+    for action, balanced in (("ledger.verified", True), ("ledger.differs", False), ("ledger.verified", True)):
+        async with store.tx("test") as tx:
+            await audit.append(tx, "root", action, "ledger", "12 transfers")
+        books = (await Board(store, SystemClock(), ZoneInfo(ZONE)).refresh()).books
+        assert books is not None
+        assert books.verified is not None
+        assert books.balanced is balanced
 
 
 async def test_lists_walk_an_index_and_stop_at_their_bound(database: Database, store: Store) -> None:

@@ -1,8 +1,10 @@
 """`till ledger verify`."""
 
+import getpass
+
 import typer
 
-from tillkeeper import ledger
+from tillkeeper import audit, ledger
 from tillkeeper.base.ids import to_typeid
 from tillkeeper.base.money import format_money
 from tillkeeper.faces.cli.opening import run, settings
@@ -35,7 +37,12 @@ def verify(*, json: Json = False) -> None:
 
 async def _verify() -> ledger.Report:
     async with opened(settings(), size=1) as (store, _):
-        return await ledger.verify(store)
+        report = await ledger.verify(store)
+        async with store.tx("cli ledger verified") as tx:  # the console shows when, and what came of it
+            action = "ledger.verified" if report.balanced else "ledger.differs"
+            found = f"{report.transfers} transfers, {len(report.differences)} differences"
+            await audit.append(tx, getpass.getuser(), action, "ledger", found, "cli")
+        return report
 
 
 def _as_dict(report: ledger.Report) -> dict[str, object]:

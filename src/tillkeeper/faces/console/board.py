@@ -30,7 +30,7 @@ RING: Final = 300  # seconds that the live picture shows
 RATE_SECONDS: Final = 10
 REFUSALS: Final = 8
 BOOKS_SUBJECT: Final = "ledger"
-BOOKS_VERIFIED: Final = "ledger.verified"
+BOOKS_DIFFER: Final = "ledger.differs"
 _SETTLING: Final = 5  # seconds until a second's payments are all committed and decided
 _LAG: Final = 1  # the newest whole second is still being committed: it would always look like a drop
 _SAMPLES: Final = 60
@@ -96,8 +96,9 @@ class Books:
 
     @property
     def balanced(self) -> bool:
-        """Whether they are equal in all currencies."""
-        return all(total.balanced for total in self.totals)
+        """Whether they are equal in all currencies, and the last full verification found nothing else."""
+        found = self.verified is not None and self.verified.action == BOOKS_DIFFER
+        return not found and all(total.balanced for total in self.totals)
 
 
 @dataclass(frozen=True)
@@ -216,9 +217,8 @@ class Board:
         if self._books is not None and began < self._books_due:
             return
         totals = await ledger.totals(tx)
-        events = await audit.of(tx, BOOKS_SUBJECT, limit=1)
-        verified = next((event for event in events if event.action == BOOKS_VERIFIED), None)
-        self._books = Books(totals, now, verified)
+        verified = await audit.of(tx, BOOKS_SUBJECT, limit=1)
+        self._books = Books(totals, now, verified[0] if verified else None)
         done = self._clock.monotonic()
         self._books_due = done + max(_BOOKS_EVERY, (done - began) * _BOOKS_SHARE)
 

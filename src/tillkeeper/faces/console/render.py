@@ -19,7 +19,7 @@ from tillkeeper.faces.console.statics import Static
 from tillkeeper.faces.console.texts import LANGUAGES, Texts
 
 TONES: Final = {
-    "succeeded": "good", "delivered": "good", "accepted": "good", "captured": "good", "active": "good",
+    "succeeded": "good", "delivered": "good", "accepted": "good", "captured": "good", "ledger.verified": "good", "ledger.differs": "bad", "active": "good",
     "pending": "wait", "challenged": "wait", "in_review": "wait", "authorized": "wait", "open": "wait", "due": "wait",
     "sent": "wait", "challenge": "wait", "hold": "wait",
     "declined": "bad", "failed": "bad", "deny": "bad", "rejected": "bad", "frozen": "bad", "closed": "bad",
