@@ -148,6 +148,24 @@ async def test_the_board_counts_what_is_there_and_hears_of_later_moves(store: St
     assert second.held == 0
 
 
+async def test_waits_that_ended_name_the_minutes_they_began_in(store: Store, shop: Shop) -> None:
+    ann, cafe = await shop.customer("Ann"), await shop.merchant("Cafe")
+    paid = await shop.pay(ann, cafe)
+    held = await shop.pay(ann, cafe, HELD)
+    arrived = shop.clock.now()
+    await asyncio.sleep(0.01)
+    began = shop.clock.now()
+    await shop.refund(paid["id"])
+    hour = timedelta(hours=1)
+    async with store.tx("test") as tx:
+        assert await browse.ended_waits(tx, began, arrived - hour, arrived + hour, 60) == []
+    await shop.till.submit(Review(from_typeid("pay", held["id"]), True, "ann", "called"))
+    async with store.tx("test") as tx:
+        (slot,) = await browse.ended_waits(tx, began, arrived - hour, arrived + hour, 60)
+        assert await browse.ended_waits(tx, began, arrived + hour, arrived + hour, 60) == []
+    assert 0 <= arrived.timestamp() - slot < 61
+
+
 async def test_a_day_read_in_minutes_equals_the_truth(database: Database, store: Store) -> None:
     await fill(database.admin_url, 3_000, customers=20, merchants=5, spacing=2.0)  # 100 minutes
     clock = SystemClock()

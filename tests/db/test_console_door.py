@@ -150,6 +150,12 @@ async def test_what_is_not_there_is_said_in_the_browsers_language(anna: Client) 
     assert "<h1>" in wrong.text
 
 
+async def test_a_form_too_large_is_refused(anna: Client) -> None:
+    answer = await anna.post("/sign-in", data={"token": "x" * 20_000})
+    assert answer.status_code == 413
+    assert "<h1>Too large</h1>" in answer.text
+
+
 async def test_what_people_type_is_shown_as_text(anna: Client) -> None:
     page = (await anna.get("/payments", params={"q": '"><script>alert(1)</script>', "least": "<b>"})).text
     assert "<script>alert" not in page

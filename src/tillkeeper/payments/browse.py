@@ -199,12 +199,12 @@ async def counts(tx: Tx, since: datetime, until: datetime, step: int) -> list[Co
     return [Count(*row) for row in await tx.tuples(_sql.counts, params)]
 
 
-async def moved_slots(tx: Tx, moved: datetime, since: datetime, until: datetime, step: int) -> list[int]:
-    """The slots of `step` seconds, of payments arrived from `since` on and before `until`, where a payment changed
-    its state after `moved`.
+async def ended_waits(tx: Tx, after: datetime, since: datetime, until: datetime, step: int) -> list[int]:
+    """The slots of `step` seconds in which payments arrived (from `since` on and before `until`) that stopped waiting
+    after a moment: their figures are no longer what they were.
     """
-    params = {"first": first_id_at(moved), "since": since, "until": until, "step": step}
-    return [row[0] for row in await tx.tuples(_sql.moved_slots, params)]
+    params = {"first": first_id_at(after), "since": since, "until": until, "step": step}
+    return [row[0] for row in await tx.tuples(_sql.ended_waits, params)]
 
 
 async def refusals(tx: Tx, after: UUID | None, limit: int) -> list[Payment]:

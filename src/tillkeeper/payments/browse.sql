@@ -138,11 +138,12 @@ FROM payments.payments
 WHERE id >= %(first)s AND id < %(last)s AND created_at >= %(since)s AND created_at < %(until)s
 GROUP BY 1, 2, 3, 4;
 
--- name: moved_slots
--- The slots of arrival (from `since` to `until`) whose payments changed state after `first`, a bound on the moves' ids.
+-- name: ended_waits
+-- The slots of arrival (from `since` to `until`) of payments that stopped waiting after `first`, a bound on moves' ids.
 SELECT DISTINCT floor(extract(epoch FROM p.created_at))::bigint / %(step)s * %(step)s
 FROM payments.moves AS m JOIN payments.payments AS p ON p.id = m.payment
-WHERE m.id >= %(first)s AND p.created_at >= %(since)s AND p.created_at < %(until)s;
+WHERE m.id >= %(first)s AND m.from_state IN ('pending', 'challenged', 'in_review', 'authorized')
+  AND p.created_at >= %(since)s AND p.created_at < %(until)s;
 
 -- name: refusals
 -- The newest payments that were declined or failed, among the newest `scan`.

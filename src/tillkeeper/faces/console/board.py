@@ -1,8 +1,9 @@
 """The figures of the overview, kept up to date by small reads: nothing re-reads a day, nothing counts a table.
 
 Payments of the last RING seconds stand in buckets of a second, those of the business day in buckets of a minute. Each
-refresh reads the seconds that may still change, and the minutes whose payments changed state since (`moved_slots`).
-Inexact on purpose: a bucket of a second keeps the state a payment had SETTLING after it arrived.
+refresh reads the seconds that may still change; once a minute the last minute is read, and those whose payments stopped
+waiting since. Inexact on purpose: a bucket of a second keeps the state a payment had _SETTLING seconds after it arrived,
+so "today" may lag by a minute for payments that were challenged or held.
 """
 
 import asyncio
@@ -144,6 +145,7 @@ class Board:
         self._seconds: dict[int, Bucket] = {}
         self._minutes: dict[int, Bucket] = {}
         self._minutes_to = 0  # minutes before this are in the buckets
+        self._ended: set[int] = set()  # minutes to read again, for payments in them stopped waiting
         self._midnight = 0
         self._refusals: list[Payment] = []
         self._books: Books | None = None
@@ -180,9 +182,11 @@ class Board:
         midnight = _seconds(now.astimezone(self._zone).replace(hour=0, minute=0, second=0, microsecond=0))
         last = _seconds(self._figures.at) if self._figures else 0
         if midnight != self._midnight or _seconds(now) - last > _FORGOTTEN:
-            self._midnight, self._minutes, self._minutes_to = midnight, {}, midnight
+            self._midnight, self._minutes, self._minutes_to, self._ended = midnight, {}, midnight, set()
+        self._ended |= set(await self._ended_waits(tx, now))
         ready = (_seconds(now) - _SETTLING) // _MINUTE * _MINUTE
-        await self._reread_moved(tx, now)
+        if self._minutes_to >= ready:
+            return
         began = self._clock.monotonic()
         while self._minutes_to < ready and self._clock.monotonic() - began < _CHUNK_BUDGET:
             until = min(self._minutes_to + _CHUNK, ready)
@@ -190,18 +194,18 @@ class Board:
                 await browse.counts(tx, _moment(self._minutes_to), _moment(until), _MINUTE)
             )
             self._minutes_to = until
-
-    async def _reread_moved(self, tx: Tx, now: datetime) -> None:
-        last = self._figures.at if self._figures else now
-        since = last - timedelta(seconds=_SETTLING)
-        moved = await browse.moved_slots(
-            tx, since, _moment(self._midnight), _moment(self._minutes_to), _MINUTE
-        )
-        for slot in moved:
-            self._minutes.pop(slot, None)
+        for slot in self._ended:
             self._minutes |= _buckets(
                 await browse.counts(tx, _moment(slot), _moment(slot + _MINUTE), _MINUTE)
             )
+        self._ended = set()
+
+    async def _ended_waits(self, tx: Tx, now: datetime) -> list[int]:
+        last = self._figures.at if self._figures else now
+        after = last - timedelta(seconds=_SETTLING)
+        return await browse.ended_waits(
+            tx, after, _moment(self._midnight), _moment(self._minutes_to), _MINUTE
+        )
 
     async def _read_refusals(self, tx: Tx) -> None:
         # Ids of several processes are not quite in the order of their commits: look back a little.
