@@ -11,6 +11,7 @@ import statistics
 import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -171,7 +172,7 @@ def cycles(files: list[Code]) -> Iterator[Fault]:
 
 def dependencies(files: list[Code], project: Mapping[str, object]) -> Iterator[Fault]:
     declared = {normal(re.split(r"[\[<>=;~! ]", line, maxsplit=1)[0]) for line in declared_lines(project)}
-    owners = packages_distributions()
+    owners = installed()
     used: set[str] = set()
     for code in files:
         if not code.within("src/"):
@@ -339,6 +340,12 @@ def declared_lines(project: Mapping[str, object]) -> list[str]:
     section = project.get("project", {})
     lines = section.get("dependencies", []) if isinstance(section, dict) else []
     return [str(line) for line in lines]
+
+
+@cache
+def installed() -> Mapping[str, list[str]]:
+    """The distributions that bring each importable name."""
+    return packages_distributions()
 
 
 def normal(name: str) -> str:

@@ -22,7 +22,9 @@ null). Codes are stable. A payment that exists but came to nothing carries the s
 
 def page() -> str:
     """The whole page."""
-    return _HEAD + "".join(f"| `{code}` | {status} | {title} |\n" for code, (status, title) in PROBLEMS.items())
+    return _HEAD + "".join(
+        f"| `{code}` | {status} | {title} |\n" for code, (status, title) in PROBLEMS.items()
+    )
 
 
 if __name__ == "__main__":
