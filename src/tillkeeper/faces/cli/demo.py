@@ -30,7 +30,7 @@ from tillkeeper.simulation import (
     populate,
     summary,
 )
-from tillkeeper.store import Store, StoreUnavailableError, is_transient
+from tillkeeper.store import Store, is_transient
 from tillkeeper.store.opening import Urls
 
 app = typer.Typer(add_completion=False)
@@ -136,7 +136,7 @@ async def _lived(street: Street, store: Store, wish: Wish) -> float:
     assert task is not None
 
     def heard() -> None:
-        if street.asleep.is_set():
+        if street.asleep.is_set() and not task.cancelling():
             task.cancel()
         street.stop()
 
@@ -197,8 +197,9 @@ async def _ending(street: Street, store: Store, seconds: float) -> summary.Endin
         verified = False
     try:
         balanced = (await ledger.verify(store)).balanced
-    except StoreUnavailableError:
-        balanced = None
+    except Exception as error:
+        if not is_transient(error):
+            raise
     return summary.Ending(seconds, balanced, verified)
 
 
