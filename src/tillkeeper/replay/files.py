@@ -153,7 +153,9 @@ class CsvFile:
 
     def _swallowed(self, taken: list[str]) -> bool:
         """Whether a record of several lines has whole rows in it: a quote closes one that a row far above forgot."""
-        return len(taken) > 1 and any(isinstance(self._alone(0, line), Row) for line in taken[1:])
+        return len(taken) > 1 and any(
+            line.count('"') % 2 == 0 and isinstance(self._alone(0, line), Row) for line in taken[1:]
+        )
 
     def _alone(self, number: int, line: str) -> Row | Bad:
         text = line.rstrip("\r\n")

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import tomllib
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -111,11 +110,11 @@ def _resource(name: str) -> bytes:
 def _checked(source: bytes, name: str) -> Mapping:
     try:
         mapping = msgspec.toml.decode(source, type=Mapping)
-    except tomllib.TOMLDecodeError as error:
-        raise ReplayError(f"{name} is not TOML: {error}", _MANUAL) from error
     except msgspec.ValidationError as error:
         said = re.sub(r" - at `\$\.?(.*)`$", r" (at \1)", str(error))
         raise ReplayError(f"{name}: {said}", _MANUAL) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ReplayError(f"{name} is not TOML: {error}", _MANUAL) from error
     if (mapping.currency is None) == (mapping.columns.currency is None):
         raise ReplayError(f"{name}: give either currency or columns.currency", _MANUAL)
     if mapping.currency is not None:

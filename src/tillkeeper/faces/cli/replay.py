@@ -90,11 +90,11 @@ def replay_file(
     *,
     json: Json = False,
 ) -> None:
-    """Stream a CSV or Parquet file of historic payments through the turn, and judge risk by the file's labels.
+    """Stream a CSV or Parquet file of historic payments through the turn.
 
-    Customers and merchants are made as they appear. A label is known seven days after its payment. An interrupted
-    replay goes on where it was when the same command is given again. Exit code 1 if rows were left out or the books
-    do not balance.
+    Customers and merchants are made as they appear; a label is known seven days after its payment. At the end risk is
+    judged by the labels. An interrupted replay goes on where it was when the same command is given again. Rows that
+    cannot be carried are left out and listed in a file. Exit code 1 if the books do not balance.
 
     Example: till replay payments.parquet --map mapping.toml --limit 100000
     """
@@ -118,7 +118,7 @@ def replay_file(
         say_json(report)
     else:
         _show(report)
-    raise typer.Exit(0 if report.books_balance and not report.rejected else FOUND)
+    raise typer.Exit(0 if report.books_balance else FOUND)
 
 
 def _wish(file: Path, map_: Path | None, speed: str, limit: int | None) -> _Wish:
