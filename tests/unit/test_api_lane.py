@@ -121,6 +121,8 @@ async def test_an_order_reaches_the_till(path: str, order: dict[str, Any]) -> No
         (PAYMENT | {"note": "4111 1111 1111 1111"}, "card_number_refused"),
         (PAYMENT | {"note": "x" * MAX_BODY_BYTES}, "body_too_large"),
         (PAYMENT | {"merchant": None}, "invalid_value"),
+        (PAYMENT | {"amount": "12.00"}, "wrong_type"),
+        (PAYMENT | {"amount": "12"}, "wrong_type"),
         ([], "wrong_type"),
     ],
 )
@@ -129,6 +131,14 @@ async def test_bad_orders_get_their_problem(order: Any, code: str) -> None:
     assert json.loads(answered.body)["code"] == code
     assert answered.headers["content-type"] == "application/problem+json"
     assert asked == []
+
+
+@pytest.mark.parametrize("amount", ["12.00", "12", True, 12.0])
+async def test_no_endpoint_reads_an_amount_with_good_will(amount: Any) -> None:
+    body = json.dumps({"customer": PAYER, "amount": amount, "currency": "CNY"}).encode()
+    till = Till(201)
+    answered = await call("/v1/top-ups", [body], b"a-key", till, PRINCIPAL)
+    assert (answered.status, till.asked) == (422, [])
 
 
 async def test_what_is_no_json_gets_its_problem() -> None:

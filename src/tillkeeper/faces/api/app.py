@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
+from typing import Any
 
-from litestar import Litestar
+import msgspec
+from litestar import Litestar, Request
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -13,6 +15,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp
 
 from tillkeeper.base import limits
+from tillkeeper.base.results import Refused
 from tillkeeper.faces.api import orders, parties, problems, reads, webhooks
 from tillkeeper.faces.api.door import Counter, Door
 from tillkeeper.faces.api.lane import Lane
@@ -35,6 +38,7 @@ def create_api(counter: Counter) -> ASGIApp:
     app = Litestar(
         [*orders.HANDLERS, *parties.HANDLERS, *reads.HANDLERS, *webhooks.HANDLERS],
         dependencies={"counter": Provide(lambda: counter, sync_to_thread=False)},
+        before_request=_strictly,
         exception_handlers={Exception: problems.handle},
         lifespan=[living],
         request_max_body_size=limits.MAX_BODY_BYTES,
@@ -42,6 +46,19 @@ def create_api(counter: Counter) -> ASGIApp:
         logging_config=None,
     )
     return Door(Lane(app, counter), counter.keys)
+
+
+async def _strictly(request: Request[Any, Any, Any]) -> None:
+    """Refuse a body that only fits with good will: the framework would read the text "12.00" as the integer 12."""
+    field = request.route_handler.parsed_data_field
+    if field is None:
+        return
+    try:
+        msgspec.json.decode(await request.body(), type=field.annotation, strict=True)
+    except msgspec.ValidationError as error:
+        raise Refused(problems.of_decoding(error)) from error
+    except msgspec.DecodeError:
+        return  # no JSON at all: the framework's own refusal says so
 
 
 def _openapi() -> OpenAPIConfig:

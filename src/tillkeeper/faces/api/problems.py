@@ -92,6 +92,12 @@ def of_validation(error: ValidationException) -> Refusal:
     return of_message(message, None if field in ("", "data") else field)
 
 
+def of_decoding(error: msgspec.ValidationError) -> Refusal:
+    """The refusal in what msgspec says of a body: "Expected `int`, got `str` - at `$.amount`"."""
+    message, _, place = str(error).partition(" - at `$.")
+    return of_message(message, place.rstrip("`") or None)
+
+
 def of_message(message: str, field: str | None) -> Refusal:
     """The refusal in a message of msgspec's. `field` is the place it names."""
     for pattern, code in _RULES:
