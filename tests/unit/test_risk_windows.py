@@ -98,8 +98,8 @@ def test_what_nothing_can_ask_for_is_forgotten(monkeypatch: pytest.MonkeyPatch, 
         turn = []
         for k in range(4):
             now += rng.randrange(2 * 3600 * SECOND)
-            # A population that moves on: old customers, payees, devices and addresses never come back.
-            age = (n + k) // 100
+            # A population that moves on; now and then somebody is seen again after weeks.
+            age = (n + k) // 100 - rng.choice((0,) * 9 + (rng.randrange(3, 12),))
             customer, payee = UUID(int=1000 + age + rng.randrange(8)), UUID(int=5000 + age + rng.randrange(5))
             late = rng.choice((0, 0, 0, 3600 * SECOND, 20 * 3600 * SECOND))
             device, ip = f"d{age + rng.randrange(9)}", f"i{age + rng.randrange(4)}"

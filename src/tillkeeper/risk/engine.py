@@ -55,7 +55,7 @@ class RiskEngine:
         async with store.tx("risk rules") as tx:
             version = await rows.activate(tx, rules, clock.now())
         engine = cls(store, rules, version, clock, ZoneInfo(timezone))
-        engine._warm_up()
+        engine.warm_up()
         await engine.rebuild()
         return engine
 
@@ -125,7 +125,7 @@ class RiskEngine:
     def _empty(self) -> Profiles:
         return Profiles(self.rules, self._zone)
 
-    def _warm_up(self) -> None:
+    def warm_up(self) -> None:
         """Have the windows compiled, or loaded from the cache, before the first payment waits for it."""
         strangers = self._empty()
         nobody = Attempt(NIL, "payment", 0, NIL, NIL, 1, self.rules.reference)

@@ -64,3 +64,7 @@ FROM risk.decisions WHERE id > %(last)s ORDER BY id LIMIT %(count)s;
 -- A batch of the labels of payments from an id on, in the order they were written.
 SELECT id, payment, fraud FROM risk.labels
 WHERE id > %(last)s AND payment >= %(first)s ORDER BY id LIMIT %(count)s;
+
+-- name: labelled
+-- Which of these payments have a label from a source.
+SELECT DISTINCT payment FROM risk.labels WHERE payment = ANY (%(payments)b::uuid[]) AND source = %(source)s;

@@ -68,6 +68,12 @@ async def write_labels(tx: Tx, labels: Sequence[Label], at: datetime) -> None:
     )
 
 
+async def labelled(tx: Tx, payments: Sequence[UUID], source: str) -> set[UUID]:
+    """Which of these payments have a label from this source."""
+    params = {"payments": columns.uuids(payments), "source": source}
+    return {row[0] for row in await tx.tuples(_sql.labelled, params)}
+
+
 async def receipt(tx: Tx, payment: UUID) -> Receipt | None:
     """One decision with its rule set's source and feature names."""
     row = await tx.row(_sql.receipt, {"payment": payment})

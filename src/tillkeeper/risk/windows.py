@@ -69,7 +69,7 @@ EVENT: Final = np.dtype(
         ("older", "i4", 4),  # neighbours in the list of decreasing amounts
         ("newer", "i4", 4),
         ("who", "i4", 4),  # the profiles
-        ("flags", "i4"),
+        ("marks", "i4"),
         ("lists", "i4"),  # how many lists it still stands in
     ],
     align=True,
@@ -77,7 +77,7 @@ EVENT: Final = np.dtype(
 PROFILE: Final = np.dtype(
     [
         ("now", "i8"),
-        ("sum", "i8", 5),
+        ("total", "i8", 5),
         ("high", "i8"),  # over 30 days: sum of upper halves, and of the products of halves
         ("high_high", "i8"),
         ("high_low", "i8"),
@@ -229,7 +229,7 @@ def _free(p: Pool, x: int) -> None:
     for pair in range(BY_ID):
         a = event.who[PAIRS[pair][0]]
         b = event.who[PAIRS[pair][1]]
-        if a >= 0 and b >= 0 and not event.flags & (1 << pair):
+        if a >= 0 and b >= 0 and not event.marks & (1 << pair):
             _remove(p, _find(p, pair, a, b))
     slot = _find(p, BY_ID, event.id[0], event.id[1])
     if p.table[slot] != NONE and _event_of(p.table[slot]) == x:
@@ -277,9 +277,9 @@ def _expire(p: Pool, e: int, k: int, w: int) -> None:
         event = p.events[x]
         following = event.next[k]
         profile.count[w] -= 1
-        profile.sum[w] -= event.amount
+        profile.total[w] -= event.amount
         for side in range(2):
-            if event.who[OTHERS_OF[k][side]] >= 0 and not event.flags & (1 << PAIRS_OF[k][side]):
+            if event.who[OTHERS_OF[k][side]] >= 0 and not event.marks & (1 << PAIRS_OF[k][side]):
                 profile.others[side, w] -= 1
         if w == LONGEST and k == CUSTOMER:
             _add_squares(p, e, event.amount, -1)
@@ -295,7 +295,7 @@ def _settle(p: Pool, e: int) -> None:
     profile = p.profiles[e]
     x = profile.entering
     while x >= 0 and p.events[x].t[PAYEE] <= profile.now - DELAY:
-        fraud = (p.events[x].flags & FRAUD) // FRAUD
+        fraud = (p.events[x].marks & FRAUD) // FRAUD
         for d in range(len(DELAYED_SPANS)):
             profile.settled[d] += 1
             profile.frauds[d] += fraud
@@ -307,7 +307,7 @@ def _settle(p: Pool, e: int) -> None:
         while x >= 0 and p.events[x].t[PAYEE] <= cutoff:
             following = p.events[x].next[PAYEE]
             profile.settled[d] -= 1
-            profile.frauds[d] -= (p.events[x].flags & FRAUD) // FRAUD
+            profile.frauds[d] -= (p.events[x].marks & FRAUD) // FRAUD
             if d == 2:
                 _drop(p, x)
             x = following
@@ -357,7 +357,7 @@ def _count_pair(p: Pool, x: int, pair: int, row: NDArray[np.float64]) -> None:
     before = NONE
     if p.table[slot] != NONE:
         before = _event_of(p.table[slot])
-        p.events[before].flags |= 1 << pair
+        p.events[before].marks |= 1 << pair
     _put(p, slot, pair, event.who[a], event.who[b], x)
     for k in PAIRS[pair]:
         for side in range(2):
@@ -400,7 +400,7 @@ def _append(p: Pool, e: int, k: int, x: int) -> None:
         if profile.tail[w] < 0:
             profile.tail[w] = x
         profile.count[w] += 1
-        profile.sum[w] += event.amount
+        profile.total[w] += event.amount
     event.next[k] = NONE
     if profile.last >= 0:
         p.events[profile.last].next[k] = x
@@ -437,7 +437,7 @@ def _deviation(p: Pool, e: int) -> float:
     n = np.int64(profile.count[LONGEST])
     if n < 2:
         return math.nan
-    total = profile.sum[LONGEST]
+    total = profile.total[LONGEST]
     mean = total // n
     high, low = mean >> HALF, mean & HALF_MASK
     total_low = total - (profile.high << HALF)
@@ -460,7 +460,7 @@ def _read_past(
     row[RATIO] = row[Z_SCORE] = row[SINCE_LAST] = row[DISTANCE] = row[SPEED] = math.nan
     n = profile.count[LONGEST]
     if n > 0:
-        mean = profile.sum[LONGEST] / n
+        mean = profile.total[LONGEST] / n
         if mean > 0:
             row[RATIO] = amount / mean
         deviation = _deviation(p, e)
@@ -484,8 +484,8 @@ def _read_windows(p: Pool, e: int, column: int, row: NDArray[np.float64]) -> Non
     width = len(SPANS)
     for w in range(width):
         row[column + w] = profile.count[w]
-        row[column + width + w] = profile.sum[w]
-        row[column + 2 * width + w] = profile.sum[w] / profile.count[w]
+        row[column + width + w] = profile.total[w]
+        row[column + 2 * width + w] = profile.total[w] / profile.count[w]
         row[column + 3 * width + w] = p.events[profile.peak[w]].amount
         row[column + 4 * width + w] = profile.others[0, w]
         row[column + 5 * width + w] = profile.others[1, w]
@@ -515,7 +515,7 @@ def _read_received(p: Pool, e: int, t: int, row: NDArray[np.float64]) -> None:
         profile.now = now
     for w in range(width):
         row[RECEIVED + w] = profile.count[w]
-        row[RECEIVED + width + w] = profile.sum[w]
+        row[RECEIVED + width + w] = profile.total[w]
         row[RECEIVED + 2 * width + w] = profile.others[0, w]
 
 
@@ -526,7 +526,7 @@ def _observe(p: Pool, turn: Turn, i: int, row: NDArray[np.float64]) -> None:
     event.amount = turn.amount[i]
     event.id[0] = turn.id[i, 0]
     event.id[1] = turn.id[i, 1]
-    event.flags = 0
+    event.marks = 0
     event.lists = 0
     for k in range(4):
         event.who[k] = turn.who[i, k]
@@ -565,8 +565,8 @@ def learn(p: Pool, high: int, low: int, fraud: int) -> bool:
     if entry == NONE:
         return False
     event = p.events[_event_of(entry)]
-    if event.flags & FRAUD != fraud * FRAUD:
-        event.flags ^= FRAUD
+    if event.marks & FRAUD != fraud * FRAUD:
+        event.marks ^= FRAUD
         profile = p.profiles[event.who[PAYEE]]
         age = profile.now - event.t[PAYEE]
         for d in range(len(DELAYED_SPANS)):
