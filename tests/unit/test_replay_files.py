@@ -85,10 +85,12 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 def test_parquet_comes_as_exact_texts(tmp_path: Path) -> None:
     path = tmp_path / "no-ending"
-    duckdb.from_query(
+    relation = duckdb.from_query(
         "SELECT 57.10::DECIMAL(9, 2) AS a, 57.1::DOUBLE AS b, TIMESTAMP '2018-04-01 00:00:31.25' AS c, true AS d,"
         " NULL AS e, TIMESTAMPTZ '2018-04-01 02:00:00+02' AS f"
-    ).write_parquet(str(path))
+    )
+    assert relation is not None
+    relation.write_parquet(str(path))
     source = open_file(path)
     assert source.columns == ("a", "b", "c", "d", "e", "f")
     ((row,),) = source.batches()

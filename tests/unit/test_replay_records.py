@@ -99,7 +99,7 @@ def test_a_row_is_understood() -> None:
         ({"latitude": "0", "longitude": "nan"}, "longitude"),
     ],
 )
-def test_a_bad_row_names_its_column(fields: dict[str, str], column: str) -> None:
+def test_a_bad_row_names_its_column(fields: dict[str, Any], column: str) -> None:
     found = parse(**fields)
     assert isinstance(found, Bad)
     assert (found.line, found.column) == (7, column)

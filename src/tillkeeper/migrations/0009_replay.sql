@@ -4,13 +4,12 @@ CREATE SCHEMA replay;
 GRANT USAGE ON SCHEMA replay TO till_app;
 
 -- One file carried through with one mapping; `id` is made of the content of both. Every row up to and with `line` is
--- done, and `tally` is the count of exactly these. Labels of frauds known up to `labels_to` are written.
+-- done, and `tally` is the count of exactly these.
 CREATE TABLE replay.runs (
     id          uuid PRIMARY KEY,
     mapping     text NOT NULL,
     file        text NOT NULL,
     line        bigint NOT NULL DEFAULT 0,
-    labels_to   timestamptz NOT NULL DEFAULT '1970-01-01Z',
     tally       bytea,
     started_at  timestamptz NOT NULL,
     changed_at  timestamptz NOT NULL,

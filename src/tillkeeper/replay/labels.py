@@ -31,10 +31,6 @@ class Unknown:
                 found.append(Label(name, fraud=True, known_at_us=at, source=SOURCE))
         return found
 
-    def forget(self, until_us: int) -> None:
-        """Drop those known up to and with a moment: their labels are written."""
-        self.due(until_us)
-
     def names(self) -> list[str]:
         """The keys of rows whose payments' ids are not at hand."""
         return [name for _, _, name in self._heap if isinstance(name, str)]

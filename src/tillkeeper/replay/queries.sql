@@ -5,14 +5,10 @@ VALUES (%(id)s, %(mapping)s, %(file)s, %(at)s, %(at)s) ON CONFLICT (id) DO NOTHI
 
 -- name: run
 -- How far a file has come.
-SELECT id, line, labels_to, tally, started_at, finished_at FROM replay.runs WHERE id = %(id)s;
+SELECT id, line, tally, started_at, finished_at FROM replay.runs WHERE id = %(id)s;
 
 -- name: advance
 -- Every row up to a line is done, and counted in the tally.
 UPDATE replay.runs
 SET line = %(line)s, tally = %(tally)s, changed_at = %(at)s, finished_at = %(finished_at)s
 WHERE id = %(id)s;
-
--- name: release
--- The labels known up to a moment are written, in this transaction.
-UPDATE replay.runs SET labels_to = %(labels_to)s WHERE id = %(id)s;

@@ -11,11 +11,10 @@ _sql = queries(__package__, "queries.sql")
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One file carried through with one mapping. Every row up to `line` is done; labels up to `labels_to` are written."""
+    """One file carried through with one mapping. Every row up to `line` is done, and counted in the tally."""
 
     id: UUID
     line: int
-    labels_to: datetime
     tally: bytes | None
     started_at: datetime
     finished_at: datetime | None
@@ -35,8 +34,3 @@ async def advance(
     """Every row up to a line is done and counted in the tally."""
     params = {"id": run_id, "line": line, "tally": tally, "at": at, "finished_at": finished_at}
     await tx.run(_sql.advance, params)
-
-
-async def release(tx: Tx, run_id: UUID, labels_to: datetime) -> None:
-    """The labels known up to a moment are written in this transaction."""
-    await tx.run(_sql.release, {"id": run_id, "labels_to": labels_to})

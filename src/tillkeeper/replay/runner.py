@@ -16,19 +16,19 @@ from uuid import UUID, uuid5
 import msgspec
 
 from tillkeeper.base import limits
-from tillkeeper.base.clock import Clock, from_us, to_us
+from tillkeeper.base.clock import Clock
 from tillkeeper.base.ids import first_id_at, from_typeid, to_typeid
 from tillkeeper.payments import Till, commands
 from tillkeeper.replay import rows
 from tillkeeper.replay.files import Source
-from tillkeeper.replay.labels import Unknown, known_at
+from tillkeeper.replay.labels import SOURCE, Unknown, known_at
 from tillkeeper.replay.mapping import Mapping
 from tillkeeper.replay.people import People
 from tillkeeper.replay.rejects import Rejects
 from tillkeeper.replay.stream import Item, Stream
 from tillkeeper.replay.tally import Tally, Told
 from tillkeeper.replay.types import Bad, Record, ReplayError, Step
-from tillkeeper.risk import RiskEngine
+from tillkeeper.risk import RiskEngine, labelled
 from tillkeeper.store import Answer, Key, Store, idempotency
 
 _NAMESPACE: Final = UUID("5b0f0a52-3c11-4bb0-9a3e-7d5a54c9e0d1")
@@ -235,7 +235,6 @@ class _Replay:
 
     async def _identify(self) -> None:
         """Learn the payment ids of frauds whose labels were unknown when the replay was left."""
-        self._unknown.forget(to_us(self._run.labels_to))
         names = self._unknown.names()
         ids: dict[str, UUID] = {}
         for at in range(0, len(names), limits.MAX_QUEUE):
@@ -307,8 +306,10 @@ class _Replay:
         if not labels:
             return
         async with self._desk.store.tx("replay labels") as tx:
+            # After an interruption, or where files overlap, some are written already.
+            written = await labelled(tx, [label.payment for label in labels], SOURCE)
+            labels = [label for label in labels if label.payment not in written]
             await self._desk.engine.write_labels(tx, labels)
-            await rows.release(tx, self._run.id, from_us(labels[-1].known_at_us))
         self._desk.engine.learn(labels)
 
     # -- answers

@@ -3,8 +3,7 @@
 from tillkeeper.risk.engine import RiskEngine, load_rules
 from tillkeeper.risk.features import FEATURES, Feature
 from tillkeeper.risk.receipts import Explanation, Reason, Value, explain
-from tillkeeper.risk.rows import receipt
-from tillkeeper.risk.rows import labelled
+from tillkeeper.risk.rows import labelled, receipt
 from tillkeeper.risk.rules import BadRulesError, Fault, Rule, RuleSet, read_rules
 from tillkeeper.risk.types import OUTCOMES, Attempt, Decision, Label, Receipt
 

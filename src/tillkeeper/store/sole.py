@@ -36,6 +36,7 @@ async def sole(url: str, name: str, lost: Callable[[], Awaitable[None]]) -> Asyn
         guard.cancel()
         with suppress(asyncio.CancelledError):
             await guard
+        await connection.close()  # a guard that was cancelled before its first step has closed nothing
 
 
 async def _take(url: str, name: str) -> psycopg.AsyncConnection[Any]:
