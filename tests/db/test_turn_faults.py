@@ -206,6 +206,32 @@ async def test_a_turn_has_its_bound_and_the_rest_follows(
     assert sizes == [4, 4, 2]
 
 
+async def test_two_turns_that_end_together_leave_nobody_waiting(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payer = await platform.customer(funds=0)
+    original, carried = turn_module.Till._carry, list[int]()
+    both, together = asyncio.Event(), asyncio.Event()
+
+    async def held_back(till: Till, turn: Any, works: Any) -> Any:
+        answers = await original(till, turn, works)
+        carried.append(len(works))
+        if len(carried) == 2:
+            both.set()
+        await together.wait()
+        return answers
+
+    monkeypatch.setattr(turn_module.Till, "_carry", held_back)
+    asked = []
+    for count in (1, 2, 3):  # two turns fill the counter, the third crowd waits in the queue
+        asked += [asyncio.ensure_future(platform.ask(TopUp(payer, 1, "CNY"))) for _ in range(count)]
+        await asyncio.sleep(0.05)
+    await both.wait()
+    together.set()
+    done, waiting = await asyncio.wait(asked, timeout=5)
+    assert (len(done), waiting, carried) == (6, set(), [1, 2, 3])
+
+
 async def test_close_carries_through_what_waits(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     payer = await platform.customer(funds=0)
     monkeypatch.setattr(limits, "MAX_TURN", 2)

@@ -131,7 +131,13 @@ class Till:
             self._last = _Turn(self._clock.now(), len(works), self._last)
             running = asyncio.ensure_future(self._run(self._last, works))
             self._turns.add(running)
-            running.add_done_callback(self._turns.discard)
+            running.add_done_callback(self._ended)
+
+    def _ended(self, turn: asyncio.Task[None]) -> None:
+        # Here and not at the end of _run: there the turn still counts as in flight, and when the last two end together
+        # nobody would launch the next.
+        self._turns.discard(turn)
+        self._wake()
 
     def _take(self) -> list[Work]:
         """The next crowd: at most one command a key and a payment, none of those in flight, order kept."""
@@ -168,7 +174,6 @@ class Till:
             turn.end()
             for work in works:
                 self._busy.difference_update(work.tokens)
-            self._wake()
 
     async def _patiently(self, turn: "_Turn", works: list[Work]) -> list[Answer]:
         """Carry a turn through, again after a passing trouble, in halves around a poisoned command."""
