@@ -124,11 +124,9 @@ def _resident() -> int:
 _START: Final = """
 import time
 begin = time.perf_counter()
-from zoneinfo import ZoneInfo
-from tillkeeper.base.clock import SystemClock
-from tillkeeper.risk import RiskEngine, load_rules
+from tillkeeper.risk import warm_up
 imported = time.perf_counter()
-RiskEngine(None, load_rules(None), 1, SystemClock(), ZoneInfo("UTC")).warm_up()
+warm_up()
 print(imported - begin, time.perf_counter() - imported)
 """
 

@@ -32,7 +32,7 @@ def test_an_axis_ends_on_a_round_number(highest: int, top: int) -> None:
 @given(st.integers(0, 10**9))
 def test_an_axis_is_never_too_low_nor_much_too_high(highest: int) -> None:
     top = charts.ceiling(highest)
-    assert max(highest, 4) <= top <= max(2 * highest, 4)
+    assert max(highest, 4) <= top <= max(5 * highest // 3 + 1, 4)
     assert top % 2 == 0
 
 

@@ -1,6 +1,6 @@
 """The windows against SQL: zero differences to DuckDB's range windows, on generated and on real input."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -23,10 +23,10 @@ TURN = 512
 
 
 @pytest.fixture
-def con() -> Connection:
-    made = duckdb.connect()
-    made.sql("SET threads = 2")
-    return made
+def con() -> Iterator[Connection]:
+    with duckdb.connect() as made:
+        made.sql("SET threads = 2")
+        yield made
 
 
 def observed(con: Connection, names: Sequence[str]) -> NDArray[np.float64]:

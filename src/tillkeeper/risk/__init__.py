@@ -1,6 +1,6 @@
 """Risk: exact behaviour profiles, rules over them, a decision with its receipt."""
 
-from tillkeeper.risk.engine import RiskEngine, load_rules
+from tillkeeper.risk.engine import RiskEngine, load_rules, warm_up
 from tillkeeper.risk.features import FEATURES, Feature
 from tillkeeper.risk.receipts import Explanation, Reason, Value, explain
 from tillkeeper.risk.rows import labelled, receipt
@@ -28,4 +28,5 @@ __all__ = [
     "load_rules",
     "read_rules",
     "receipt",
+    "warm_up",
 ]

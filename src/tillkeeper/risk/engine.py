@@ -33,6 +33,14 @@ def load_rules(rules_file: Path | None) -> RuleSet:
     return read_rules(rules_file.read_text("utf-8"), str(rules_file))
 
 
+def warm_up(rules: RuleSet | None = None) -> None:
+    """Have the windows compiled (once a machine, seconds), or loaded from the cache, before a payment waits for it."""
+    strangers = Profiles(rules or load_rules(None), ZoneInfo("UTC"))
+    strangers.observe([Attempt(NIL, "payment", 0, NIL, NIL, 1, "CNY")])
+    strangers.learn(NIL, fraud=True)
+    windows.refill(np.full(2, windows.NONE), np.full(4, windows.NONE))
+
+
 class RiskEngine:
     """Decides about attempts in the order they arrive. Exactly one process of an installation holds one."""
 
@@ -55,7 +63,7 @@ class RiskEngine:
         async with store.tx("risk rules") as tx:
             version = await rows.activate(tx, rules, clock.now())
         engine = cls(store, rules, version, clock, ZoneInfo(timezone))
-        engine.warm_up()
+        warm_up(rules)
         await engine.rebuild()
         return engine
 
@@ -124,11 +132,3 @@ class RiskEngine:
 
     def _empty(self) -> Profiles:
         return Profiles(self.rules, self._zone)
-
-    def warm_up(self) -> None:
-        """Have the windows compiled, or loaded from the cache, before the first payment waits for it."""
-        strangers = self._empty()
-        nobody = Attempt(NIL, "payment", 0, NIL, NIL, 1, self.rules.reference)
-        self.rules.decide(strangers.observe([nobody])[:, self._columns])
-        strangers.learn(NIL, fraud=True)
-        windows.refill(np.full(2, windows.NONE), np.full(4, windows.NONE))

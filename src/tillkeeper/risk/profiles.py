@@ -151,7 +151,7 @@ class Profiles:
         end = min(begin + SWEPT_PER_PAYMENT * len(at), len(self._keys))
         self._swept = 0 if end == len(self._keys) else end
         idle = np.empty(end - begin, np.int64)
-        found = windows.sweep(self._pool, begin, end, horizon, idle)
+        found = windows.sweep(self._pool, np.arange(begin, end, dtype=np.int32), horizon, idle)
         for packed in idle[:found].tolist():
             number, kind = divmod(packed, len(KINDS))
             del self._numbers[kind][self._keys[number]]

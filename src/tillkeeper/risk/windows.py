@@ -23,10 +23,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-CUSTOMER: Final = 0
-PAYEE: Final = 1
-DEVICE: Final = 2
-IP: Final = 3
+# NumPy's integers, not Python's: for each value of a Python constant that is handed over Numba compiles a function anew.
+CUSTOMER, PAYEE, DEVICE, IP = (cast("int", np.int64(n)) for n in range(4))
 
 SECOND: Final = 1_000_000
 DAY: Final = 86_400 * SECOND
@@ -43,7 +41,8 @@ LONGEST: Final = len(SPANS) - 1
 
 # Pairs of profiles whose latest common event is looked up. The last is the table's other use: a payment by its id.
 PAIRS: Final = ((CUSTOMER, PAYEE), (CUSTOMER, DEVICE), (PAYEE, DEVICE), (IP, CUSTOMER), (IP, DEVICE))
-BY_ID: Final = len(PAIRS)
+BY_ID: Final = cast("int", np.int64(len(PAIRS)))
+IN, OUT = cast("int", np.int64(1)), cast("int", np.int64(-1))
 # Per kind: the pairs that make its two distinct counts, and the kinds counted (features.OTHERS in numbers).
 PAIRS_OF: Final = ((0, 1), (0, 2), (1, 2), (3, 4))
 OTHERS_OF: Final = ((PAYEE, DEVICE), (CUSTOMER, DEVICE), (CUSTOMER, PAYEE), (CUSTOMER, DEVICE))
@@ -83,13 +82,13 @@ PROFILE: Final = np.dtype(
         ("high_low", "i8"),
         ("low_low", "i8"),
         ("placed_at", "i8"),
+        ("kind", "i8"),
         ("place", "f8", 2),
         ("count", "i4", 5),
         ("others", "i4", (2, 5)),
         ("tail", "i4", 5),
         ("peak", "i4", 5),
         ("last", "i4"),
-        ("kind", "i4"),
         ("refs", "i4"),  # events that name it; at 0 its number may be given to another
         ("entering", "i4"),  # payees: the first event younger than the label delay
         ("settled_tail", "i4", 3),
@@ -98,8 +97,7 @@ PROFILE: Final = np.dtype(
     ],
     align=True,
 )
-# Counters of the pool.
-FREE, USED, LIVE, ENTRIES = range(4)
+FREE, USED, LIVE, ENTRIES = range(4)  # the pool's counters
 
 
 class Pool(NamedTuple):
@@ -149,6 +147,12 @@ def distance_km(latitude: float, longitude: float, other_latitude: float, other_
 
 
 # -- the table: (pair, a, b) -> the latest event of both. Open addressing; an entry holds its hash, so it can move.
+
+
+@kernel
+def _wide(number: int) -> int:
+    """One width for all, so that what takes it is compiled once."""
+    return np.int64(number)  # type: ignore[return-value]
 
 
 @kernel
@@ -227,8 +231,8 @@ def _free(p: Pool, x: int) -> None:
     """The event stands in no list any more: forget it wherever it is named."""
     event = p.events[x]
     for pair in range(BY_ID):
-        a = event.who[PAIRS[pair][0]]
-        b = event.who[PAIRS[pair][1]]
+        a = _wide(event.who[PAIRS[pair][0]])
+        b = _wide(event.who[PAIRS[pair][1]])
         if a >= 0 and b >= 0 and not event.marks & (1 << pair):
             _remove(p, _find(p, pair, a, b))
     slot = _find(p, BY_ID, event.id[0], event.id[1])
@@ -282,7 +286,7 @@ def _expire(p: Pool, e: int, k: int, w: int) -> None:
             if event.who[OTHERS_OF[k][side]] >= 0 and not event.marks & (1 << PAIRS_OF[k][side]):
                 profile.others[side, w] -= 1
         if w == LONGEST and k == CUSTOMER:
-            _add_squares(p, e, event.amount, -1)
+            _add_squares(p, e, event.amount, OUT)
         if w == LONGEST and k != PAYEE:
             _drop(p, x)
         x = following
@@ -350,15 +354,15 @@ def _new_event(p: Pool) -> int:
 def _count_pair(p: Pool, x: int, pair: int, row: NDArray[np.float64]) -> None:
     """Make this event the latest of a pair of profiles, and count the pair where it is new within a window."""
     event = p.events[x]
-    a, b = PAIRS[pair]
-    if event.who[a] < 0 or event.who[b] < 0:
+    a, b = _wide(event.who[PAIRS[pair][0]]), _wide(event.who[PAIRS[pair][1]])
+    if a < 0 or b < 0:
         return
-    slot = _find(p, pair, event.who[a], event.who[b])
+    slot = _find(p, pair, a, b)
     before = NONE
     if p.table[slot] != NONE:
         before = _event_of(p.table[slot])
         p.events[before].marks |= 1 << pair
-    _put(p, slot, pair, event.who[a], event.who[b], x)
+    _put(p, slot, pair, a, b, x)
     for k in PAIRS[pair]:
         for side in range(2):
             if PAIRS_OF[k][side] == pair:
@@ -366,7 +370,7 @@ def _count_pair(p: Pool, x: int, pair: int, row: NDArray[np.float64]) -> None:
                 for w in range(len(SPANS)):
                     if before < 0 or p.events[before].t[k] <= event.t[k] - SPANS[w]:
                         profile.others[side, w] += 1
-    if a == CUSTOMER:
+    if PAIRS[pair][0] == CUSTOMER:
         known = before >= 0 and p.events[before].t[CUSTOMER] > event.t[CUSTOMER] - SPANS[LONGEST]
         event.first[pair] = p.events[before].first[pair] if known else event.t[CUSTOMER]
         row[AGE + pair] = min(event.t[CUSTOMER] - event.first[pair], AGE_LIMIT) / SECOND
@@ -408,7 +412,7 @@ def _append(p: Pool, e: int, k: int, x: int) -> None:
     profile.refs += 1
     event.lists += 1
     if k == CUSTOMER:
-        _add_squares(p, e, event.amount, 1)
+        _add_squares(p, e, event.amount, IN)
     if k == PAYEE:
         _await_settling(p, e, x)
 
@@ -416,11 +420,9 @@ def _append(p: Pool, e: int, k: int, x: int) -> None:
 @kernel
 def _await_settling(p: Pool, e: int, x: int) -> None:
     profile = p.profiles[e]
-    if profile.entering < 0:
-        profile.entering = x
+    profile.entering = profile.entering if profile.entering >= 0 else x
     for d in range(len(DELAYED_SPANS)):
-        if profile.settled_tail[d] < 0:
-            profile.settled_tail[d] = x
+        profile.settled_tail[d] = profile.settled_tail[d] if profile.settled_tail[d] >= 0 else x
 
 
 # -- what is read
@@ -552,7 +554,7 @@ def _observe(p: Pool, turn: Turn, i: int, row: NDArray[np.float64]) -> None:
 def observe(p: Pool, turn: Turn, matrix: NDArray[np.float64]) -> None:
     """Take the payments of a turn in, one after the other; each row is what was known with that payment included.
 
-    The pool must have room: `counters[LIVE] + n` events at most, and 6 n more entries at no more than half a table.
+    The pool must have room for n more events, and 6 n more entries at no more than half a table.
     """
     for i in range(turn.at.size):
         _observe(p, turn, i, matrix[i])
@@ -576,19 +578,19 @@ def learn(p: Pool, high: int, low: int, fraud: int) -> bool:
 
 
 @kernel
-def sweep(p: Pool, begin: int, end: int, horizon: int, idle: NDArray[np.int64]) -> int:
-    """Look at the profiles begin..end: forget those that stand before the horizon, list those nobody names any more.
+def sweep(p: Pool, numbers: NDArray[np.int32], horizon: int, idle: NDArray[np.int64]) -> int:
+    """Look at some profiles: forget those that stand before the horizon, list those nobody names any more.
 
     Returns how many were written to `idle`, each as its number * 4 + its kind.
     """
     found = 0
-    for e in range(begin, end):
+    for e in numbers:
         profile = p.profiles[e]
         if profile.kind < 0 or profile.now >= horizon:
             continue
         if profile.last >= 0:
             now = profile.now
-            _forward(p, e, int(profile.kind), now + MEMORY)
+            _forward(p, e, profile.kind, now + MEMORY)
             profile.now = now
         if profile.refs == 0:
             idle[found] = e * 4 + profile.kind
