@@ -15,12 +15,12 @@ _LOWEST_TOP: Final = 4
 
 
 def ceiling(highest: int) -> int:
-    """The end of an axis, whose half is whole too: the next of 4, 6, 8, 10, 20, 30, … that is not below the highest."""
+    """The end of an axis, whose half is whole too: the next of 4, 6, 8, 10, 12, 16, 20, 24, 30, 40, … not below the highest."""
     power = 1
     while True:
-        for digit in (1, 2, 3, 4, 5, 6, 8):
-            if digit * power >= max(highest, _LOWEST_TOP) and digit * power % 2 == 0:
-                return digit * power
+        for tenths in (10, 12, 16, 20, 24, 30, 40, 50, 60, 80):
+            if tenths * power >= 10 * max(highest, _LOWEST_TOP) and tenths * power % 20 == 0:
+                return tenths * power // 10
         power *= 10
 
 

@@ -13,6 +13,7 @@ from tillkeeper.audit import Event
 from tillkeeper.faces.console.names import Named, names_of
 from tillkeeper.faces.console.pages.decision import DecisionView, read_decision
 from tillkeeper.faces.console.render import Renderer, payment_id
+from tillkeeper.faces.console.texts import Texts
 from tillkeeper.ledger import Hold, Transfer
 from tillkeeper.payments import Payment, Refund, Wallet, browse
 from tillkeeper.payments.browse import Story
@@ -140,11 +141,20 @@ def _beginning(
         row.created_at, "quiet", t("story.arrived", kind=t.named("kind", row.kind)), row.note or ""
     )
     if decision is not None:
-        reasons = t("list.and").join(reason.text or reason.rule for reason in decision.reasons)
-        yield Happening(row.created_at, decision.outcome, t("story.decided." + decision.outcome), reasons)
+        yield Happening(
+            row.created_at, decision.outcome, t("story.decided." + decision.outcome), _in_short(decision, t)
+        )
     first = story.moves[0].from_state if story.moves else row.state
     why = t.named("failure", row.failure) if row.failure and not story.moves else ""
     yield Happening(row.created_at, first, t("became." + first), why)
+
+
+def _in_short(decision: DecisionView, t: Texts) -> str:
+    """The first reason; the others stand with the decision."""
+    reasons = [reason.text or reason.rule for reason in decision.reasons]
+    if len(reasons) < 2:
+        return "".join(reasons)
+    return t("story.and_more", first=reasons[0], count=len(reasons) - 1)
 
 
 def _moves(row: Payment, story: Story, renderer: Renderer) -> Iterator[Happening]:
