@@ -17,12 +17,12 @@ from tillkeeper.faces.console import charts
         (5, 6),
         (7, 8),
         (9, 10),
-        (11, 20),
-        (21, 30),
+        (11, 12),
+        (21, 24),
         (51, 60),
         (61, 80),
         (99, 100),
-        (1001, 2000),
+        (1001, 1200),
     ],
 )
 def test_an_axis_ends_on_a_round_number(highest: int, top: int) -> None:
