@@ -79,7 +79,7 @@ def _window_columns(kind: str) -> list[Column]:
         (
             f"{kind}_{measure}_{window}",
             unit,
-            f"{zh}{_WINDOW_WORDS[window][0]}内{zh_measure}",
+            f"{zh} {_WINDOW_WORDS[window][0]}内{zh_measure}",
             f"{en_measure} of {en} within {_WINDOW_WORDS[window][1]}",
         )
         for measure, unit, zh_measure, en_measure in measures
@@ -97,7 +97,7 @@ def _received_columns() -> list[Column]:
         (
             f"received_{measure}_{window}",
             unit,
-            f"付款人{_WINDOW_WORDS[window][0]}内{zh}",
+            f"付款人 {_WINDOW_WORDS[window][0]}内{zh}",
             f"{en} within {words}",
         )
         for measure, unit, zh, en in measures
