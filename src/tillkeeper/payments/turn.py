@@ -178,13 +178,14 @@ class Till:
     async def _patiently(self, turn: "_Turn", works: list[Work]) -> list[Answer]:
         """Carry a turn through, again after a passing trouble, in halves around a poisoned command."""
         for attempt in range(limits.TURN_TRIES):
+            if attempt:
+                await asyncio.sleep(limits.TURN_RETRY_SECONDS * 2 ** (attempt - 1))
             try:
                 return await self._carry(turn, works)
             except Exception as error:  # noqa: BLE001 - judged in the next line
                 if not (is_transient(error) or idempotency.is_clash(error)):
                     return await self._in_halves(turn, works, error)
                 log.warning("turn of %d, try %d: %s", len(works), attempt + 1, type(error).__name__)
-            await asyncio.sleep(limits.TURN_RETRY_SECONDS * 2**attempt)
         return self._give_up(works, _UNAVAILABLE)
 
     async def _in_halves(self, turn: "_Turn", works: list[Work], error: Exception) -> list[Answer]:
