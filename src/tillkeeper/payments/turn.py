@@ -287,13 +287,14 @@ class Till:
         return [_result(plan, list(islice(outcomes, len(plan.entries)))) for plan in plans]
 
     async def _write(self, tx: Tx, works: list[Work], results: list[Result], now: datetime) -> None:
+        # The keys first: when a commit believed lost ends while its turn is tried again, it is a key that must clash.
+        keyed = [(work.key, result.answer) for work, result in zip(works, results, strict=True) if work.key]
+        if keyed:
+            await idempotency.keep(tx, [key for key, _ in keyed], [answer for _, answer in keyed], now)
         decisions = [work.decision for work in works if work.decision]
         if decisions and self._engine is not None:
             await self._engine.write(tx, decisions)
         await rows.write(tx, results)
-        keyed = [(work.key, result.answer) for work, result in zip(works, results, strict=True) if work.key]
-        if keyed:
-            await idempotency.keep(tx, [key for key, _ in keyed], [answer for _, answer in keyed], now)
 
 
 class _Turn:
