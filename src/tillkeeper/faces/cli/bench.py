@@ -1,6 +1,6 @@
-"""`till bench`: the benches stand beside the package in a clone, so that an installation does not carry them."""
+"""`till bench`."""
 
-import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,25 +13,25 @@ from tillkeeper.faces.cli.output import CliError
 app = typer.Typer(add_completion=False)
 
 
-@app.command(context_settings={"ignore_unknown_options": True})
+@app.command()
 def bench(
-    arguments: Annotated[
+    names: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[payments|ledger|risk|replay|growth]...", help="Which; unset: all but growth."
-        ),
+        typer.Argument(help="payments, ledger, risk, replay, growth; unset: the first four."),
     ] = None,
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="Shorter, and less sure.")] = False,
 ) -> None:
-    """Measure payments, ledger, risk and replay on this machine.
+    """Measure payments, ledger, risk and replay on this machine, beside bare pgbench as the yardstick.
 
-    With a yardstick measured in the same run; printed, and written as JSON under bench/out. Works in a clone only.
+    Everything is made in a temporary folder and thrown away. Figures are printed and written to bench/out.
 
     Example: till bench payments --quick
     """
-    clone = Path(tillkeeper.__file__).resolve().parents[2]
-    if not (clone / "bench" / "__main__.py").exists():
+    checkout = Path(tillkeeper.__file__).parents[2]
+    if not (checkout / "bench" / "__main__.py").exists():
         raise CliError(
-            "the benches are not part of an installation", "clone the repository and run: make bench"
+            "the benches are not part of the installed package", "run it in a checkout of Tillkeeper"
         )
-    os.chdir(clone)
-    os.execv(sys.executable, [sys.executable, "-m", "bench", *(arguments or [])])  # noqa: S606 - ourselves, no shell
+    command = [sys.executable, "-m", "bench", *(names or []), *(["--quick"] if quick else [])]
+    raise typer.Exit(subprocess.run(command, cwd=checkout, check=False).returncode)
