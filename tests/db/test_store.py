@@ -44,6 +44,17 @@ async def test_an_error_of_a_queued_statement_shows_at_the_end_at_the_latest(sto
     assert await _leases(store) == []
 
 
+async def test_a_swallowed_error_is_no_commit(store: Store) -> None:
+    with pytest.raises(psycopg.Error):
+        async with store.tx("write") as tx:
+            await tx.run(LEASE, {"name": "a"})
+            with suppress(errors.UniqueViolation):
+                await tx.rows(LEASE + b" RETURNING name", {"name": "a"})
+            with suppress(psycopg.Error):
+                await tx.run(LEASE, {"name": "b"})
+    assert await _leases(store) == []
+
+
 async def test_the_application_speaks_as_the_role_that_owns_nothing(store: Store) -> None:
     async with store.tx("who") as tx:
         row = await tx.row(b"SELECT current_user::text AS who, current_setting('timezone') AS zone")

@@ -142,13 +142,13 @@ class Store:
         `name` says what it is for in pg_stat_activity's place of the log when it fails.
         """
         try:
-            # The pipeline carries BEGIN with the first statement and COMMIT with the last.
-            async with (
-                self._pool.connection() as connection,
-                connection.pipeline(),
-                connection.transaction(),
-            ):
+            # BEGIN goes out with the first statement and COMMIT with the last. psycopg's transaction() would wait for
+            # each of them alone. If a statement failed, PostgreSQL skips what follows it in the pipeline, COMMIT too,
+            # the error is raised at the pipeline's end, and the pool's connection() rolls back.
+            async with self._pool.connection() as connection, connection.pipeline():
+                await connection.execute(b"BEGIN")
                 yield Tx(connection)
+                await connection.execute(b"COMMIT")
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             if is_transient(error):
                 log.warning("transaction %s: %s", name, str(error).strip().partition("\n")[0])
