@@ -252,10 +252,13 @@ class Till:
         """Let risk hear, in order of arrival, what it has not heard yet."""
         asking: list[tuple[Work, Attempt]] = []
         for work in works:
-            if work.flow.attempt and work.decision is None:
+            if work.flow.attempt:
                 work.attempt = work.flow.attempt(work.id, work.command, facts)
-                if isinstance(work.attempt, Attempt):
+                if work.decision is None and isinstance(work.attempt, Attempt):
                     asking.append((work, work.attempt))
+                elif work.decision is not None and isinstance(work.attempt, Refusal):
+                    work.decision = None  # what was possible at the first try no longer is: a payer was frozen, …
+                    self._profiles_stale = True
         if not asking:
             return
         assert self._engine is not None
@@ -268,7 +271,7 @@ class Till:
             work.decision = decision
 
     def _plan(self, work: Work, facts: Facts) -> Plan:
-        if work.decision is None and isinstance(work.attempt, Refusal):
+        if isinstance(work.attempt, Refusal):
             return Plan(Result(problem(work.attempt)))
         plan = work.flow.plan(
             Asked(work.id, work.decision, self._reasons(work.decision)), work.command, facts
