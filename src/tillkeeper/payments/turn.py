@@ -226,6 +226,9 @@ class Till:
         sent_wallets = await rows.send_wallets(tx, list({w for work in works for w in work.needs.wallets}))
         payment_ids = {work.needs.payment for work in works if work.needs.payment}
         code_ids = {work.needs.qr for work in works if work.needs.qr}
+        if payment_ids or code_ids:
+            # Not with locks in hand: the turn before may wait for a process that waits for one of them.
+            await turn.my_time_to_decide()
         payments = await rows.lock_payments(tx, payment_ids) if payment_ids else {}
         challenges = await rows.challenges(tx, payment_ids) if payment_ids else {}
         qr_codes = await rows.lock_qr_codes(tx, code_ids) if code_ids else {}
