@@ -48,7 +48,6 @@ DECLARE
     versions      bigint[];
     newest_days   date[];
     spendings     bigint[];
-    touched       boolean[];
     h_ids         uuid[];
     h_debit       uuid[];
     h_credit      uuid[];
@@ -85,10 +84,8 @@ BEGIN
 
     SELECT array_agg(a.id), array_agg(a.currency::text), array_agg(CASE a.side WHEN 'credit' THEN 1 ELSE -1 END),
            array_agg(a.lower_limit), array_agg(a.day_limit), array_agg(a.balance), array_agg(a.held),
-           array_agg(a.version), array_agg(a.day), array_agg(a.day_spent), array_agg(false),
-           greatest(max(a.booked_at), booked)
-      INTO found, currencies, signs, floors, day_limits, balances, reserves, versions, newest_days, spendings,
-           touched, booked
+           array_agg(a.version), array_agg(a.day), array_agg(a.day_spent), greatest(max(a.booked_at), booked)
+      INTO found, currencies, signs, floors, day_limits, balances, reserves, versions, newest_days, spendings, booked
       FROM (SELECT * FROM ledger.accounts AS l WHERE l.id = ANY (post_v1.accounts) ORDER BY l.id FOR UPDATE) AS a;
 
     -- Normally every account exists and the places agree; if not, each place is looked up once.
@@ -217,10 +214,8 @@ BEGIN
                     versions[c] := versions[c] + 1;
                     debit_ver[i] := versions[d];
                     credit_ver[i] := versions[c];
-                    touched[c] := true;
                 END IF;
             END IF;
-            touched[d] := true;
             IF op <= 2 AND days[i] IS NOT NULL THEN
                 IF newest_days[d] IS NULL OR newest_days[d] < days[i] THEN
                     IF linked[i] OR chain < i THEN
@@ -312,9 +307,10 @@ BEGIN
     UPDATE ledger.accounts AS a
        SET balance = u.balance, held = u.held, version = u.version, day = u.day, day_spent = u.day_spent,
            booked_at = post_v1.booked
-      FROM unnest(found, balances, reserves, versions, newest_days, spendings, touched)
-           AS u (id, balance, held, version, day, day_spent, changed)
-     WHERE a.id = u.id AND u.changed;
+      FROM unnest(found, balances, reserves, versions, newest_days, spendings)
+           AS u (id, balance, held, version, day, day_spent)
+     WHERE a.id = u.id
+       AND (a.version, a.held, a.day_spent, a.day) IS DISTINCT FROM (u.version, u.held, u.day_spent, u.day);
 
     RETURN outcomes;
 END;
