@@ -15,7 +15,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp
 
 from tillkeeper.base import limits
-from tillkeeper.base.results import Refused
+from tillkeeper.base.results import Refused, refuse
 from tillkeeper.faces.api import orders, parties, problems, reads, webhooks
 from tillkeeper.faces.api.door import Counter, Door
 from tillkeeper.faces.api.lane import Lane
@@ -57,8 +57,8 @@ async def _strictly(request: Request[Any, Any, Any]) -> None:
         msgspec.json.decode(await request.body(), type=field.annotation, strict=True)
     except msgspec.ValidationError as error:
         raise Refused(problems.of_decoding(error)) from error
-    except msgspec.DecodeError:
-        return  # no JSON at all: the framework's own refusal says so
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise refuse("not_json", "the body does not parse as JSON") from error
 
 
 def _openapi() -> OpenAPIConfig:

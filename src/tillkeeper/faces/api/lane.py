@@ -62,7 +62,7 @@ def _read(message: ReceiveMessage, decoder: msgspec.json.Decoder[Any]) -> Any | 
         return None
     try:
         return decoder.decode(message["body"])
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
 
 

@@ -28,6 +28,9 @@ from tillkeeper.store import Answer
 
 async def payment(counter: Counter, call: Call, data: bodies.NewPayment) -> Answer:
     """Pay a merchant: the work of `pay`, whichever way the call came."""
+    permitted(
+        call.principal, "payments:write"
+    )  # before a code is looked up: strangers learn nothing of codes
     qr = id_in("qr", data.qr, "qr") if data.qr else None
     if (data.merchant is None) == (qr is None):
         raise refuse("invalid_value", "name either the merchant or the QR code", "merchant")

@@ -14,6 +14,7 @@ from litestar.exceptions import (
 )
 from litestar.types import Send
 
+from tillkeeper.base.cardnumbers import has_card_number
 from tillkeeper.base.results import Refusal, Refused
 from tillkeeper.payments import problem
 from tillkeeper.store import Answer, StoreUnavailableError, is_transient, took_too_long
@@ -68,9 +69,9 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
 def of_error(error: Exception, what: str) -> Answer:
     """The answer to an exception that came of doing `what`. Only a fault of ours is logged with its traceback."""
     if isinstance(error, Refused):
-        return problem(error.refusal)
+        return problem(_discreet(error.refusal))
     if isinstance(error, ValidationException):
-        return problem(of_validation(error))
+        return problem(_discreet(of_validation(error)))
     if isinstance(error, HTTPException):
         return problem(_of_http(error))
     if is_transient(error) or isinstance(error, StoreUnavailableError):
@@ -81,12 +82,22 @@ def of_error(error: Exception, what: str) -> Answer:
     return problem(Refusal("internal", "the fault is in the log"))
 
 
+def _discreet(refusal: Refusal) -> Refusal:
+    """A refusal may quote the input: a card number in it is refused for that, and not quoted."""
+    if not has_card_number(f"{refusal.field or ''} {refusal.detail}"):
+        return refusal
+    field = None if has_card_number(refusal.field or "") else refusal.field
+    return Refusal("card_number_refused", "never send card numbers", field)
+
+
 def of_validation(error: ValidationException) -> Refusal:
     """The refusal in what the decoder says of a body, query or path."""
     first: Any = error.extra[0] if isinstance(error.extra, list) and error.extra else {}
     cause = error.__cause__
     message = str(first.get("message", cause or error.detail))
     field = str(first.get("key", "")).removeprefix("data.")
+    if isinstance(cause, KeyError):  # of the query: a body's fields are msgspec's to miss
+        return Refusal("missing_field", f"the query lacks {cause.args[0]}", str(cause.args[0]))
     if isinstance(cause, msgspec.ValidationError) and "required field `data`" in str(cause):
         return Refusal("not_json", "send a JSON object")
     return of_message(message, None if field in ("", "data") else field)
