@@ -18,7 +18,7 @@ from tillkeeper.base.cardnumbers import has_card_number
 from tillkeeper.base.clock import Clock
 from tillkeeper.base.ids import BadIdError, from_typeid
 from tillkeeper.base.money import currencies
-from tillkeeper.base.results import Refusal, refuse
+from tillkeeper.base.results import Refusal, Refused, refuse
 from tillkeeper.base.settings import Settings
 from tillkeeper.faces.api.problems import tell
 from tillkeeper.payments import Till, problem
@@ -126,6 +126,18 @@ async def once(
     counter: Counter, key: Key | None, name: str, act: Callable[[Tx, datetime], Awaitable[Answer]]
 ) -> Answer:
     """Do what needs no turn in a transaction of its own; with a key, once. A refusal leaves the key free."""
+    try:
+        return await _try_once(counter, key, name, act)
+    except Exception as error:
+        if key is None or not (isinstance(error, Refused) or idempotency.is_clash(error)):
+            raise
+    # It may be the same request, sent twice at once, that was in the way: then its answer is there by now.
+    return await _try_once(counter, key, name, act)
+
+
+async def _try_once(
+    counter: Counter, key: Key | None, name: str, act: Callable[[Tx, datetime], Awaitable[Answer]]
+) -> Answer:
     now = counter.clock.now()
     async with counter.store.tx(name) as tx:
         if key is None:
