@@ -13,7 +13,6 @@ from typing import Any
 import psycopg
 
 from tillkeeper.base import limits
-from tillkeeper.store.database import is_transient
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +67,7 @@ async def _guard(
                     await lost()
                     return
                 except psycopg.Error as error:
-                    if not is_transient(error):
-                        raise
+                    # Whatever it is (the server still starts, is full): without the guard we would work unguarded.
+                    log.warning("%s: not taken again yet: %s", name, str(error).strip().partition("\n")[0])
     finally:
         await connection.close()
