@@ -87,7 +87,9 @@ async def balance_by_event(tx: Tx, account: Account, at: datetime) -> int:
 
 async def statement(tx: Tx, account: UUID, before: int | None = None, limit: int = PAGE_MAX) -> list[Line]:
     """An account's transfers, newest first; `before` is the version of the last line already seen."""
-    rows = await tx.tuples(_sql.statement, {"account": account, "before": 2**62 if before is None else before, "limit": limit})
+    rows = await tx.tuples(
+        _sql.statement, {"account": account, "before": 2**62 if before is None else before, "limit": limit}
+    )
     return [Line(*row) for row in rows]
 
 

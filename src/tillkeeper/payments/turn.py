@@ -260,7 +260,7 @@ class Till:
                 if work.decision is None and isinstance(work.attempt, Attempt):
                     asking.append((work, work.attempt))
                 elif work.decision is not None and isinstance(work.attempt, Refusal):
-                    work.decision = None  # what was possible at the first try no longer is: a payer was frozen, …
+                    work.decision = None  # possible at the first try, no longer now: a payer was frozen, …
                     self._profiles_stale = True
         if not asking:
             return

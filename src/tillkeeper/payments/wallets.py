@@ -30,7 +30,7 @@ async def open_wallets(
         raise refuse("wallet_exists", f"in {', '.join(sorted(taken))}", "currencies")
     if len(have) + len(currencies) > limits.MAX_WALLETS:
         raise refuse("too_many_wallets", f"{limits.MAX_WALLETS} are allowed", "currencies")
-    for currency in sorted(currencies):  # in one order: two that open the same house accounts wait for each other
+    for currency in sorted(currencies):  # in one order: who opens the same at the same moment waits
         await _open_house(tx, currency, at)
     wallets = [Wallet(owner, currency, "wallet", new_id()) for currency in currencies]
     bound = await rows.add_wallets(tx, wallets, at)
