@@ -72,8 +72,8 @@ def of_error(error: Exception, what: str) -> Answer:
         return problem(_discreet(error.refusal))
     if isinstance(error, ValidationException):
         return problem(_discreet(of_validation(error)))
-    if isinstance(error, HTTPException):
-        return problem(_of_http(error))
+    if isinstance(error, HTTPException) and (refusal := _of_http(error)):
+        return problem(refusal)
     if is_transient(error) or isinstance(error, StoreUnavailableError):
         return problem(Refusal("unavailable", "try again in a few seconds"))
     if took_too_long(error):
@@ -125,7 +125,7 @@ def _code_for(code: str, field: str) -> str:
     return code
 
 
-def _of_http(error: HTTPException) -> Refusal:
+def _of_http(error: HTTPException) -> Refusal | None:
     if isinstance(error, NotFoundException):
         return Refusal("not_found", "see /openapi.json for what is here")
     if isinstance(error, MethodNotAllowedException):
@@ -134,4 +134,4 @@ def _of_http(error: HTTPException) -> Refusal:
         return Refusal("body_too_large", "a body has at most 16 KiB")
     if error.status_code == 400:
         return Refusal("not_json", "the body does not parse as JSON")
-    return Refusal("internal", "the fault is in the log")
+    return None
