@@ -73,3 +73,8 @@ def test_uuids_are_no_card_numbers() -> None:
 def test_a_card_number_beside_a_uuid_is_found() -> None:
     assert has_card_number("0b0c2d4e-1a2b-4c3d-8e4f-5a6b7c8d9e0f 4111111111111111")
     assert has_card_number("a4111111111111111")
+
+
+def test_an_id_of_ours_is_none_whatever_its_digits() -> None:
+    assert not has_card_number("cus_01h4111111111111111abcdefg")
+    assert has_card_number("cus_01h4111111111111111abcdef")  # a letter too short
