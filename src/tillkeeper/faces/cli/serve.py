@@ -131,7 +131,6 @@ async def _serving(building: Any, bound: socket.socket) -> None:
             access_log=False,
             log_config=None,
             server_header=False,
-            proxy_headers=False,
             backlog=limits.MAX_QUEUE,
             timeout_graceful_shutdown=limits.SERVE_DRAIN_SECONDS,
         )
