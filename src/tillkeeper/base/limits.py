@@ -95,6 +95,10 @@ CHILD_RESTART_PAUSE_SECONDS: Final = 0.5
 CHILD_LOG_BYTES: Final = 16 * 1024 * 1024  # then the log begins anew and one old one is kept
 assert SERVE_DRAIN_SECONDS < CHILD_STOP_SECONDS
 
+# Allocations before Python looks for garbage in cycles, and looks among what survived: a turn makes about 50 values for
+# each of up to 512 payments.
+COLLECTOR_THRESHOLDS: Final = (20_000, 20, 50)
+
 SOLE_CHECK_SECONDS: Final = 1.0  # how soon a process notices that the server restarted and its job is open
 
 # -- leases
