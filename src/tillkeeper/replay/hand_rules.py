@@ -6,7 +6,7 @@ Windows are (t - width, t] with the payment at hand inside, as in the Fraud Dete
 """
 
 from array import array
-from typing import Final
+from typing import Final, TypeVar
 
 from tillkeeper.base import limits
 from tillkeeper.base.money import exponent
@@ -21,42 +21,53 @@ _MONTH: Final = 30 * _DAY
 _WEEK: Final = 7 * _DAY
 _DELAY: Final = limits.REPLAY_LABEL_DELAY_SECONDS * 1_000_000
 _TIDY: Final = 64
+_Key = TypeVar("_Key", str, tuple[str, str])
 
 
 class _Window:
-    """A sliding window's times and values, with their sum; eight bytes each, for there are many."""
+    """Events of the last `width` before `delay` ago: how many, and the sum of their values.
 
-    __slots__ = ("_head", "_times", "_values", "count", "total")
+    Eight bytes a time and a value, for there are many.
+    """
+
+    __slots__ = ("_entering", "_leaving", "_times", "_values", "count", "total")
 
     def __init__(self) -> None:
         self._times = array("q")
         self._values = array("q")
-        self._head = 0
+        self._entering = 0
+        self._leaving = 0
         self.count = 0
         self.total = 0
 
-    def add(self, at: int, value: int) -> None:
-        # A late one counts as happening with the newest, so that times stay sorted.
-        self._times.append(max(at, self._times[-1]) if self._times else at)
-        self._values.append(value)
-        self.count += 1
-        self.total += value
+    def take(self, at: int, value: int, delay: int, width: int) -> None:
+        """Note an event and slide to its time. One that comes late counts as happening with the newest."""
+        times, values = self._times, self._values
+        if times and at < times[-1]:
+            at = times[-1]
+        times.append(at)
+        values.append(value)
+        first = place = self._entering
+        edge = at - delay
+        while place < len(times) and times[place] <= edge:
+            self.total += values[place]
+            place += 1
+        self._entering = place
+        self.count += place - first
+        if times[self._leaving] <= edge - width:
+            self._leave(edge - width)
 
-    def pop_until(self, last: int) -> list[tuple[int, int]]:
-        """Take out what happened up to and with `last`."""
-        gone = []
-        times, values, head = self._times, self._values, self._head
-        while head < len(times) and times[head] <= last:
-            gone.append((times[head], values[head]))
-            self.total -= values[head]
-            head += 1
-        if gone:
-            self.count -= len(gone)
-            if head > _TIDY and head * 2 > len(times):
-                del times[:head], values[:head]
-                head = 0
-            self._head = head
-        return gone
+    def _leave(self, edge: int) -> None:
+        times, place = self._times, self._leaving
+        while times[place] <= edge:  # the event at hand stays: it ends this
+            self.total -= self._values[place]
+            self.count -= 1
+            place += 1
+        if place > _TIDY and place * 2 > len(times):
+            del times[:place], self._values[:place]
+            self._entering -= place
+            place = 0
+        self._leaving = place
 
 
 class HandRules:
@@ -64,34 +75,25 @@ class HandRules:
 
     def __init__(self) -> None:
         self._payers: dict[tuple[str, str], _Window] = {}
-        self._payees: dict[str, tuple[_Window, _Window]] = {}
+        self._payees: dict[str, _Window] = {}
 
     def score(self, record: Record) -> int:
         """What the rules say of a record, counted in ten-thousandths: 0 to 32,000."""
-        habit = self._habit(record)
-        score = self._risk(record)
-        if record.amount > _CEILING_MAJOR * 10 ** exponent(record.currency):
+        amount = record.amount
+        habit = _of(self._payers, (record.payer, record.currency))
+        habit.take(record.at_us, amount, 0, _MONTH)
+        known = _of(self._payees, record.payee)
+        known.take(record.at_us, record.fraud is True, _DELAY, _WEEK)
+        score = (ONE * known.total + known.count // 2) // known.count if known.total else 0
+        if amount > _CEILING_MAJOR * 10 ** exponent(record.currency):
             score += 2 * ONE
-        if 2 * record.amount * habit.count > 5 * habit.total:
+        if 2 * amount * habit.count > 5 * habit.total:
             score += ONE // 5
         return score
 
-    def _habit(self, record: Record) -> _Window:
-        key = (record.payer, record.currency)
-        window = self._payers.get(key)
-        if window is None:
-            window = self._payers[key] = _Window()
-        window.pop_until(record.at_us - _MONTH)
-        window.add(record.at_us, record.amount)
-        return window
 
-    def _risk(self, record: Record) -> int:
-        windows = self._payees.get(record.payee)
-        if windows is None:
-            windows = self._payees[record.payee] = (_Window(), _Window())
-        young, known = windows
-        for at, fraud in young.pop_until(record.at_us - _DELAY):
-            known.add(at, fraud)
-        known.pop_until(record.at_us - _DELAY - _WEEK)
-        young.add(record.at_us, record.fraud is True)
-        return (ONE * known.total + known.count // 2) // known.count if known.count else 0
+def _of(windows: dict[_Key, _Window], key: _Key) -> _Window:
+    window = windows.get(key)
+    if window is None:
+        window = windows[key] = _Window()
+    return window
