@@ -159,6 +159,39 @@ def test_largest_payments_leave_while_smaller_ones_stay(seed: int) -> None:
     assert int(engine._pool.counters[windows.USED]) < 60
 
 
+def test_room_is_made_as_it_is_needed(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    for name in ("FIRST_EVENTS", "FIRST_PROFILES", "FIRST_ENTRIES"):
+        monkeypatch.setattr(profiles_module, name, 4)
+    rng = random.Random(seed)
+    attempts = [
+        Attempt(
+            UUID(int=n << 64), "payment", START + n * SECOND, UUID(int=rng.randrange(60)), UUID(int=100 + n % 9),
+            rng.randrange(100), "CNY", f"d{rng.randrange(50)}", f"i{rng.randrange(30)}"
+        )
+        for n in range(300)
+    ]  # fmt: skip
+    engine = follow(attempts)
+    assert [len(array) for array in engine._pool] == [512, 256, 4096, 4]
+
+
+def test_where_memory_is_short_the_first_room_is_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    zeros, asked = np.zeros, list[int]()
+
+    def short(count: Any, kind: Any = float) -> Any:
+        if isinstance(count, int) and count > 1 << 18:
+            asked.append(count)
+            raise MemoryError
+        return zeros(count, kind)
+
+    monkeypatch.setattr(np, "zeros", short)
+    engine = follow([Attempt(UUID(int=1), "payment", START, UUID(int=2), UUID(int=3), 5, "CNY")])
+    assert len(engine._pool.events) == 1 << 18
+    assert len(asked) > 6
+    monkeypatch.setattr(profiles_module, "FEWEST_EVENTS", 1 << 19)
+    with pytest.raises(MemoryError):
+        Profiles(load_rules(None), ZONE)
+
+
 def test_a_look_at_a_forgotten_past_does_not_move_time() -> None:
     """What was received 40 days ago is gone when its receiver pays: the look must leave no trace, or a restart would
     show, since profiles rebuilt from the database begin after it."""
