@@ -60,7 +60,10 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Entries to post together. `done` is the result if they pass; `failed` makes one of the outcome if not."""
+    """Entries to post together; their ids are in their order, as the books are read later.
+
+    `done` is the result if they pass; `failed` makes one of the outcome if not.
+    """
 
     done: Result
     entries: tuple[Entry, ...] = ()

@@ -175,6 +175,6 @@ def settle(found: Located, amount: int, facts: Facts, actor: str, reason: str) -
     after = replace(
         payment, state="succeeded", captured=amount, fee=fee, changed_at=facts.now, expires_at=None
     )
+    entry = replace(close_hold(found, Op.SETTLE, amount, facts.now), linked=fee > 0)
     fees = fee_entries(after, found.payee_account, facts)
-    entry = replace(close_hold(found, Op.SETTLE, amount, facts.now), linked=bool(fees))
     return Plan(changed(payment, after, actor, reason), (entry, *fees))

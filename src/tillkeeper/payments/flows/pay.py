@@ -80,7 +80,6 @@ def _now(payment: Payment, asked: Asked, command: Pay | SendMoney, facts: Facts)
     payee_account = facts.wallets[payment.payee, payment.currency]
     fee = share(payment.amount, payment.fee_bps)
     done = replace(payment, state="succeeded", captured=payment.amount, fee=fee)
-    fees = common.fee_entries(done, payee_account, facts)
     entry = Entry(
         new_id(),
         Op.POST,
@@ -90,9 +89,10 @@ def _now(payment: Payment, asked: Asked, command: Pay | SendMoney, facts: Facts)
         payment.kind,
         payment.id,
         payment.event_at,
-        linked=bool(fees),
+        linked=done.fee > 0,
         day=facts.day(command.event_at),
     )
+    fees = common.fee_entries(done, payee_account, facts)
     return Plan(_paid(done, asked, command), (entry, *fees), partial(_failed, payment, asked))
 
 

@@ -40,25 +40,36 @@ def fee_returned(payment: Payment, amount: int) -> int:
 
 def _entries(found: Located, refund: Refund, facts: Facts) -> tuple[Entry, ...]:
     payment, now = found.payment, facts.now
-    back = Entry(
-        refund.id, Op.POST, found.payee_account, found.payer_account, refund.amount, "refund", payment.id, now
+    entries = []
+    if refund.fee_returned:
+        # The fee comes back first: a merchant may need it to give the payer the whole amount.
+        fees = facts.house[payment.currency, "fees"]
+        entries.append(
+            Entry(
+                new_id(),
+                Op.POST,
+                fees,
+                found.payee_account,
+                refund.fee_returned,
+                "fee_return",
+                payment.id,
+                now,
+                linked=True,
+            )
+        )
+    entries.append(
+        Entry(
+            new_id(),
+            Op.POST,
+            found.payee_account,
+            found.payer_account,
+            refund.amount,
+            "refund",
+            payment.id,
+            now,
+        )
     )
-    if not refund.fee_returned:
-        return (back,)
-    # The fee comes back first: a merchant may need it to give the payer the whole amount.
-    fees = facts.house[payment.currency, "fees"]
-    fee = Entry(
-        new_id(),
-        Op.POST,
-        fees,
-        found.payee_account,
-        refund.fee_returned,
-        "fee_return",
-        payment.id,
-        now,
-        linked=True,
-    )
-    return (fee, back)
+    return tuple(entries)
 
 
 def _failed(outcome: Outcome) -> Result:
