@@ -31,29 +31,37 @@ def con() -> Iterator[Connection]:
 
 def observed(con: Connection, names: Sequence[str]) -> NDArray[np.float64]:
     """All attempts through the profiles in turns. Labels are learnt at six days: before the delay ends, none may count."""
-    rows: dict[str, list[Any]] = {
-        name: column.tolist()  # None where masked
-        for name, column in con.sql("SELECT * FROM attempts ORDER BY seq").fetchnumpy().items()
-    }
+    rows = con.sql("SELECT * FROM attempts ORDER BY seq").fetchnumpy()
     columns = [FEATURES[name].index for name in names]
-    attempts = [
-        Attempt(UUID(int=seq + 1), "payment", at, UUID(int=CUSTOMER + customer), UUID(int=PAYEE + payee), amount, "EUR",
-                device, ip)
-        for seq, at, customer, payee, amount, device, ip in zip(
-            *(rows[name] for name in ("seq", "happened", "customer", "payee", "amount", "device", "ip")), strict=True)
-    ]  # fmt: skip
-    got = np.empty((len(attempts), len(names)))
-    profiles = Profiles(RULES, ZoneInfo("UTC"))
-    known = 0
-    for begin in range(0, len(attempts), TURN):
-        turn = attempts[begin : begin + TURN]
+    got = np.empty((len(rows["seq"]), len(names)))
+    profiles, known = Profiles(RULES, ZoneInfo("UTC")), 0
+    for begin in range(0, len(got), TURN):
+        turn = attempts_of({name: column[begin : begin + TURN].tolist() for name, column in rows.items()})
         newest = max(attempt.at_us for attempt in turn)
         while rows["happened"][known] <= newest - SIX_DAYS:
             if rows["fraud"][known]:
-                assert profiles.learn(attempts[known].id, fraud=True)
+                assert profiles.learn(UUID(int=known + 1), fraud=True)
             known += 1
         got[begin : begin + TURN] = profiles.observe(turn)[:, columns]
     return got
+
+
+def attempts_of(rows: dict[str, list[Any]]) -> list[Attempt]:
+    fields = ("seq", "happened", "customer", "payee", "amount", "device", "ip")
+    return [
+        Attempt(
+            id=UUID(int=seq + 1),
+            kind="payment",
+            at_us=at,
+            customer=UUID(int=CUSTOMER + customer),
+            payee=UUID(int=PAYEE + payee),
+            amount=amount,
+            currency="EUR",
+            device=device,
+            ip=ip,
+        )
+        for seq, at, customer, payee, amount, device, ip in zip(*(rows[name] for name in fields), strict=True)
+    ]
 
 
 def assert_no_difference(con: Connection, kinds: dict[str, Sequence[str]]) -> None:
