@@ -179,6 +179,12 @@ def without_card_numbers(body: msgspec.Struct) -> None:
         _check(getattr(body, field), field)
 
 
+def asked_text(text: str | None, field: str) -> str | None:
+    """A text in a query. Refuses what could never have been stored (`invalid_value`, `card_number_refused`)."""
+    _check(text, field)
+    return text
+
+
 def _check(value: Any, field: str) -> None:
     if isinstance(value, str):
         if "\x00" in value:

@@ -13,7 +13,7 @@ from tillkeeper.base.ids import to_typeid
 from tillkeeper.base.results import refuse
 from tillkeeper.faces.api import bodies, views
 from tillkeeper.faces.api.documents import order_responses, responses
-from tillkeeper.faces.api.door import TheCounter, Web, caller, id_in, key_of, once
+from tillkeeper.faces.api.door import TheCounter, Web, asked_text, caller, id_in, key_of, once
 from tillkeeper.faces.api.paging import Cursor, Limit, id_cursor
 from tillkeeper.faces.api.problems import answer
 from tillkeeper.payments import MOVES, PaymentView, Reason, browse, payment_body, payment_view
@@ -57,7 +57,7 @@ async def payments(
     if in_state is not None and in_state not in MOVES:
         raise refuse("invalid_value", f"one of {', '.join(MOVES)}", "state")
     who = id_in("mer" if party.startswith("mer_") else "cus", party, "party") if party else None
-    wanted = browse.Filter(party=who, state=in_state, reference=reference)
+    wanted = browse.Filter(party=who, state=in_state, reference=asked_text(reference, "reference"))
     async with counter.store.tx("payments") as tx:
         page = await browse.search(tx, wanted, id_cursor(cursor), limit)
     rows: list[PaymentView] = [payment_view(row, ()) for row in page.rows]
