@@ -20,6 +20,7 @@ from tillkeeper.faces.api.documents import responses
 from tillkeeper.faces.api.door import (
     TheCounter,
     Web,
+    asked_text,
     caller,
     checked_currency,
     id_in,
@@ -90,6 +91,7 @@ async def customers(
 ) -> Response[bytes]:
     """Customers, newest first; with `reference`, the one."""
     caller(request, "parties:read")
+    asked_text(reference, "reference")
     async with counter.store.tx("customers") as tx:
         if reference is not None:
             one = await parties.customer_by_reference(tx, reference)
@@ -110,6 +112,7 @@ async def merchants(
 ) -> Response[bytes]:
     """Merchants, newest first; with `reference`, the one."""
     caller(request, "parties:read")
+    asked_text(reference, "reference")
     async with counter.store.tx("merchants") as tx:
         if reference is not None:
             one = await parties.merchant_by_reference(tx, reference)
@@ -158,7 +161,7 @@ async def new_wallet(
     limit = counter.settings.default_daily_limit if _of_customer(request) else None
 
     async def act(tx: Tx, now: datetime) -> Answer:
-        await _known(tx, who)
+        await _known(tx, who, merchant=not _of_customer(request))
         await payments.open_wallets(tx, who, [currency], limit, now)
         wallets = await _wallets(tx, [who])
         return Answer(201, _encode(next(each for each in wallets[who] if each.currency == currency)))
@@ -324,8 +327,9 @@ def _verb(request: Web) -> str:
     return request.scope["path"].rpartition("/")[2]
 
 
-async def _known(tx: Tx, who: UUID) -> None:
-    if not await parties.standings(await parties.send_standings(tx, [who])):
+async def _known(tx: Tx, who: UUID, *, merchant: bool) -> None:
+    found = (await parties.standings(await parties.send_standings(tx, [who]))).get(who)
+    if found is None or found.merchant != merchant:
         raise refuse("not_found", "there is no such owner")
 
 
