@@ -14,6 +14,10 @@ WHERE owner = ANY (%(owners)b::uuid[]) AND purpose = 'wallet' ORDER BY owner, cu
 SELECT currency::text, purpose, account FROM payments.wallets
 WHERE owner = '00000000-0000-0000-0000-000000000000';
 
+-- name: lock_owner
+-- One opening of an owner's wallets at a time: two together would pass the number allowed.
+SELECT pg_advisory_xact_lock(hashtextextended(%(owner)s::uuid::text, 0));
+
 -- name: add_wallets
 -- Bind accounts to owners; what is there already stays.
 INSERT INTO payments.wallets (owner, currency, purpose, account, opened_at)

@@ -75,6 +75,11 @@ async def wallets_of(tx: Tx, owners: Sequence[UUID], limit: int) -> list[Wallet]
     ]
 
 
+async def lock_owner(tx: Tx, owner: UUID) -> None:
+    """Let nobody else open wallets of this owner until the transaction ends."""
+    await tx.run(_sql.lock_owner, {"owner": owner})
+
+
 async def add_wallets(tx: Tx, wallets: Sequence[Wallet], at: datetime) -> set[UUID]:
     """Bind accounts to owners; the accounts bound now, others being there already."""
     params = {

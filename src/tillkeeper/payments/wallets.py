@@ -25,6 +25,7 @@ async def open_wallets(
 
     Refuses a currency that the owner has a wallet in (`wallet_exists`) and too many (`too_many_wallets`).
     """
+    await rows.lock_owner(tx, owner)
     have = await rows.wallets_of(tx, [owner], limits.MAX_WALLETS)
     if taken := {wallet.currency for wallet in have} & set(currencies):
         raise refuse("wallet_exists", f"in {', '.join(sorted(taken))}", "currencies")
