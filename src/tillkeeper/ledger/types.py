@@ -42,8 +42,8 @@ class Outcome(IntEnum):
 class NewAccount(msgspec.Struct, frozen=True):
     """An account to open. `side` is "credit" for what we owe (wallets), "debit" for what we have (bank).
 
-    `lower_limit` and `day_limit` are minor units; None means no limit. Holds are only possible between two
-    accounts of the credit side.
+    `lower_limit` and `day_limit` are minor units; None means no limit. A hold is only possible on an account of the
+    credit side, in favour of another one or of an account without a lower limit.
     """
 
     id: UUID

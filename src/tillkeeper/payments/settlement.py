@@ -25,7 +25,7 @@ _sql = queries("tillkeeper.payments", "settlement.sql")
 
 Step = Literal["submit", "query"]
 Submit = Callable[[SettleRail], Awaitable[object]]
-"""Carries a command through the turn; returns when it is done, raises when it may not be."""
+"""Carries a command through the turn. Whether it could is not looked at: if not, the attempt is soon due again."""
 
 
 class Unanswered(msgspec.Struct, frozen=True):
