@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
+import psycopg
 import pytest
 
 from tests.support.shop import HELD, ZONE, Shop, open_shop
@@ -102,6 +104,7 @@ async def test_a_form_needs_our_token_and_our_site(store: Store, shop: Shop, ann
     assert (await anna.post(f"/held/{held}", data=good | {"reason": " "})).status_code == 422
     assert (await anna.post(f"/held/{held}", data=good | {"reason": "x" * 201})).status_code == 422
     assert (await anna.post(f"/held/{held}", data=good | {"verdict": "maybe"})).status_code == 422
+    assert (await anna.post(f"/held/{held}", data=good | {"reason": "card 4111 1111 1111 1111"})).status_code == 422
     assert (await anna.post("/sign-out", data={})).status_code == 403
     async with store.tx("test") as tx:
         state = await tx.value(
@@ -154,6 +157,89 @@ async def test_a_form_too_large_is_refused(anna: Client) -> None:
     answer = await anna.post("/sign-in", data={"token": "x" * 20_000})
     assert answer.status_code == 413
     assert "<h1>Too large</h1>" in answer.text
+
+
+async def test_an_empty_till_has_words_for_it(anna: Client) -> None:
+    for path, words in (
+        ("/", "The till is quiet"),
+        ("/payments", "No payments yet"),
+        ("/held", "Nothing waits"),
+        ("/customers", "No customers yet"),
+        ("/merchants", "No merchants yet"),
+        ("/rules", "No rule set yet"),
+        ("/books", "No accounts"),
+    ):
+        answer = await anna.get(path)
+        assert answer.status_code == 200, path
+        assert words in answer.text, path
+
+
+async def test_odd_addresses_are_answered_and_never_a_fault(shop: Shop, anna: Client) -> None:
+    payer, payee = await shop.customer("Ann"), await shop.merchant("Cafe")
+    await shop.pay(payer, payee)
+    party = f"/customers/{to_typeid('cus', payer)}"
+    odd = [
+        "",
+        "0",
+        "-1",
+        "9" * 30,
+        "\x00",
+        "%",
+        "'",
+        "pay_",
+        "é" * 300,
+        "null",
+        "\ud83d".encode("utf-16", "surrogatepass").decode("utf-16", "replace"),
+    ]
+    for value in odd:
+        for path in (
+            "/payments",
+            "/customers",
+            "/merchants",
+            "/held",
+            "/rules",
+            party,
+            "/sign-in",
+            "/preferences",
+        ):
+            names = (
+                "q",
+                "before",
+                "after",
+                "version",
+                "wallet",
+                "state",
+                "currency",
+                "least",
+                "since",
+                "notice",
+                "next",
+                "back",
+            )
+            answer = await anna.get(path, params=dict.fromkeys(names, value))
+            assert answer.status_code < 500, (path, value)
+        assert (await anna.get(f"/payments/{quote(value)}x")).status_code == 404
+
+
+async def test_webhooks_and_rails_stand_in_the_story(
+    shop: Shop, anna: Client, admin: psycopg.AsyncConnection
+) -> None:
+    payer = await shop.customer("Ann")
+    (payment,) = (
+        await (await admin.execute("SELECT id FROM payments.payments WHERE kind = 'top_up'")).fetchone() or ()
+    )
+    await admin.execute(
+        "WITH e AS (INSERT INTO payments.webhook_endpoints (id, url, topics, secret, created_at)"
+        " VALUES (%(id)s, 'https://shop.example/hook', '{payment.*}', 's', now()) RETURNING id)"
+        " INSERT INTO payments.webhook_deliveries (id, endpoint, outbox_id, topic, subject, payload, state, tries, due_at,"
+        " last_answer, created_at) SELECT %(id)s, id, 7, 'payment.succeeded', %(payment)s, '{}', 'failed', 3, now(), '500', now() FROM e",
+        {"id": uuid4(), "payment": payment},
+    )
+    page = (await anna.get(f"/payments/{to_typeid('pay', payment)}")).text
+    assert "Webhook payment.succeeded to shop.example: given up" in page
+    assert "Asked sandbox for the money: accepted" in page
+    assert "Bank" in page
+    assert to_typeid("cus", payer) in page
 
 
 async def test_what_people_type_is_shown_as_text(anna: Client) -> None:

@@ -110,6 +110,11 @@ def go_to(path: str) -> Page:
     return Response("", media_type=HTML, status_code=HTTP_303_SEE_OTHER, headers={"location": path})
 
 
+def typed(given: Mapping[str, Any], field: str) -> str:
+    """What somebody typed in a field, without space around it and without the one character PostgreSQL cannot keep."""
+    return str(given.get(field, "")).replace("\0", "").strip()
+
+
 def lead_to(request: Web, path: str) -> Page:
     """Another page. Scripts follow a redirect by themselves and would put that page into this one."""
     if request.headers.get("hx-request") == "true":

@@ -8,8 +8,9 @@ from litestar.params import FromPath
 
 from tillkeeper import audit
 from tillkeeper.base import limits
+from tillkeeper.base.cardnumbers import has_card_number
 from tillkeeper.base.ids import to_typeid
-from tillkeeper.faces.console.desk import Desk, Page, TheDesk, Web, go_to, origin_of, person_of
+from tillkeeper.faces.console.desk import Desk, Page, TheDesk, Web, go_to, origin_of, person_of, typed
 from tillkeeper.faces.console.names import names_of, parties_in
 from tillkeeper.faces.console.pages.decision import read_decision
 from tillkeeper.faces.console.pages.payments import cursor, id_from
@@ -46,9 +47,9 @@ async def verdict(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page
     payment = id_from("pay", public_id)
     form = await request.form()
     release = form.get("verdict") == "release"
-    reason = str(form.get("reason", "")).strip()
-    if form.get("verdict") not in {"release", "refuse"} or not 0 < len(reason) <= limits.MAX_TEXT:
-        context = {"problem": "reason_needed", "detail": "", "back": "/held"}
+    reason = typed(form, "reason")
+    if problem := _mistake(str(form.get("verdict")), reason):
+        context = {"problem": problem, "detail": "", "back": f"/payments/{public_id}"}
         return await desk.page(request, "problem.html", context, 422)
     person = person_of(request)
     answer = await desk.till.submit(Review(payment, release, person, reason))
@@ -58,6 +59,13 @@ async def verdict(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page
         action = "payment.released" if release else "payment.refused"
         await audit.append(tx, person, action, to_typeid("pay", payment), reason, origin_of(request))
     return go_to(f"/held?notice={'released' if release else 'refused'}")
+
+
+def _mistake(verdict: str, reason: str) -> str | None:
+    """What is wrong with a verdict as it was typed."""
+    if verdict not in {"release", "refuse"} or not 0 < len(reason) <= limits.MAX_TEXT:
+        return "reason_needed"
+    return "card_number_refused" if has_card_number(reason) else None
 
 
 async def _not_done(request: Web, desk: Desk, answer: Answer, back: str) -> Page:

@@ -17,7 +17,7 @@ from tillkeeper import ledger, parties
 from tillkeeper.base import limits
 from tillkeeper.base.ids import BadIdError, from_typeid, to_typeid
 from tillkeeper.faces.console import charts
-from tillkeeper.faces.console.desk import Desk, Page, TheDesk, Web
+from tillkeeper.faces.console.desk import Desk, Page, TheDesk, Web, typed
 from tillkeeper.faces.console.names import names_of, parties_in
 from tillkeeper.faces.console.pages.payments import cursor, id_from
 from tillkeeper.faces.console.render import Renderer
@@ -81,7 +81,7 @@ async def merchant(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Pag
 
 
 async def _list(request: Web, desk: Desk, prefix: str) -> Page:
-    text = str(request.query_params.get("q", "")).strip()
+    text = typed(request.query_params, "q")
     before = cursor(request.query_params.get("before"), prefix)
     async with desk.store.tx("console parties") as tx:
         found = await _find(tx, prefix, text) if text else await _newest(tx, prefix, before)

@@ -11,6 +11,7 @@ import msgspec
 from tillkeeper.base.ids import BadIdError, from_typeid
 from tillkeeper.base.money import MoneyError, parse_major
 from tillkeeper.base.results import PROBLEMS
+from tillkeeper.faces.console.desk import typed
 from tillkeeper.payments import MOVES, PAYER_PREFIX
 from tillkeeper.payments.browse import Filter
 from tillkeeper.risk import OUTCOMES
@@ -37,7 +38,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 def read(query: Mapping[str, str], zone: ZoneInfo, currencies: list[str]) -> Asked:
     """Read a search. An amount without a currency is of the first one in use."""
-    texts = {field: str(query.get(field, "")).strip() for field in FIELDS}
+    texts = {field: typed(query, field) for field in FIELDS}
     if (texts["least"] or texts["most"]) and not texts["currency"] and currencies:
         texts["currency"] = currencies[0]
     mistakes: dict[str, str] = {}
