@@ -139,7 +139,7 @@ class Store:
     async def tx(self, name: str) -> AsyncIterator[Tx]:
         """A transaction: committed at the end of the block, rolled back when an exception leaves it.
 
-        `name` says what it is for in pg_stat_activity's place of the log when it fails.
+        `name` says in the log what it was for, if the database fails it.
         """
         try:
             # BEGIN goes out with the first statement and COMMIT with the last. psycopg's transaction() would wait for
