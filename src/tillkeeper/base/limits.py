@@ -120,6 +120,9 @@ REPLAY_LABEL_DELAY_SECONDS: Final = 7 * 24 * 3600
 REPLAY_LATENESS_SECONDS: Final = 24 * 3600  # how far a row may lie behind or leap ahead of its neighbours
 REPLAY_CHUNK: Final = 512  # rows offered together
 REPLAY_IN_FLIGHT: Final = 2048  # rows offered and not yet durable: enough that no turn begins half empty
+# Allocations before Python looks for garbage in cycles, of which there is none: with its own thresholds a third of a
+# replay's time went there. A row under way is about 50 values.
+REPLAY_COLLECTOR_THRESHOLDS: Final = (100_000, 20, 50)
 REPLAY_CHECKPOINT_SECONDS: Final = 2.0  # so much work an interruption makes the next run look up again
 REPLAY_PROBE_ROWS: Final = 1000  # none of the first so many can be read: the mapping is wrong, not the rows
 REPLAY_PARTY_ID: Final = 120  # of a file: with the mapping's name before it, it is a reference

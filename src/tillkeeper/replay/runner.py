@@ -6,6 +6,7 @@ every time, so that the payers' money, the labels still unknown and the hand rul
 """
 
 import asyncio
+import gc
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -120,6 +121,8 @@ async def replay(desk: Desk, job: Job, progress: Callable[[Progress], None]) -> 
     with Rejects(rejects, run.line) as file:
         this = _Replay(desk, job, run, file, progress)
         gauge = asyncio.create_task(desk.till.gauge.keep_writing())
+        thresholds = gc.get_threshold()
+        gc.set_threshold(*limits.REPLAY_COLLECTOR_THRESHOLDS)
         try:
             return await this.carry()
         except asyncio.CancelledError:
@@ -127,6 +130,7 @@ async def replay(desk: Desk, job: Job, progress: Callable[[Progress], None]) -> 
             raise
         finally:
             await desk.till.close()
+            gc.set_threshold(*thresholds)
             gauge.cancel()
 
 
