@@ -65,7 +65,5 @@ CREATE TABLE ledger.holds (
     held_at        timestamptz NOT NULL,
     closed_at      timestamptz
 ) WITH (fillfactor = 80);
-CREATE INDEX holds_open_by_expiry ON ledger.holds (expires_at) WHERE state = 'open';
-CREATE INDEX holds_open_by_account ON ledger.holds (debit_account) WHERE state = 'open';
 CREATE INDEX holds_by_payment ON ledger.holds (payment);
 GRANT SELECT ON ledger.holds TO till_app;

@@ -114,6 +114,7 @@ CREATE TABLE payments.qr_codes (
     expires_at timestamptz,
     paid_by    uuid
 );
+CREATE INDEX qr_codes_by_payment ON payments.qr_codes (paid_by) WHERE paid_by IS NOT NULL;
 CREATE INDEX qr_codes_by_merchant ON payments.qr_codes (merchant, id);
 GRANT SELECT, INSERT, UPDATE ON payments.qr_codes TO till_app;
 
