@@ -18,6 +18,7 @@ from tillkeeper.base.ids import NIL, new_id
 from tillkeeper.base.money import share
 from tillkeeper.base.results import PROBLEMS, Refusal
 from tillkeeper.ledger import Op, Outcome
+from tillkeeper.parties import Standing
 from tillkeeper.payments import commands
 from tillkeeper.payments.flows import FLOWS, common, refund
 from tillkeeper.payments.plan import Asked, Facts, Plan
@@ -63,7 +64,16 @@ def facts_of(payment: Payment | None, now: datetime = NOW, tries: int = 0) -> Fa
     challenges = (
         {payment.id: Challenge(payment.id, common.code_hash(payment.id, CODE), tries)} if payment else {}
     )
-    return Facts(now, ZoneInfo("Asia/Shanghai"), {}, {}, {("CNY", "fees"): FEES}, located, challenges, {})
+    standings = (
+        {
+            payment.payer: Standing(payment.payer, merchant=False, active=True, fee_bps=0),
+            payment.payee: Standing(payment.payee, merchant=True, active=True, fee_bps=60),
+        }
+        if payment
+        else {}
+    )
+    house = {("CNY", "fees"): FEES}
+    return Facts(now, ZoneInfo("Asia/Shanghai"), standings, {}, house, located, challenges, {})
 
 
 def planned(command: Any, facts: Facts) -> Plan | Refusal:
@@ -131,7 +141,7 @@ def test_a_payment_that_is_not_there(kind: type) -> None:
 
 
 def test_every_flow_is_walked_here_or_begins_a_payment() -> None:
-    begin = {commands.Pay, commands.SendMoney, commands.TopUp, commands.Withdraw}
+    begin = {commands.Pay, commands.SendMoney, commands.TopUp, commands.Withdraw, commands.BringIn}
     assert set(FLOWS) == set(WANTED) | begin
 
 

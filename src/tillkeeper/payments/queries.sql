@@ -42,7 +42,8 @@ SELECT payment, code_hash, tries FROM payments.challenges WHERE payment = ANY (%
 -- name: lock_qr_codes
 -- QR codes about to be paid; locked, so that a code with an amount is paid once.
 SELECT id, merchant, currency::text, amount, reference, created_at, expires_at, paid_by
-FROM payments.qr_codes WHERE id = ANY (%(ids)b::uuid[]) ORDER BY id FOR UPDATE;
+FROM payments.qr_codes WHERE id = ANY (%(ids)b::uuid[]) OR paid_by = ANY (%(paid_by)b::uuid[])
+ORDER BY id FOR UPDATE;
 
 -- name: qr_codes
 -- QR codes by id.
@@ -112,6 +113,10 @@ WHERE a.id = t.id;
 UPDATE payments.qr_codes AS q SET paid_by = t.payment
 FROM unnest(%(ids)b::uuid[], %(payments)b::uuid[]) AS t (id, payment)
 WHERE q.id = t.id;
+
+-- name: free_qr_codes
+-- QR codes whose payments came to nothing: they may be paid again. They are locked by lock_qr_codes.
+UPDATE payments.qr_codes SET paid_by = NULL WHERE paid_by = ANY (%(payments)b::uuid[]);
 
 -- name: payment
 -- One payment.

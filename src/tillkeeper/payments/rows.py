@@ -43,11 +43,13 @@ async def challenges(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, Challenge]:
     return {row[0]: Challenge(row[0], bytes(row[1]), row[2]) for row in rows}
 
 
-async def lock_qr_codes(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, QrCode]:
-    """QR codes about to be paid, by id."""
+async def lock_qr_codes(tx: Tx, ids: Iterable[UUID], paid_by: Iterable[UUID]) -> dict[UUID, QrCode]:
+    """QR codes about to be paid, and those that payments about to change have paid, by id."""
     return {
         row[0]: QrCode(*row)
-        for row in await tx.tuples(_sql.lock_qr_codes, {"ids": columns.uuids(sorted(ids))})
+        for row in await tx.tuples(
+            _sql.lock_qr_codes, {"ids": columns.uuids(sorted(ids)), "paid_by": columns.uuids(paid_by)}
+        )
     }
 
 
@@ -127,6 +129,9 @@ async def write(tx: Tx, results: Sequence[Result]) -> None:
     if paid:
         codes, payments = map(list, zip(*paid, strict=True))
         await tx.run(_sql.mark_qr_codes, {"ids": columns.uuids(codes), "payments": columns.uuids(payments)})
+    freed = [result.qr_freed for result in results if result.qr_freed]
+    if freed:
+        await tx.run(_sql.free_qr_codes, {"payments": columns.uuids(freed)})
     await outbox.publish(tx, [result.news for result in results if result.news])
 
 

@@ -19,14 +19,16 @@ import msgspec
 from tillkeeper import ledger, parties
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock
-from tillkeeper.base.ids import new_id
+from tillkeeper.base.ids import NIL, new_id
 from tillkeeper.base.results import Refusal
 from tillkeeper.ledger import Entry, Outcome
+from tillkeeper.parties import Standing
 from tillkeeper.payments import rows
 from tillkeeper.payments.flows import FLOWS, Flow
 from tillkeeper.payments.gauge import Gauge
 from tillkeeper.payments.plan import Asked, Facts, Needs, Plan, Result
 from tillkeeper.payments.render import Reason, problem
+from tillkeeper.payments.types import Challenge, Located, QrCode
 from tillkeeper.risk import Attempt, Decision, RiskEngine
 from tillkeeper.store import Answer, Key, Store, Tx, idempotency, is_transient
 
@@ -44,16 +46,19 @@ _NO_RISK: Final = problem(Refusal("unavailable", "this process takes no payments
 
 
 class Work(msgspec.Struct, eq=False):
-    """A command on its way. `id` orders arrivals; `decision` survives the retry of a turn: risk heard it once."""
+    """A command on its way. `decision` survives the retry of a turn: risk heard it once.
+
+    `id` is given when a turn takes the command, so that ids are in the order of deciding: profiles are rebuilt by it.
+    """
 
     command: Any
     key: Key | None
-    id: UUID
     flow: Flow
     needs: Needs
     tokens: tuple[Any, ...]
     arrived: float
     answer: asyncio.Future[Answer]
+    id: UUID = NIL
     attempt: Attempt | Refusal | None = None
     decision: Decision | None = None
 
@@ -99,7 +104,6 @@ class Till:
         work = Work(
             command,
             key,
-            new_id(),
             flow,
             needs,
             _tokens(key, needs),
@@ -153,6 +157,7 @@ class Till:
                 left.append(work)
             else:
                 self._busy.update(work.tokens)
+                work.id = new_id()
                 works.append(work)
         self._queue.extendleft(reversed(left))
         return works
@@ -224,24 +229,32 @@ class Till:
             tx, list({p for work in works for p in work.needs.parties})
         )
         sent_wallets = await rows.send_wallets(tx, list({w for work in works for w in work.needs.wallets}))
-        payment_ids = {work.needs.payment for work in works if work.needs.payment}
-        code_ids = {work.needs.qr for work in works if work.needs.qr}
-        if payment_ids or code_ids:
-            # Not with locks in hand: the turn before may wait for a process that waits for one of them.
-            await turn.my_time_to_decide()
-        payments = await rows.lock_payments(tx, payment_ids) if payment_ids else {}
-        challenges = await rows.challenges(tx, payment_ids) if payment_ids else {}
-        qr_codes = await rows.lock_qr_codes(tx, code_ids) if code_ids else {}
+        locked = await self._lock(tx, turn, works)
         found = await idempotency.found(sent_answers)
         known = {
             keyed[place][0]: stored.answer if stored.input_hash == keyed[place][1].input_hash else _REUSED
             for place, stored in found.items()
         }
-        standings = await parties.standings(sent_standings)
+        standings = await parties.standings(sent_standings) | locked.standings
         wallets = await rows.wallets_asked(sent_wallets)
-        house = await self._house_of(tx, wallets, payments.values())
-        facts = Facts(turn.now, self._zone, standings, wallets, house, payments, challenges, qr_codes)
-        return known, facts
+        house = await self._house_of(tx, wallets, locked.payments.values())
+        changing = (locked.payments, locked.challenges, locked.qr_codes)
+        return known, Facts(turn.now, self._zone, standings, wallets, house, *changing)
+
+    async def _lock(self, tx: Tx, turn: "_Turn", works: list[Work]) -> "_Locked":
+        """The payments and QR codes that are about to change, and who takes part in them."""
+        payment_ids = {work.needs.payment for work in works if work.needs.payment}
+        code_ids = {work.needs.qr for work in works if work.needs.qr}
+        if not payment_ids and not code_ids:
+            return _Locked({}, {}, {}, {})
+        # Not with locks in hand: the turn before may wait for a process that waits for one of them.
+        await turn.my_time_to_decide()
+        payments = await rows.lock_payments(tx, payment_ids)
+        who = {party for found in payments.values() for party in (found.payment.payer, found.payment.payee)}
+        sent = await parties.send_standings(tx, list(who))
+        challenges = await rows.challenges(tx, payment_ids)
+        qr_codes = await rows.lock_qr_codes(tx, code_ids, payment_ids)
+        return _Locked(payments, challenges, qr_codes, await parties.standings(sent))
 
     async def _house_of(
         self, tx: Tx, wallets: Iterable[tuple[UUID, str]], payments: Iterable[Any]
@@ -301,6 +314,15 @@ class Till:
         if decisions and self._engine is not None:
             await self._engine.write(tx, decisions)
         await rows.write(tx, results)
+
+
+class _Locked(msgspec.Struct, frozen=True):
+    """What a turn may change, and the standings of those whom it concerns."""
+
+    payments: dict[UUID, Located]
+    challenges: dict[UUID, Challenge]
+    qr_codes: dict[UUID, QrCode]
+    standings: dict[UUID, Standing]
 
 
 class _Turn:

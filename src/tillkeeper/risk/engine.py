@@ -52,6 +52,8 @@ class RiskEngine:
         self._zone = zone
         self._columns = [FEATURES[name].index for name in rules.features]
         self._profiles = self._empty()
+        self._rebuilding = False
+        self._meanwhile: list[Label] = []
 
     @classmethod
     async def open(cls, store: Store, rules_file: Path | None, clock: Clock, timezone: str) -> "RiskEngine":
@@ -103,6 +105,7 @@ class RiskEngine:
 
     def learn(self, labels: Sequence[Label]) -> int:
         """Count these labels from now on; how many payments of them are still remembered."""
+        self._meanwhile += labels if self._rebuilding else ()
         return sum(self._profiles.learn(label.payment, fraud=label.fraud) for label in labels)
 
     async def write_labels(self, tx: Tx, labels: Sequence[Label]) -> None:
@@ -116,6 +119,16 @@ class RiskEngine:
         Decisions that are not committed yet are not in it.
         """
         profiles = self._empty()
+        self._rebuilding = True
+        try:
+            await self._relive(profiles)
+        finally:
+            self._rebuilding = False
+        self._profiles = profiles
+        learnt, self._meanwhile = self._meanwhile, []
+        self.learn(learnt)  # while we read; a label learnt twice counts once
+
+    async def _relive(self, profiles: Profiles) -> None:
         async with self._store.tx("risk rebuild") as tx:
             first = await rows.first_to_remember(tx, 2 * WATERMARK_BLOCK, REMEMBERED)
             if first is not None:
@@ -124,7 +137,6 @@ class RiskEngine:
                 async for labels in rows.labels_from(tx, first, REBUILD_BATCH):
                     for payment, fraud in labels:
                         profiles.learn(payment, fraud=fraud)
-        self._profiles = profiles
 
     def counts(self) -> dict[str, int]:
         """Profiles of each kind, payments remembered, and bytes of the arrays they stand in."""

@@ -130,9 +130,10 @@ def close_hold(found: Located, op: Op, amount: int, at: datetime) -> Entry:
 def release(
     found: Located, op: Op, to_state: str, failure: str | None, facts: Facts, actor: str, reason: str
 ) -> Plan:
-    """End a waiting payment without moving money: the hold is released."""
+    """End a waiting payment without moving money: the hold is released, the QR code it paid may be paid again."""
     after = replace(found.payment, state=to_state, failure=failure, changed_at=facts.now, expires_at=None)
-    return Plan(changed(found.payment, after, actor, reason), (close_hold(found, op, 0, facts.now),))
+    result = replace(changed(found.payment, after, actor, reason), qr_freed=found.payment.id)
+    return Plan(result, (close_hold(found, op, 0, facts.now),))
 
 
 def authorize(found: Located, facts: Facts, actor: str, reason: str) -> Plan:
