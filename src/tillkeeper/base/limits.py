@@ -20,6 +20,7 @@ MAX_QUEUE: Final = 8192  # commands that may wait; beyond that the door answers 
 MAX_TURNS_IN_FLIGHT: Final = 2  # one computes while the other is in the database
 TURN_TRIES: Final = 9  # of one turn, after a lost connection, a deadlock or a key clash
 TURN_RETRY_SECONDS: Final = 0.05  # first pause, doubled each time: 12.7 s in all, a PostgreSQL restart
+WALLETS_REMEMBERED: Final = 100_000  # whose account is whose, in each process: about 40 MB
 MAX_TRANSFERS_PER_POST: Final = 8192
 assert MAX_TURN * 4 <= MAX_TRANSFERS_PER_POST  # no flow needs more than four transfers
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from operator import attrgetter
 from uuid import UUID
 
 from tillkeeper.base.limits import MAX_TRANSFERS_PER_POST, PAGE_MAX
@@ -10,6 +11,7 @@ from tillkeeper.store import Tx, columns, queries
 
 _sql = queries(__package__, "queries.sql")
 _OUTCOMES = list(Outcome)
+_NUMBER = attrgetter("int")  # compared in C; UUIDs compare themselves in Python
 
 
 async def open_accounts(tx: Tx, accounts: Sequence[NewAccount], at: datetime) -> None:
@@ -44,7 +46,7 @@ async def post(tx: Tx, entries: Sequence[Entry], booked_at: datetime) -> list[Ou
     if len(entries) > MAX_TRANSFERS_PER_POST:
         raise ValueError(f"{len(entries)} entries in one batch; {MAX_TRANSFERS_PER_POST} are allowed")
     # Sorted here, in the order PostgreSQL sorts uuids, so that post_v1 need not look places up.
-    accounts = sorted({entry.debit for entry in entries} | {entry.credit for entry in entries})
+    accounts = sorted({entry.debit for entry in entries} | {entry.credit for entry in entries}, key=_NUMBER)
     place = {account: index for index, account in enumerate(accounts, 1)}
     outcomes = await tx.value(
         _sql.post,

@@ -27,7 +27,7 @@ class Needs(msgspec.Struct, frozen=True):
 class Facts(msgspec.Struct, frozen=True):
     """What is known in a turn. `zone` is the business time zone.
 
-    `wallets` are accounts by (owner, currency), `house` the platform's own by (currency, purpose): "bank", "fees".
+    `wallets` are accounts by (owner, currency), others' among them, `house` the platform's own by (currency, purpose): "bank", "fees".
     """
 
     now: datetime

@@ -82,6 +82,7 @@ class Till:
         self._last: _Turn | None = None
         self._booking = asyncio.Lock()
         self._house: dict[tuple[str, str], UUID] = {}
+        self._wallets: dict[tuple[UUID, str], UUID] = {}
         self._pump_due = False
         self._profiles_stale = False
 
@@ -228,7 +229,9 @@ class Till:
         sent_standings = await parties.send_standings(
             tx, list({p for work in works for p in work.needs.parties})
         )
-        sent_wallets = await rows.send_wallets(tx, list({w for work in works for w in work.needs.wallets}))
+        wallets = self._wallets_met()
+        strange = {each for work in works for each in work.needs.wallets if each not in wallets}
+        sent_wallets = await rows.send_wallets(tx, list(strange)) if strange else None
         locked = await self._lock(tx, turn, works)
         found = await idempotency.found(sent_answers)
         known = {
@@ -236,8 +239,11 @@ class Till:
             for place, stored in found.items()
         }
         standings = await parties.standings(sent_standings) | locked.standings
-        wallets = await rows.wallets_asked(sent_wallets)
-        house = await self._house_of(tx, wallets, locked.payments.values())
+        if sent_wallets:
+            wallets.update(await rows.wallets_asked(sent_wallets))
+        currencies = {each[1] for work in works for each in work.needs.wallets if each in wallets}
+        currencies |= {found.payment.currency for found in locked.payments.values()}
+        house = await self._house_of(tx, currencies)
         changing = (locked.payments, locked.challenges, locked.qr_codes)
         return known, Facts(turn.now, self._zone, standings, wallets, house, *changing)
 
@@ -256,10 +262,13 @@ class Till:
         qr_codes = await rows.lock_qr_codes(tx, code_ids, payment_ids)
         return _Locked(payments, challenges, qr_codes, await parties.standings(sent))
 
-    async def _house_of(
-        self, tx: Tx, wallets: Iterable[tuple[UUID, str]], payments: Iterable[Any]
-    ) -> dict[tuple[str, str], UUID]:
-        currencies = {currency for _, currency in wallets} | {found.payment.currency for found in payments}
+    def _wallets_met(self) -> dict[tuple[UUID, str], UUID]:
+        """The accounts of wallets met before: whose account is whose is written once and never changed."""
+        if len(self._wallets) > limits.WALLETS_REMEMBERED:
+            self._wallets = {}  # a new one: a turn in flight goes on with the old one
+        return self._wallets
+
+    async def _house_of(self, tx: Tx, currencies: Iterable[str]) -> dict[tuple[str, str], UUID]:
         if any((currency, "bank") not in self._house for currency in currencies):
             self._house = await rows.house(tx)  # they are never changed, only added
         return self._house

@@ -58,7 +58,9 @@ class ColumnDumper(Dumper):
 
 def uuids(values: Iterable[UUID | None]) -> Column:
     """uuid[]"""
-    return Column(2950, [_NULL if value is None else b"\0\0\0\x10" + value.bytes for value in values])
+    return Column(
+        2950, [_NULL if value is None else b"\0\0\0\x10" + value.int.to_bytes(16) for value in values]
+    )
 
 
 def texts(values: Iterable[str | None]) -> Column:
