@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final
@@ -208,7 +209,7 @@ class Till:
         return [answer] * len(works)
 
     async def _carry(self, turn: "_Turn", works: list[Work]) -> list[Answer]:
-        async with self._store.tx("turn") as tx:
+        async with AsyncExitStack() as until_committed, self._store.tx("turn") as tx:
             known, facts = await self._look(tx, turn, works)
             fresh = [work for place, work in enumerate(works) if place not in known]
             await turn.my_time_to_decide()
@@ -216,9 +217,10 @@ class Till:
             if len(works) == turn.size:  # of a turn in halves the other half has yet to decide
                 turn.decided.set()
             plans = [self._plan(work, facts) for work in fresh]
-            async with self._booking:
-                results = await self._book(tx, plans, turn.now)
-                await self._write(tx, fresh, results, turn.now)
+            # Kept until the commit: turns become durable in their order, so what a crash leaves is a beginning.
+            await until_committed.enter_async_context(self._booking)
+            results = await self._book(tx, plans, turn.now)
+            await self._write(tx, fresh, results, turn.now)
         answers = iter([result.answer for result in results])
         return [known[place] if place in known else next(answers) for place in range(len(works))]
 
