@@ -55,10 +55,10 @@ class Desk:
 
     async def _frame(self, request: Web) -> dict[str, Any]:
         session = session_of(request)
-        waiting, since = 0, None
+        waiting = 0
         if session is not None:
             async with self.store.tx("console frame") as tx:
-                waiting, since = await browse.held_size(tx)
+                waiting, _ = await browse.held_size(tx)
         return {
             "session": session,
             "theme": theme_of(request),
@@ -67,7 +67,6 @@ class Desk:
             "here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
             "section": request.url.path.split("/")[1],
             "waiting": waiting,
-            "waiting_since": since,
             "waiting_most": browse.HELD_COUNTED,
             "notice": notice if (notice := request.query_params.get("notice")) in NOTICES else None,
         }

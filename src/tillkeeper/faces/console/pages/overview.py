@@ -16,7 +16,7 @@ from tillkeeper.faces.console.desk import Desk, Page, TheDesk, Web, session_of
 from tillkeeper.faces.console.render import Renderer
 from tillkeeper.payments import browse
 
-LIVE_PARTS: Final = ("clock", "headline", "figures", "rate", "outcomes", "refusals", "speed")
+LIVE_PARTS: Final = ("clock", "badge", "headline", "figures", "rate", "outcomes", "refusals", "speed")
 _LOOK_SECONDS: Final = 15.0  # how long a stream may outlive its session
 _POINT_SECONDS: Final = 3  # one point of the rate's picture
 
@@ -85,6 +85,8 @@ def figures_context(figures: Figures, renderer: Renderer) -> Mapping[str, Any]:
     speed_plot, speed_top = charts.line(slowest, t("chart.speed_label", highest=max(slowest, default=0)))
     return {
         "f": figures,
+        "waiting": figures.held,
+        "waiting_most": browse.HELD_COUNTED,
         "today": figures.day.isoformat(),
         "outcomes": OUTCOMES,
         "outcome_parts": [(outcome, figures.recent.outcomes[outcome]) for outcome in OUTCOMES],
