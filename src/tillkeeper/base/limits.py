@@ -84,6 +84,7 @@ MIGRATION_TRIES: Final = 10
 # -- embedded PostgreSQL
 EMBEDDED_START_SECONDS: Final = 120.0  # crash recovery after a SIGKILL under load takes longest
 EMBEDDED_STOP_SECONDS: Final = 60.0  # the shutdown checkpoint writes what the pages in memory changed
+EMBEDDED_CHECK_SECONDS: Final = 0.5  # how soon its users notice that it was killed, and start it again
 EMBEDDED_FREE_BYTES: Final = 512 * 1024 * 1024  # a new data folder and its first write-ahead log
 
 # -- processes (seconds unless named otherwise)

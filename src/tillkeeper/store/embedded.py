@@ -117,12 +117,26 @@ class EmbeddedServer:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["EmbeddedServer"]:
-        """Started for the block. Raises EmbeddedError."""
+        """Started for the block, and started again should it be killed meanwhile. Raises EmbeddedError."""
         await self.start()
+        guard = asyncio.create_task(self._guard())
         try:
             yield self
         finally:
+            guard.cancel()
+            with suppress(asyncio.CancelledError):
+                await guard
             await self.stop()
+
+    async def _guard(self) -> None:
+        while True:
+            await asyncio.sleep(limits.EMBEDDED_CHECK_SECONDS)
+            if self.pid is None:
+                log.warning("PostgreSQL of %s was killed: starting it again", self.home)
+                try:
+                    await _to_the_end(self._start_again)
+                except EmbeddedError as error:
+                    log.error("%s", error)  # noqa: TRY400 - the message says all
 
     async def start(self) -> None:
         """Make the data folder if there is none, start the server if none runs, and count as its user.
@@ -153,6 +167,10 @@ class EmbeddedServer:
                 os.close(users)
                 raise
             self._in_use = users
+
+    def _start_again(self) -> None:
+        with _one_at_a_time(self.home):
+            self._socket_dir = self._ensure_running(_account())
 
     def _stop(self) -> None:
         if self._in_use is None:
