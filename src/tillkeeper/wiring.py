@@ -26,7 +26,7 @@ PROFILES = "risk profiles"
 async def till_with_risk(settings: Settings) -> AsyncIterator[Counter]:
     """The counter that takes payments. Raises TakenError where another process keeps the risk profiles."""
     clock = SystemClock()
-    async with opened(settings) as (store, urls), sole.sole(urls.app, PROFILES, _stop):
+    async with opened(settings, by_index=True) as (store, urls), sole.sole(urls.app, PROFILES, _stop):
         engine = await RiskEngine.open(store, settings.rules_file, clock, settings.timezone)
         till = Till(store, engine, clock, settings.timezone)
         yield Counter(store, clock, settings, till, engine, KeyRing(store, clock))

@@ -9,7 +9,7 @@ from psycopg import errors
 
 from tests.support.postgres import Database
 from tillkeeper.base import limits
-from tillkeeper.store import Store, StoreUnavailableError, is_transient, queries, took_too_long
+from tillkeeper.store import Store, StoreUnavailableError, columns, is_transient, queries, took_too_long
 
 LEASE = b"INSERT INTO store.leases VALUES (%(name)s, 'me', now(), now())"
 LEASES = b"SELECT name FROM store.leases ORDER BY name"
@@ -164,3 +164,15 @@ def test_statements_are_named_and_carry_their_name() -> None:
     assert {name for name, _ in ours} >= {"publish", "take_lease", "find_answers"}
     with pytest.raises(AttributeError, match="no statement 'unknown'; there are: publish"):
         _ = ours.unknown
+
+
+async def test_a_statement_planned_on_a_small_table_does_not_read_it_whole_when_it_has_grown(
+    database: Database,
+) -> None:
+    plan = b"EXPLAIN SELECT k.place FROM unnest(%(p)b::uuid[], %(k)b::text[]) WITH ORDINALITY AS k (p, key, place)"
+    plan += b" JOIN store.idempotency AS i ON i.principal = k.p AND i.key = k.key"
+    params = {"p": columns.uuids([]), "k": columns.texts([])}
+    async with Store.opened(database.app_url, size=1, by_index=True) as store, store.tx("plan") as tx:
+        lines = " ".join(row[0] for row in await tx.tuples(plan, params))
+    assert "idempotency_pkey" in lines
+    assert "Seq Scan" not in lines

@@ -32,8 +32,10 @@ async def database(settings: Settings) -> AsyncIterator[Urls]:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, *, size: int = limits.POOL_MAX) -> AsyncIterator[tuple[Store, Urls]]:
-    """A store with `size` connections on the database of the settings.
+async def opened(
+    settings: Settings, *, size: int = limits.POOL_MAX, by_index: bool = False
+) -> AsyncIterator[tuple[Store, Urls]]:
+    """A store with `size` connections on the database of the settings; `by_index` as in Store.opened.
 
     Raises EmbeddedError, StoreUnavailableError, and MigrationError when the schema is not up to date.
     """
@@ -42,5 +44,5 @@ async def opened(settings: Settings, *, size: int = limits.POOL_MAX) -> AsyncIte
             raise MigrationError(
                 f"the database lacks {len(missing)} migrations ({missing[0]} …): run till migrate"
             )
-        async with Store.opened(urls.app, size=size) as store:
+        async with Store.opened(urls.app, size=size, by_index=by_index) as store:
             yield store, urls
