@@ -118,6 +118,9 @@ async def replay(desk: Desk, job: Job, progress: Callable[[Progress], None]) -> 
     """
     run = await _begin(desk, job)
     rejects = job.home / "replay" / f"{job.mapping.name}-{run.id.hex[:8]}.rejects.csv"
+    if run.finished_at is not None:
+        progress(Progress(run.line, 0, 1.0, 0.0, finding=False))
+        return Done(_kept_tally(run), run.line, 0, 0.0, finished=True, rejects=rejects)
     with Rejects(rejects, run.line) as file:
         this = _Replay(desk, job, run, file, progress)
         gauge = asyncio.create_task(desk.till.gauge.keep_writing())
@@ -186,7 +189,7 @@ class _Replay:
         if finding:
             await self._identify()
         await self._settle_until(0)
-        seconds = self._seconds()
+        seconds = 0.0 if finding else self._seconds()
         if self._stream.whole:
             await self._release(_NEVER)  # whatever the time is now, all of them are known
         await self._keep(finished=self._stream.whole)

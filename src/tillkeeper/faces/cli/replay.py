@@ -233,6 +233,8 @@ def _plain(out: Any) -> Tell:
 def _said(now: Progress) -> str:
     if now.finding:
         return "looking for the place where it was left"
+    if not now.carried:
+        return ""
     rate = now.carried / now.seconds if now.seconds > 0 else 0.0
     return f"{now.carried:,} payments, {rate:,.0f}/s"
 
@@ -244,15 +246,15 @@ def _show(report: Report) -> None:
     seen = report.figures
     ending = "to its end" if report.finished else "in part"
     say(f"{report.file}, replayed {ending} (mapping {report.mapping}, {report.rules}).")
-    if report.continued_after_line and not report.carried:
+    if not report.carried:
         say(
             "Nothing was left to do: its payments were carried before. For another try, use another TILL_HOME."
         )
-    elif report.continued_after_line:
-        say(f"This run went on after line {report.continued_after_line:,}.")
-    say(
-        f"{report.carried:,} payments in {report.seconds:,.1f} s: {report.payments_per_second:,.0f} payments/s."
-    )
+    else:
+        if report.continued_after_line:
+            say(f"This run went on after line {report.continued_after_line:,}.")
+        rate = f"{report.payments_per_second:,.0f} payments/s"
+        say(f"{report.carried:,} payments in {report.seconds:,.1f} s: {rate}.")
     if len(report.rule_sets) > 1:
         versions = ", ".join(map(str, report.rule_sets))
         say(f"Parts of the file were decided by different rules: rule sets {versions}.")
@@ -268,7 +270,7 @@ def _show(report: Report) -> None:
 
 
 def _show_outcomes(seen: Figures) -> None:
-    heads = ["outcome", "payments", "share", "amount", "labelled fraud", "fraud amount"]
+    heads = ["outcome", "payments", "share", "amount", "frauds", "fraud amount"]
     rows = [
         [
             each.outcome,
@@ -287,24 +289,17 @@ def _show_outcomes(seen: Figures) -> None:
 
 def _show_detection(seen: Figures) -> None:
     say(f"Against {seen.judged:,} labels, {seen.frauds:,} of them fraud worth {_amounts(seen.fraud_amount)}:")
-    heads = [
-        "alerts",
-        "number",
-        "precision",
-        "recall",
-        "false per fraud",
-        "money saved",
-        "honest money disturbed",
-    ]
+    heads = ["alerts", "number", "precision", "recall", "false per fraud"]
     rows = []
     for level in seen.levels:
-        rows.append(
-            [level.means, *_detected(level.detection), _amounts(level.saved), _amounts(level.disturbed)]
-        )
-        rows.append(["  three hand rules, as many", *_detected(level.hand_rules), "", ""])
+        rows.append([level.means, *_detected(level.detection)])
+        rows.append(["  three hand rules, as many", *_detected(level.hand_rules)])
+    say_table(heads, rows, figures=heads[1:])
+    heads = ["alerts", "money saved", "honest money disturbed"]
+    rows = [[level.means, _amounts(level.saved), _amounts(level.disturbed)] for level in seen.levels]
     say_table(heads, rows, figures=heads[1:])
     say(f"Money lost to fraud that was allowed: {_amounts(seen.lost)}")
-    heads = ["rule", "hits", "precision", "frauds", "frauds no other rule hit"]
+    heads = ["rule", "hits", "precision", "frauds", "only it found"]
     rows = [
         [each.rule, f"{each.hits:,}", _percent(each.precision), f"{each.frauds:,}", f"{each.alone:,}"]
         for each in seen.rules
