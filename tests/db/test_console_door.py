@@ -104,7 +104,9 @@ async def test_a_form_needs_our_token_and_our_site(store: Store, shop: Shop, ann
     assert (await anna.post(f"/held/{held}", data=good | {"reason": " "})).status_code == 422
     assert (await anna.post(f"/held/{held}", data=good | {"reason": "x" * 201})).status_code == 422
     assert (await anna.post(f"/held/{held}", data=good | {"verdict": "maybe"})).status_code == 422
-    assert (await anna.post(f"/held/{held}", data=good | {"reason": "card 4111 1111 1111 1111"})).status_code == 422
+    assert (
+        await anna.post(f"/held/{held}", data=good | {"reason": "card 4111 1111 1111 1111"})
+    ).status_code == 422
     assert (await anna.post("/sign-out", data={})).status_code == 403
     async with store.tx("test") as tx:
         state = await tx.value(
