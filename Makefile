@@ -1,6 +1,6 @@
 # Everything a newcomer types. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench lock clean
+.PHONY: help demo test storm check format bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -12,6 +12,10 @@ demo: ## a living city of payments; SECONDS=30 ends by itself with a summary
 test: ## the whole suite; ARGS="tests/unit -k money" for a part
 	@sh tools/setup.sh dev
 	@exec .venv/bin/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
+
+storm: ## minutes of SIGKILL under load; SEED=7 repeats one, STORM_SECONDS=600 lasts longer
+	@sh tools/setup.sh dev
+	@STORM_SECONDS=$(or $(STORM_SECONDS),60) $(if $(SEED),TILL_SEED=$(SEED)) exec .venv/bin/pytest -q tests/storm $(ARGS)
 
 check: ## style, types, floors, house rules
 	@sh tools/setup.sh dev

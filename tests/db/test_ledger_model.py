@@ -92,7 +92,7 @@ def to_entry(intent: Intent, people: Sequence[UUID], model: Model, fresh: list[E
     )
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=histories)
 async def test_ledger_and_model_agree(store: Store, history: list[list[Intent]]) -> None:
     books, model, people = Books(store), Model(), cast()

@@ -21,7 +21,7 @@ from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.settings import Settings
 from tillkeeper.store import Store
 
-EXAMPLES = 25
+EXAMPLES = 15
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ from tillkeeper.store import Store, migrate
 from tillkeeper.store.embedded import EmbeddedServer
 
 READY_SECONDS = 60.0
+LEAST_STRIKES = 3
 
 
 class Api:
@@ -92,9 +93,12 @@ class Siege:
         self.server, self.store, self.api = server, store, api
 
     async def withstand(
-        self, seed: int, seconds: float, strike: Callable[["Siege"], Awaitable[None]]
+        self, seed: int, seconds: float, strike: Callable[["Siege"], Awaitable[int]]
     ) -> tuple[Storm, list[str]]:
-        """A storm of so many seconds, during which `strike` is called again and again; and what it broke."""
+        """A storm of so many seconds, during which `strike` is called again and again; and what it broke.
+
+        `strike` gives the number of processes it killed.
+        """
         storm = await self._gather(seed)
         async with aclosing(storm):
             before = await counts(self.store)
@@ -106,10 +110,10 @@ class Siege:
             async with Store.opened(self.server.app_url) as store:  # of our own all connections may be dead
                 return storm, [*await storm.ask_again(), *await broken_promises(storm, store, before)]
 
-    async def _strike_for(self, seconds: float, strike: Callable[["Siege"], Awaitable[None]]) -> None:
-        ends_at = asyncio.get_running_loop().time() + seconds
-        while asyncio.get_running_loop().time() < ends_at:
-            await strike(self)
+    async def _strike_for(self, seconds: float, strike: Callable[["Siege"], Awaitable[int]]) -> None:
+        ends_at, strikes = asyncio.get_running_loop().time() + seconds, 0
+        while strikes < LEAST_STRIKES or asyncio.get_running_loop().time() < ends_at:
+            strikes += await strike(self)
 
     async def _gather(self, seed: int) -> Storm:
         clock = SystemClock()
