@@ -17,7 +17,7 @@ from tillkeeper.base import limits
 from tillkeeper.base.clock import ManualClock
 from tillkeeper.base.ids import new_id
 from tillkeeper.base.money import share
-from tillkeeper.payments import MOVES, expire_due
+from tillkeeper.payments import MOVES, expire_due, open_wallets
 from tillkeeper.payments.commands import (
     AnswerChallenge,
     Capture,
@@ -146,6 +146,16 @@ async def test_who_cannot_pay_whom(platform: Platform, payer: str, payee: str, c
     assert (said.code, said.body["field"]) == (code, field)
     assert await platform.count("payments.payments") == before
     assert await platform.count("risk.decisions") == 0  # risk is not asked about what cannot be
+
+
+async def test_a_wallet_opened_after_a_refusal_is_found(platform: Platform) -> None:
+    payer, shop = await platform.customer(currencies=["JPY"]), await platform.merchant(currencies=["JPY"])
+    for who, field in ((payer, "payer"), (shop, "merchant")):
+        said = await platform.pay(payer, shop, 5, currency="USD")
+        assert (said.code, said.body["field"]) == ("unknown_wallet", field)
+        async with platform.store.tx("wallet") as tx:
+            await open_wallets(tx, who, ["USD"], None, platform.clock.now())
+    assert (await platform.pay(payer, shop, 5, currency="USD")).code == "insufficient_funds"
 
 
 # -- waiting: capture, void, challenge, review, expiry
