@@ -153,7 +153,7 @@ async def test_a_person_releases_a_held_payment(visit: Visit) -> None:
         "Payer called and confirmed",
     )
     await visit.go(f"/payments/{payment}")
-    await expect(page.locator(".story")).to_contain_text("Payer called and confirmed")
+    await expect(page.locator(".story li", has_text="Payer called and confirmed")).to_have_count(1)
     await expect(page.locator(".story")).to_contain_text("by anna")
 
 

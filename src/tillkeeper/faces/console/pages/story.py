@@ -125,10 +125,7 @@ def _timeline(
         *_moves(row, story, renderer),
         *_holds(row, holds, renderer),
         *_outside(story, renderer),
-        *[
-            Happening(each.at, "quiet", renderer.texts("story.audit", actor=each.actor), each.reason)
-            for each in events
-        ],
+        *_acts(story, events, renderer),
     ]
     return sorted(found, key=lambda happening: happening.at)
 
@@ -147,6 +144,15 @@ def _beginning(
     first = story.moves[0].from_state if story.moves else row.state
     why = t.named("failure", row.failure) if row.failure and not story.moves else ""
     yield Happening(row.created_at, first, t("became." + first), why)
+
+
+def _acts(story: Story, events: list[Event], renderer: Renderer) -> Iterator[Happening]:
+    """What the audit knows beyond the moves: a verdict stands in both."""
+    told = {(move.actor, move.reason) for move in story.moves}
+    for event in events:
+        if (event.actor, event.reason) not in told:
+            title = renderer.texts("story.audit", actor=event.actor, action=event.action)
+            yield Happening(event.at, "quiet", title, event.reason)
 
 
 def _in_short(decision: DecisionView, t: Texts) -> str:
