@@ -20,7 +20,7 @@ COMMANDS: Final[dict[str, str]] = {
     "up": "Start everything: PostgreSQL, api, console, agent. Ctrl-C stops it.",
     "demo": "Start everything and let a city of customers, shops and thieves live in it.",
     "serve": "Start one process: api, console or agent.",
-    "replay": "Stream a CSV or Parquet file of historic payments through the turn, and judge risk by the file's labels.",
+    "replay": "Stream a CSV or Parquet file of historic payments through the turn.",
     "bench": "Measure payments, ledger, risk and replay on this machine.",
     "ledger": "Verify the books.",
     "decision": "Explain a risk decision.",
