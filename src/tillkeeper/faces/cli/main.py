@@ -21,7 +21,7 @@ COMMANDS: Final[dict[str, str]] = {
     "demo": "Start everything and let a city of customers, shops and thieves live in it.",
     "serve": "Start one process: api, console or agent.",
     "replay": "Stream a CSV or Parquet file of historic payments through the turn.",
-    "bench": "Measure payments, ledger, risk and replay on this machine.",
+    "bench": "Measure payments, ledger, risk and replay on this machine, beside bare pgbench as the yardstick.",
     "ledger": "Verify the books.",
     "decision": "Explain a risk decision.",
     "console": "Make a one-time sign-in link for the console.",
