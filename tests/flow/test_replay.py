@@ -42,7 +42,8 @@ from tillkeeper.store import Store, sole
 from tillkeeper.store.embedded import EmbeddedServer
 
 RULES = Path(risk.__file__).parent / "rules_handbook.toml"
-ROWS = 7000
+ROWS = 2000
+KILLED_ROWS = 6000
 DECISIONS = b"""
 SELECT p.reference, d.at, d.outcome, d.reasons, d.features, p.state, p.amount
 FROM risk.decisions AS d JOIN payments.payments AS p USING (id) ORDER BY d.id
@@ -200,12 +201,20 @@ async def test_a_sparse_file_learns_between_neighbours(here: Here, tmp_path: Pat
 # -- interrupted
 
 
+@pytest.fixture
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few rows under way, so that a short file can be interrupted often."""
+    monkeypatch.setattr("tillkeeper.base.limits.REPLAY_CHUNK", 50)
+    monkeypatch.setattr("tillkeeper.base.limits.REPLAY_IN_FLIGHT", 200)
+
+
+@pytest.mark.usefixtures("small_steps")
 async def test_interrupted_equals_uninterrupted(
     here: Here, file: Path, postgres: EmbeddedServer, template: str, tmp_path: Path
 ) -> None:
     whole = await to_the_end(here, file)
     async with fresh_database(postgres, template) as other, place(other, tmp_path / "other") as there:
-        for after in (1, 1):
+        for after in (1, 100, 400, 1):
             assert await carry(there, file, interrupt_after=after) is None
             await assert_balanced(there)
         rest = await to_the_end(there, file)
@@ -234,9 +243,10 @@ async def test_rows_limited_and_then_the_rest(
 
 @pytest.mark.slow
 async def test_killed_equals_uninterrupted(
-    here: Here, file: Path, postgres: EmbeddedServer, template: str, tmp_path: Path
+    here: Here, postgres: EmbeddedServer, template: str, tmp_path: Path, seed: int
 ) -> None:
     """SIGKILL in the midst of it, again and again; then the same command to the end."""
+    file = write_csv(tmp_path / "payments.csv", history(KILLED_ROWS, seed))
     await to_the_end(here, file)
     async with fresh_database(postgres, template) as other, place(other, tmp_path / "other") as there:
         for carried in (500, 3000):
@@ -251,7 +261,7 @@ async def test_killed_equals_uninterrupted(
         assert process.returncode == 0, err
         report = json.loads(out)
         assert report["finished"]
-        assert report["figures"]["payments"] == ROWS
+        assert report["figures"]["payments"] == KILLED_ROWS
         assert await there.told() == await here.told()
 
 
