@@ -289,6 +289,41 @@ async def test_a_body_that_comes_in_pieces(api: Api) -> None:
     assert (response.status_code, response.json()["amount"]) == (201, 5)
 
 
+async def test_a_caller_who_leaves_in_the_midst_of_a_body_is_no_fault_of_ours(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    transport = api.client._transport
+    assert isinstance(transport, httpx.ASGITransport)
+    for path in ("/v1/payments", "/v1/top-ups"):
+        messages: list[dict[str, Any]] = [
+            {"type": "http.request", "body": b'{"amount"', "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "POST",
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "root_path": "",
+            "query_string": b"",
+            "headers": [(name.encode(), value.encode()) for name, value in api.headers().items()],
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 2),
+        }
+
+        async def receive(messages: list[dict[str, Any]] = messages) -> dict[str, Any]:
+            return messages.pop(0)
+
+        async def send(_: Any) -> None:
+            pass
+
+        await transport.app(scope, receive, send)
+    assert caplog.text == ""
+
+
 async def test_an_endless_body_is_cut_off(api: Api) -> None:
     sent = 0
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from litestar import Litestar, Request
 from litestar.di import Provide
+from litestar.exceptions import InternalServerException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
@@ -55,6 +56,10 @@ async def _strictly(request: Request[Any, Any, Any]) -> None:
         return
     try:
         msgspec.json.decode(await request.body(), type=field.annotation, strict=True)
+    except (
+        InternalServerException
+    ) as error:  # the framework's word for a caller who left in the midst of the body
+        raise refuse("not_json", "the body broke off") from error
     except msgspec.ValidationError as error:
         raise Refused(problems.of_decoding(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
