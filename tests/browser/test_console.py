@@ -194,6 +194,8 @@ async def test_the_theme_is_switched_and_kept(visit: Visit) -> None:
     background = "getComputedStyle(document.querySelector('.card')).backgroundColor"
     assert await page.evaluate(background) == "rgb(255, 255, 255)"
     await page.get_by_role("link", name="Dark").click()
+    await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    await page.wait_for_load_state()  # the click's page is there, its sheet too
     dark = await page.evaluate(background)
     assert dark != "rgb(255, 255, 255)"
     await visit.go("/rules")
