@@ -18,6 +18,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     home: Path = Path(".till")
     """Folder of the embedded database, its logs and sockets."""
+    keys: Path | None = None
+    """Folder of the key files, mode 0700, never inside `home`; unset: beside it (`.till-keys`)."""
     database_url: str | None = None
     """A PostgreSQL >= 16 of your own; unset: the embedded one under `home`."""
     admin_database_url: str | None = None
@@ -35,6 +37,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What may leave a new customer's wallet in a day, minor units."""
     allow_private_webhooks: bool = False
     """Deliver webhooks to loopback and private addresses (tests, demo)."""
+
+    @property
+    def key_folder(self) -> Path:
+        """Where the key files are: whoever copies the data folder must not get the keys with it."""
+        return self.keys or self.home.with_name(f"{self.home.name}-keys")
 
 
 ENVIRONMENT_PREFIX: Final = "TILL_"

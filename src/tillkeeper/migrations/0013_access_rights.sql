@@ -1,0 +1,1 @@
+-- access: approvals, purpose grants, service keys.

@@ -1,0 +1,1 @@
+-- parties: sealed columns.
