@@ -27,6 +27,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     api_port: int = 8080
     console_port: int = 8081
+    tls: bool = False
+    """Serve api and console by TLS; `till serve --tls` and `till up --tls` do it for once."""
+    tls_certificate: Path | None = None
+    """PEM file: the certificate and those between it and its authority; unset: one by a development CA of our own."""
+    tls_key: Path | None = None
+    """PEM file: the certificate's private key."""
     timezone: str = "Asia/Shanghai"
     """The business time zone (IANA name): where a customer's day ends."""
     rules_file: Path | None = None

@@ -9,6 +9,7 @@ from tillkeeper.base.settings import Settings
 from tillkeeper.store.database import Store
 from tillkeeper.store.embedded import EmbeddedServer
 from tillkeeper.store.migrate import MigrationError, pending
+from tillkeeper.store.transport import guarded
 
 
 class Urls(NamedTuple):
@@ -20,12 +21,14 @@ class Urls(NamedTuple):
 
 @asynccontextmanager
 async def database(settings: Settings) -> AsyncIterator[Urls]:
-    """The database that the settings name: one's own, or the embedded one, running for the block.
+    """The database that the settings name: one's own (a remote one must prove who it is), or the embedded one, running
+    for the block.
 
     Raises EmbeddedError.
     """
     if settings.database_url is not None:
-        yield Urls(settings.database_url, settings.admin_database_url or settings.database_url)
+        admin = settings.admin_database_url or settings.database_url
+        yield Urls(guarded(settings.database_url), guarded(admin))
         return
     async with EmbeddedServer(settings.home).running() as server:
         yield Urls(server.app_url, server.admin_url)

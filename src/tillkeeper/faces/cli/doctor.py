@@ -23,6 +23,7 @@ from tillkeeper.store import MigrationError, Store, StoreUnavailableError, pendi
 from tillkeeper.store.condition import Condition, condition
 from tillkeeper.store.embedded import EmbeddedError
 from tillkeeper.store.opening import database
+from tillkeeper.store.transport import guarded, transport_of
 
 app = typer.Typer(add_completion=False)
 
@@ -113,6 +114,8 @@ def local_findings(chosen: Settings) -> Iterator[Finding]:
     yield _rules(chosen)
     yield _port("api port", chosen, chosen.api_port)
     yield _port("console port", chosen, chosen.console_port)
+    yield _served(chosen)
+    yield _database_way(chosen)
     yield _chromium(shutil.which)
 
 
@@ -173,6 +176,35 @@ def _is_ours(url: str) -> bool:
             return "tillkeeper" in answer.read(65536).decode(errors="replace").lower()
     except (OSError, ValueError):
         return False
+
+
+def _served(chosen: Settings) -> Finding:
+    name = "transport to api and console"
+    if chosen.tls and chosen.tls_certificate:
+        return Finding(name, "fine", f"TLS with {chosen.tls_certificate}")
+    if chosen.tls:
+        return Finding(
+            name,
+            "notice",
+            "TLS by the development CA",
+            "browsers and clients trust it only by hand: get a certificate",
+        )
+    if transport_of(f"host={chosen.host}") == "local":
+        return Finding(name, "notice", f"not encrypted, but {chosen.host} is only this machine", "till up --tls, or TLS in front")  # fmt: skip
+    return Finding(name, "wrong", f"not encrypted on {chosen.host}: keys, cookies and names can be read on the way", "set TILL_TLS=true and a certificate, or listen on 127.0.0.1 behind a proxy that speaks TLS")  # fmt: skip
+
+
+def _database_way(chosen: Settings) -> Finding:
+    name = "transport to the database"
+    if chosen.database_url is None:
+        return Finding(name, "fine", "a socket file of this machine")
+    for url in filter(None, (chosen.database_url, chosen.admin_database_url)):
+        if transport_of(guarded(url)) == "open":
+            return Finding(name, "wrong", "the server need not prove who it is", "put sslmode=verify-full (and sslrootcert) into the URL")  # fmt: skip
+    local = transport_of(chosen.database_url) == "local"
+    return Finding(
+        name, "fine", "this machine" if local else "encrypted, the server's certificate is checked"
+    )
 
 
 def _chromium(which: Callable[[str], str | None]) -> Finding:

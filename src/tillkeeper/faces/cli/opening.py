@@ -72,4 +72,4 @@ async def sign_in_url(store: Store, chosen: Settings, person: str | None = None)
 def face_url(chosen: Settings, port: int) -> str:
     """The address of a face, as a browser on this machine takes it."""
     host = f"[{chosen.host}]" if ":" in chosen.host else chosen.host
-    return f"http://{host}:{port}"
+    return f"{'https' if chosen.tls else 'http'}://{host}:{port}"

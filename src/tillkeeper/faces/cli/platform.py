@@ -51,7 +51,7 @@ async def platform(
     async with database(chosen) as urls:
         await store.migrate(urls.admin)
         logs.mkdir(parents=True, exist_ok=True)
-        async with _kept_alive([Child(name, logs) for name in ("api", "console", "agent")]):
+        async with _kept_alive(_children(chosen, logs)):
             await _ready(chosen.host, chosen.console_port, "console", logs)
             if greet is not None:
                 await greet(urls)
@@ -59,6 +59,11 @@ async def platform(
             yield Platform(
                 face_url(chosen, chosen.api_port), face_url(chosen, chosen.console_port), urls, logs
             )
+
+
+def _children(chosen: Settings, logs: Path) -> list["Child"]:
+    tls = ["--tls"] if chosen.tls else []
+    return [Child("api", logs, tls), Child("console", logs, tls), Child("agent", logs)]
 
 
 @asynccontextmanager
@@ -92,8 +97,11 @@ async def _kept_alive(children: Sequence["Child"]) -> AsyncIterator[None]:
 class Child:
     """One of our processes, with its log."""
 
-    def __init__(self, name: str, logs: Path, clock: Clock | None = None) -> None:
+    def __init__(
+        self, name: str, logs: Path, options: Sequence[str] = (), clock: Clock | None = None
+    ) -> None:
         self.name = name
+        self._options = options
         self.log = logs / f"{name}.log"
         self._clock = clock or SystemClock()
         self._process: Process | None = None
@@ -125,7 +133,7 @@ class Child:
     async def _start(self) -> Process:
         if self.log.exists() and self.log.stat().st_size > limits.CHILD_LOG_BYTES:
             self.log.rename(self.log.with_suffix(".log.1"))
-        command = [sys.executable, "-m", "tillkeeper", "serve", self.name, "--with-parent"]
+        command = [sys.executable, "-m", "tillkeeper", "serve", self.name, "--with-parent", *self._options]
         with self.log.open("ab") as log:
             # A pipe that only ends when we do tells it to stop even if we are killed; a session of its own keeps
             # Ctrl-C at the terminal from it, so that things stop in order.

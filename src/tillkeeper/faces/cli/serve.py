@@ -7,18 +7,22 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Final
 
+import msgspec
 import typer
 import uvicorn
 import uvloop
 
 from tillkeeper.base import limits
+from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.settings import Settings
+from tillkeeper.faces.cli.certificates import server_context
 from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import CliError, say
 from tillkeeper.faces.cli.whole import WholeAnswers
@@ -32,6 +36,9 @@ CRASHED: Final = 1
 WithParent = Annotated[
     bool, typer.Option("--with-parent", hidden=True, help="Stop when standard input ends: the parent died.")
 ]
+Tls = Annotated[
+    bool, typer.Option("--tls", help="Serve by TLS: TILL_TLS_CERTIFICATE, or a development CA of our own.")
+]
 
 
 @app.callback()
@@ -40,22 +47,22 @@ def serve() -> None:
 
 
 @app.command()
-def api(*, with_parent: WithParent = False) -> None:
-    """Take payments: the public API, on TILL_HOST:TILL_API_PORT (127.0.0.1:8080). TLS belongs in front of it.
+def api(*, tls: Tls = False, with_parent: WithParent = False) -> None:
+    """Take payments: the public API, on TILL_HOST:TILL_API_PORT (127.0.0.1:8080).
 
-    Example: till serve api
+    Example: till serve api --tls
     """
-    chosen = _begin(with_parent)
+    chosen = with_tls(_begin(with_parent), asked=tls)
     _serve("api", chosen, chosen.api_port)
 
 
 @app.command()
-def console(*, with_parent: WithParent = False) -> None:
-    """Show and operate: the console, on TILL_HOST:TILL_CONSOLE_PORT (127.0.0.1:8081). TLS belongs in front of it.
+def console(*, tls: Tls = False, with_parent: WithParent = False) -> None:
+    """Show and operate: the console, on TILL_HOST:TILL_CONSOLE_PORT (127.0.0.1:8081).
 
-    Example: till serve console
+    Example: till serve console --tls
     """
-    chosen = _begin(with_parent)
+    chosen = with_tls(_begin(with_parent), asked=tls)
     _serve("console", chosen, chosen.console_port)
 
 
@@ -67,6 +74,11 @@ def agent(*, with_parent: WithParent = False) -> None:
     """
     chosen = _begin(with_parent)
     _to_the_end(_roof().agent(chosen))
+
+
+def with_tls(chosen: Settings, *, asked: bool) -> Settings:
+    """The settings; with TLS when the command asked for it."""
+    return msgspec.structs.replace(chosen, tls=chosen.tls or asked)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -107,8 +119,9 @@ def _roof() -> Any:
 
 
 def _serve(name: str, chosen: Settings, port: int) -> None:
+    context = server_context(chosen, SystemClock())
     with listen(chosen.host, port) as bound:
-        _to_the_end(_serving(getattr(_roof(), name)(chosen), bound))
+        _to_the_end(_serving(getattr(_roof(), name)(chosen), bound, context))
 
 
 def _to_the_end(work: Any) -> None:
@@ -123,7 +136,7 @@ def _to_the_end(work: Any) -> None:
         raise typer.Exit(CRASHED) from error
 
 
-async def _serving(building: Any, bound: socket.socket) -> None:
+async def _serving(building: Any, bound: socket.socket, context: ssl.SSLContext | None) -> None:
     async with building as application:
         _spare_the_collector()
         config = uvicorn.Config(
@@ -137,6 +150,8 @@ async def _serving(building: Any, bound: socket.socket) -> None:
             backlog=limits.MAX_QUEUE,
             timeout_graceful_shutdown=limits.SERVE_DRAIN_SECONDS,
         )
+        config.load()
+        config.ssl = context
         server = _Server(config)
         serving = asyncio.ensure_future(server.serve(sockets=[bound]))
         try:

@@ -8,13 +8,14 @@ from tillkeeper.base.settings import Settings
 from tillkeeper.faces.cli.opening import run, settings, sign_in_url
 from tillkeeper.faces.cli.output import Json, say, say_json
 from tillkeeper.faces.cli.platform import platform
+from tillkeeper.faces.cli.serve import Tls, with_tls
 from tillkeeper.store import Store
 
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def up(*, json: Json = False) -> None:
+def up(*, tls: Tls = False, json: Json = False) -> None:
     """Start everything: PostgreSQL, api, console, agent. Ctrl-C stops it.
 
     A process that dies is started again; one that keeps dying stops everything, with its last words.
@@ -23,7 +24,7 @@ def up(*, json: Json = False) -> None:
     Example: till up
     """
     try:
-        run(_up(settings(), json=json))
+        run(_up(with_tls(settings(), asked=tls), json=json))
     except KeyboardInterrupt:
         if not json:
             say("Everything is stopped.")
