@@ -15,10 +15,10 @@ import pytest_asyncio
 import uvicorn
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
+from tests.support.people import link_for
 from tests.support.postgres import fresh_database
 from tests.support.shop import ASKED, HELD, REFUSED, ZONE, Shop, open_shop
 from tests.support.surroundings import CHROMIUM
-from tillkeeper import access
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.ids import from_typeid, to_typeid
 from tillkeeper.faces.console import create_console
@@ -59,7 +59,7 @@ class Place:
     async def link(self) -> str:
         """A fresh sign-in link."""
         async with self.shop.store.tx("test link") as tx:
-            token = await access.sign_in_link(tx, "anna", self.shop.clock)
+            token = await link_for(tx, "anna", self.shop.clock)
         return f"{self.url}/sign-in?token={token}"
 
 

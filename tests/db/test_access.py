@@ -7,8 +7,9 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from tests.support.people import link_for
 from tillkeeper import access, audit
-from tillkeeper.access import KeyRing, OpenedSession, Principal, Session
+from tillkeeper.access import KeyRing, OpenedSession, Principal, Session, Visitor
 from tillkeeper.base import limits
 from tillkeeper.base.clock import ManualClock
 from tillkeeper.base.ids import to_typeid
@@ -29,7 +30,7 @@ async def revoke(store: Store, clock: ManualClock, key: UUID) -> None:
 
 async def open_one(store: Store, clock: ManualClock) -> OpenedSession:
     async with store.tx("test") as tx:
-        opened = await access.open_session(tx, await access.sign_in_link(tx, "wang", clock), clock)
+        opened = await access.open_session(tx, await link_for(tx, "wang", clock), clock)
     assert isinstance(opened, OpenedSession)
     return opened
 
@@ -97,11 +98,11 @@ async def test_a_senseless_key_is_refused(
 
 async def test_a_link_signs_in_once(store: Store, clock: ManualClock) -> None:
     async with store.tx("test") as tx:
-        token = await access.sign_in_link(tx, "wang", clock)
+        token = await link_for(tx, "wang", clock)
 
     async def use() -> OpenedSession | Refusal:
         async with store.tx("test") as tx:
-            return await access.open_session(tx, token, clock, origin="10.0.0.7")
+            return await access.open_session(tx, token, clock, Visitor("10.0.0.7", "Firefox"))
 
     answers = await asyncio.gather(*(use() for _ in range(5)))
     opened = [answer for answer in answers if isinstance(answer, OpenedSession)]
@@ -113,7 +114,7 @@ async def test_a_link_signs_in_once(store: Store, clock: ManualClock) -> None:
 
 async def test_a_link_lasts_a_quarter_of_an_hour(store: Store, clock: ManualClock) -> None:
     async with store.tx("test") as tx:
-        late, in_time = [await access.sign_in_link(tx, "wang", clock) for _ in range(2)]
+        late, in_time = [await link_for(tx, "wang", clock) for _ in range(2)]
     clock.advance(limits.SIGN_IN_SECONDS - 1)
     async with store.tx("test") as tx:
         assert isinstance(await access.open_session(tx, in_time, clock), OpenedSession)

@@ -10,6 +10,7 @@ import httpx
 import psycopg
 import pytest
 
+from tests.support.people import link_for
 from tests.support.shop import HELD, ZONE, Shop, open_shop
 from tillkeeper import access
 from tillkeeper.base.clock import SystemClock
@@ -39,7 +40,7 @@ async def stranger(store: Store) -> AsyncIterator[Client]:
 @pytest.fixture
 async def anna(store: Store, stranger: Client) -> Client:
     async with store.tx("test") as tx:
-        token = await access.sign_in_link(tx, "anna", SystemClock())
+        token = await link_for(tx, "anna", SystemClock())
     answer = await stranger.post("/sign-in", data={"token": token, "next": "/"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     return stranger
@@ -74,7 +75,7 @@ async def test_every_page_but_the_door_asks_to_sign_in(stranger: Client) -> None
 
 async def test_the_cookie_is_kept_from_scripts_and_other_sites(store: Store, stranger: Client) -> None:
     async with store.tx("test") as tx:
-        token = await access.sign_in_link(tx, "anna", SystemClock())
+        token = await link_for(tx, "anna", SystemClock())
     answer = await stranger.post("https://till.test/sign-in", data={"token": token})
     cookie = answer.headers["set-cookie"].lower()
     assert "httponly" in cookie
@@ -85,7 +86,7 @@ async def test_the_cookie_is_kept_from_scripts_and_other_sites(store: Store, str
 
 async def test_opening_the_link_does_not_use_it_up(store: Store, stranger: Client) -> None:
     async with store.tx("test") as tx:
-        token = await access.sign_in_link(tx, "anna", SystemClock())
+        token = await link_for(tx, "anna", SystemClock())
     for _ in range(2):
         assert (await stranger.get("/sign-in", params={"token": token})).status_code == 200
     assert (await stranger.post("/sign-in", data={"token": token})).status_code == 303

@@ -1,31 +1,73 @@
-"""Access: API keys for programs, one-time links and sessions for people."""
+"""Access: API keys for programs; for people, what they are and how they come in."""
 
 from tillkeeper.access.keyring import KeyRing
 from tillkeeper.access.keys import create_key, list_keys, revoke_key
+from tillkeeper.access.people import (
+    add_person,
+    is_anybody,
+    people,
+    people_without_second_factor,
+    person,
+    reinstate,
+    set_roles,
+    suspend,
+)
 from tillkeeper.access.sessions import (
+    begin_session,
+    confirm_session,
     end_session,
+    end_sessions_of,
     forget_dead,
+    is_fresh,
     list_sessions,
     open_session,
     session,
     sign_in_link,
 )
-from tillkeeper.access.types import SCOPES, KeyInfo, OpenedSession, Principal, Session
+from tillkeeper.access.types import (
+    ADMIN_ROLES,
+    ROLES,
+    SCOPES,
+    WORKING_ROLES,
+    KeyInfo,
+    OpenedSession,
+    Person,
+    Principal,
+    Session,
+    Visitor,
+)
 
 __all__ = [
+    "ADMIN_ROLES",
+    "ROLES",
     "SCOPES",
+    "WORKING_ROLES",
     "KeyInfo",
     "KeyRing",
     "OpenedSession",
+    "Person",
     "Principal",
     "Session",
+    "Visitor",
+    "add_person",
+    "begin_session",
+    "confirm_session",
     "create_key",
     "end_session",
+    "end_sessions_of",
     "forget_dead",
+    "is_anybody",
+    "is_fresh",
     "list_keys",
     "list_sessions",
     "open_session",
+    "people",
+    "people_without_second_factor",
+    "person",
+    "reinstate",
     "revoke_key",
     "session",
+    "set_roles",
     "sign_in_link",
+    "suspend",
 ]

@@ -12,6 +12,26 @@ SCOPES: Final = frozenset(
 """Everything an API key can be allowed; writing does not include reading."""
 
 
+ROLES: Final = (
+    "operator",
+    "risk_analyst",
+    "support",
+    "security",
+    "auditor",
+    "developer",
+    "system_admin",
+    "security_admin",
+    "audit_admin",
+)
+"""Everything a person can be; what a role may do stands in the policies."""
+
+ADMIN_ROLES: Final = frozenset({"system_admin", "security_admin", "audit_admin"})
+"""One person has at most one of them."""
+
+WORKING_ROLES: Final = tuple(role for role in ROLES if role not in ADMIN_ROLES)
+"""Those of daily work; one person may have several."""
+
+
 class Principal(msgspec.Struct, frozen=True):
     """Who speaks through an API key. `id` outlives the key: idempotency keys belong to it."""
 
@@ -38,14 +58,38 @@ class KeyInfo(msgspec.Struct, frozen=True):
     revoked_at: datetime | None
 
 
+class Person(msgspec.Struct, frozen=True):
+    """Somebody of the team. `person` is the handle by which the audit trail names them, for ever."""
+
+    person: str
+    name: str
+    roles: frozenset[str]
+    state: str
+    created_at: datetime
+
+    @property
+    def active(self) -> bool:
+        """Whether they may come in."""
+        return self.state == "active"
+
+
 class Session(msgspec.Struct, frozen=True):
-    """A person's signed-in browser. `id` names the session and opens nothing; `csrf` must come with every form."""
+    """A person's signed-in browser. `id` names the session and opens nothing; `csrf` must come with every form.
+
+    `roles` are the person's of this moment. `confirmed_at`: when the person last gave a second factor (or came in by a
+    link); None after a way in that is none.
+    """
 
     id: str
     person: str
     csrf: str
     created_at: datetime
     seen_at: datetime
+    roles: frozenset[str]
+    confirmed_at: datetime | None
+    opened_by: str
+    origin: str
+    browser: str
 
 
 class OpenedSession(msgspec.Struct, frozen=True):
@@ -53,3 +97,10 @@ class OpenedSession(msgspec.Struct, frozen=True):
 
     session: Session
     cookie: str
+
+
+class Visitor(msgspec.Struct, frozen=True):
+    """Where somebody comes from: the address, and the browser in a few words."""
+
+    origin: str = ""
+    browser: str = ""

@@ -148,7 +148,30 @@ KEY_LOOKUPS: Final = 2  # unknown keys looked up at one time: a flood of them le
 assert KEY_REFRESH_SECONDS < KEY_TRUST_SECONDS
 assert KEY_LOOKUPS < POOL_MAX
 SIGN_IN_SECONDS: Final = 15 * 60  # a sign-in link
+INVITATION_SECONDS: Final = 3 * 24 * 3600  # a link for somebody new, who may be away today
+CONFIRMED_SECONDS: Final = 5 * 60  # so long a second factor is fresh, and a new one may be enrolled
 SESSION_IDLE_SECONDS: Final = 15 * 60
 SESSION_TOUCH_SECONDS: Final = 30  # `seen_at` is written at most so often
 SESSION_SECONDS: Final = 12 * 3600  # then one signs in again, however busy
+assert CONFIRMED_SECONDS <= SESSION_IDLE_SECONDS
 assert SESSION_TOUCH_SECONDS < SESSION_IDLE_SECONDS < SESSION_SECONDS
+KEY_USED_SECONDS: Final = 60.0  # a key's last use is written at most so often, with a look-up that is due anyway
+KEY_NETWORKS: Final = 32  # address ranges of one key
+KEY_OVERLAP_SECONDS: Final = 30 * 24 * 3600  # the longest that a key and the one in its place both work
+REFUSED_AGAIN_SECONDS: Final = 10.0  # the same refusal of the same key is in the audit trail at most so often
+assert KEY_REFRESH_SECONDS < KEY_USED_SECONDS
+
+# -- four eyes and purpose grants (seconds unless named otherwise)
+APPROVAL_SECONDS: Final = 24 * 3600  # until somebody must have decided
+APPROVAL_USE_SECONDS: Final = 4 * 3600  # then, until the deed must be done: whoever asked tries again by then
+APPROVALS_WAITING: Final = 200  # questions of one asker: a program gone wild fills no list
+GRANT_ROWS: Final = 10  # people looked at under one grant; more is a bulk reveal, which takes four eyes
+GRANT_BULK_ROWS: Final = 1000
+GRANT_SECONDS: Final = 8 * 3600  # the longest time box: a working day
+assert APPROVAL_USE_SECONDS <= APPROVAL_SECONDS < REVIEW_SECONDS  # a held payment outlives the question about it
+assert GRANT_ROWS < GRANT_BULK_ROWS
+
+# -- the vault (seconds)
+VAULT_REFRESH_SECONDS: Final = 1.0  # the keys are read again behind the requests
+VAULT_TRUST_SECONDS: Final = 5.0  # keys that could not be read again seal nothing after that
+assert VAULT_REFRESH_SECONDS * 3 < VAULT_TRUST_SECONDS  # two reads may fail

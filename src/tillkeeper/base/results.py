@@ -27,6 +27,7 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "amount_too_large": (422, "The amount is too large"),
     "amount_not_integer": (422, "The amount must be an integer of minor units"),
     "card_number_refused": (422, "A text looks like a card number, which we never store"),
+    "security_code_refused": (422, "A text looks like a card's security code or PIN, which we never store"),
     "text_too_long": (422, "A text is too long"),
     "bad_cursor": (422, "The cursor is not one of ours"),
     "idempotency_key_missing": (400, "The Idempotency-Key header is missing"),
@@ -64,6 +65,10 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "too_many_endpoints": (409, "There are as many webhook endpoints as allowed"),
     "link_used": (401, "The sign-in link is used up or expired"),
     "session_ended": (401, "The session has ended"),
+    "sign_in_failed": (401, "That did not sign anybody in"),
+    "unknown_person": (404, "There is no such person"),
+    "person_exists": (409, "The handle is taken"),
+    "not_oneself": (409, "Nobody does this to themselves"),
 }
 
 

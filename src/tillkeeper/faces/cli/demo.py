@@ -15,7 +15,8 @@ import typer
 from tillkeeper import access, ledger
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.settings import Settings
-from tillkeeper.faces.cli.opening import run, settings, sign_in_url
+from tillkeeper.faces.cli.links import sign_in_url
+from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import FOUND, CliError, say
 from tillkeeper.faces.cli.platform import platform
 from tillkeeper.faces.cli.serve import listen

@@ -1,18 +1,15 @@
 """What commands begin with: the settings, work that signals end in order, addresses for people."""
 
 import asyncio
-import getpass
 import signal
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from tillkeeper import access
-from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.results import Refused
 from tillkeeper.base.settings import Settings, SettingsError, read_settings
 from tillkeeper.faces.cli.output import CliError
-from tillkeeper.store import MigrationError, Store, StoreUnavailableError
+from tillkeeper.store import MigrationError, StoreUnavailableError
 from tillkeeper.store.embedded import EmbeddedError
 
 T = TypeVar("T")
@@ -60,13 +57,6 @@ def _cancel_once(task: asyncio.Task[Any]) -> Callable[[], None]:
             task.cancel()
 
     return heard
-
-
-async def sign_in_url(store: Store, chosen: Settings, person: str | None = None) -> str:
-    """A link that opens the console once; a person is named by the operating system if not here."""
-    async with store.tx("cli sign-in link") as tx:
-        token = await access.sign_in_link(tx, person or getpass.getuser(), SystemClock())
-    return f"{face_url(chosen, chosen.console_port)}/sign-in?token={token}"
 
 
 def face_url(chosen: Settings, port: int) -> str:

@@ -5,7 +5,8 @@ import asyncio
 import typer
 
 from tillkeeper.base.settings import Settings
-from tillkeeper.faces.cli.opening import run, settings, sign_in_url
+from tillkeeper.faces.cli.links import sign_in_url
+from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import Json, say, say_json
 from tillkeeper.faces.cli.platform import platform
 from tillkeeper.faces.cli.serve import Tls, with_tls

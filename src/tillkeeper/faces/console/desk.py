@@ -10,7 +10,7 @@ from litestar import Request, Response
 from litestar.di import NamedDependency
 from litestar.status_codes import HTTP_303_SEE_OTHER
 
-from tillkeeper.access import Session
+from tillkeeper.access import Session, Visitor
 from tillkeeper.base.clock import Clock
 from tillkeeper.faces.console import texts
 from tillkeeper.faces.console.live import Live
@@ -25,6 +25,17 @@ LANGUAGE_COOKIE: Final = "till_language"
 THEME_COOKIE: Final = "till_theme"
 THEMES: Final = ("auto", "light", "dark")
 NOTICES: Final = frozenset({"released", "refused", "signed_out"})
+
+# In this order: most of them claim to be their neighbours too.
+_BROWSERS: Final = {
+    "Edg/": "Edge",
+    "OPR/": "Opera",
+    "Firefox/": "Firefox",
+    "Chrome/": "Chrome",
+    "Safari/": "Safari",
+}
+_SYSTEMS: Final = {"iPhone": "iOS", "iPad": "iOS", "Android": "Android", "Windows": "Windows", "Mac OS": "macOS",
+                   "Linux": "Linux"}  # fmt: skip
 
 Web = Request[Any, Any, Any]
 Page = Response[str]
@@ -96,6 +107,19 @@ def person_of(request: Web) -> str:
 def origin_of(request: Web) -> str:
     """Where the browser is, for the audit."""
     return request.client.host if request.client else ""
+
+
+def visitor_of(request: Web) -> Visitor:
+    """Where somebody comes from, for the list of their sessions."""
+    return Visitor(origin_of(request), browser_of(request.headers.get("user-agent", "")))
+
+
+def browser_of(agent: str) -> str:
+    """A browser's name for itself in two words; "" when it says nothing known."""
+    words = [
+        next((name for sign, name in signs.items() if sign in agent), "") for signs in (_BROWSERS, _SYSTEMS)
+    ]
+    return " · ".join(filter(None, words))
 
 
 def theme_of(request: Web) -> str:

@@ -20,10 +20,10 @@ from tillkeeper.faces.console.desk import (
     TheDesk,
     Web,
     go_to,
-    origin_of,
     own_path,
     person_of,
     session_of,
+    visitor_of,
 )
 
 _YEAR: Final = 365 * 24 * 3600
@@ -44,7 +44,7 @@ async def open_session(request: Web, desk: TheDesk) -> Page:
     next_path = own_path(str(form.get("next", "/")))
     async with desk.store.tx("console sign-in") as tx:
         opened = await access.open_session(
-            tx, _token(str(form.get("token", ""))), desk.clock, origin=origin_of(request)
+            tx, _token(str(form.get("token", ""))), desk.clock, visitor_of(request)
         )
     if isinstance(opened, Refusal):
         return await desk.page(
