@@ -1,6 +1,7 @@
 """Audit: what people and keys did, written in the transaction that does it. Nothing here is changed or deleted."""
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -11,7 +12,9 @@ from tillkeeper.store import Tx, queries
 
 _sql = queries(__package__, "queries.sql")
 
-__all__ = ["Event", "append", "of"]
+__all__ = ["Event", "Result", "append", "of"]
+
+Result = Literal["done", "refused", "failed"]
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -24,11 +27,22 @@ class Event(msgspec.Struct, frozen=True):
     subject: str
     reason: str
     origin: str
+    result: str
 
 
-async def append(tx: Tx, actor: str, action: str, subject: str, reason: str = "", origin: str = "") -> None:
+async def append(
+    tx: Tx,
+    actor: str,
+    action: str,
+    subject: str,
+    reason: str = "",
+    origin: str = "",
+    result: Result = "done",
+) -> None:
     """Record an act; it stands if and only if the transaction commits. The time is the database server's, so
     that no caller chooses it.
+
+    `action` as in "payment.released". Reason and subject hold ids and field names, never values.
     """
     await tx.run(
         _sql.append,
@@ -39,6 +53,7 @@ async def append(tx: Tx, actor: str, action: str, subject: str, reason: str = ""
             "subject": subject,
             "reason": reason,
             "origin": origin,
+            "result": result,
         },
     )
 
