@@ -7,6 +7,7 @@ import os
 import random
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import hypothesis
 import psycopg
@@ -18,6 +19,7 @@ from tests.support.surroundings import no_outside
 from tillkeeper.base.clock import ManualClock
 from tillkeeper.store import Store
 from tillkeeper.store.embedded import EmbeddedServer
+from tillkeeper.vault import FileRoot, Vault
 
 hypothesis.settings.register_profile("till", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("till")
@@ -93,6 +95,13 @@ async def module_database(postgres: EmbeddedServer, template: str) -> AsyncItera
 async def store(database: Database) -> AsyncIterator[Store]:
     """The store on `database`, under the application's role."""
     async with Store.opened(database.app_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def vault(store: Store, clock: ManualClock, tmp_path: Path) -> AsyncIterator[Vault]:
+    """The vault on `store`, with new keys and a root key of its own."""
+    async with Vault.opened(store, FileRoot(tmp_path / "keys" / "root.key"), clock) as opened:
         yield opened
 
 

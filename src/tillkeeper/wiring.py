@@ -17,6 +17,7 @@ from tillkeeper.payments import Till, rails, webhooks
 from tillkeeper.risk import RiskEngine
 from tillkeeper.store import sole
 from tillkeeper.store.opening import opened
+from tillkeeper.vault import Vault, root_of
 
 PROFILES = "risk profiles"
 """The job that only one process does: until profiles are shared, one worker takes payments."""
@@ -26,10 +27,14 @@ PROFILES = "risk profiles"
 async def till_with_risk(settings: Settings) -> AsyncIterator[Counter]:
     """The counter that takes payments. Raises TakenError where another process keeps the risk profiles."""
     clock = SystemClock()
-    async with opened(settings, by_index=True) as (store, urls), sole.sole(urls.app, PROFILES, _stop):
+    async with (
+        opened(settings, by_index=True) as (store, urls),
+        sole.sole(urls.app, PROFILES, _stop),
+        Vault.opened(store, root_of(settings), clock) as vault,
+    ):
         engine = await RiskEngine.open(store, settings.rules_file, clock, settings.timezone)
         till = Till(store, engine, clock, settings.timezone)
-        yield Counter(store, clock, settings, till, engine, KeyRing(store, clock))
+        yield Counter(store, clock, settings, till, engine, KeyRing(store, clock), vault)
         await till.close()
 
 
@@ -44,9 +49,9 @@ async def api(settings: Settings) -> AsyncIterator[ASGIApp]:
 async def console(settings: Settings) -> AsyncIterator[ASGIApp]:
     """The console as an application. Its till takes no payments, only people's verdicts on them."""
     clock = SystemClock()
-    async with opened(settings) as (store, _):
+    async with opened(settings) as (store, _), Vault.opened(store, root_of(settings), clock) as vault:
         till = Till(store, None, clock, settings.timezone)
-        yield create_console(store, clock, settings.timezone, till)
+        yield create_console(store, clock, settings.timezone, till, vault)
         await till.close()
 
 

@@ -26,6 +26,7 @@ from tillkeeper.faces.console.desk import Desk
 from tillkeeper.payments import Till
 from tillkeeper.store import Store
 from tillkeeper.store.embedded import EmbeddedServer
+from tillkeeper.vault import FileRoot, Vault
 
 ARGS: Final = (
     "--no-sandbox",
@@ -69,7 +70,8 @@ async def place(postgres: EmbeddedServer, template: str, tmp_path_factory: Any) 
         fresh_database(postgres, template) as database,
         Store.opened(database.app_url) as store,
         open_shop(store, tmp_path_factory.mktemp("shop")) as shop,
-        served(store) as (url, desk),
+        Vault.opened(store, FileRoot(tmp_path_factory.mktemp("keys") / "root.key"), SystemClock()) as vault,
+        served(store, vault) as (url, desk),
     ):
         place = Place(url, shop, desk)
         await furnish(place)
@@ -77,10 +79,10 @@ async def place(postgres: EmbeddedServer, template: str, tmp_path_factory: Any) 
 
 
 @asynccontextmanager
-async def served(store: Store) -> AsyncIterator[tuple[str, Desk]]:
+async def served(store: Store, vault: Vault) -> AsyncIterator[tuple[str, Desk]]:
     """A console on a free port of this machine."""
     till = Till(store, None, SystemClock(), ZONE)
-    application = create_console(store, SystemClock(), ZONE, till)
+    application = create_console(store, SystemClock(), ZONE, till, vault)
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         config = uvicorn.Config(application, log_config=None, access_log=False, timeout_graceful_shutdown=1)

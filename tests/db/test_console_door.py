@@ -19,6 +19,7 @@ from tillkeeper.faces.console import create_console
 from tillkeeper.faces.console.pages.overview import _while_signed_in
 from tillkeeper.payments import Till
 from tillkeeper.store import Store, StoreUnavailableError
+from tillkeeper.vault import Vault
 
 Client = httpx.AsyncClient
 
@@ -30,8 +31,9 @@ async def shop(store: Store, tmp_path: Path) -> AsyncIterator[Shop]:
 
 
 @pytest.fixture
-async def stranger(store: Store) -> AsyncIterator[Client]:
-    application = create_console(store, SystemClock(), ZONE, Till(store, None, SystemClock(), ZONE))
+async def stranger(store: Store, vault: Vault) -> AsyncIterator[Client]:
+    till = Till(store, None, SystemClock(), ZONE)
+    application = create_console(store, SystemClock(), ZONE, till, vault)
     transport = httpx.ASGITransport(cast("Any", application), raise_app_exceptions=False)
     async with Client(transport=transport, base_url="http://till.test") as client:
         yield client

@@ -30,7 +30,7 @@ async def platform(store: Store, clock: ManualClock, tmp_path: Path) -> AsyncIte
 
 
 async def test_one_key_twice_at_once_outside_the_turn(store: Store, clock: ManualClock) -> None:
-    counter = Counter(store, clock, None, None, None, None)  # type: ignore[arg-type]
+    counter = Counter(store, clock, None, None, None, None, None)  # type: ignore[arg-type]
     inside, acts = asyncio.Barrier(2), list[int]()
 
     async def act(tx: Tx, _: datetime) -> Answer:
@@ -44,7 +44,7 @@ async def test_one_key_twice_at_once_outside_the_turn(store: Store, clock: Manua
 
 
 async def test_one_key_and_reference_twice_at_once(store: Store, clock: ManualClock) -> None:
-    counter = Counter(store, clock, None, None, None, None)  # type: ignore[arg-type]
+    counter = Counter(store, clock, None, None, None, None, None)  # type: ignore[arg-type]
     inside, acts = asyncio.Barrier(2), list[int]()
 
     async def act(tx: Tx, now: datetime) -> Answer:

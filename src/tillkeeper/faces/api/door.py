@@ -24,6 +24,7 @@ from tillkeeper.faces.api.problems import tell
 from tillkeeper.payments import Till, problem
 from tillkeeper.risk import RiskEngine
 from tillkeeper.store import Answer, Key, Store, Tx, idempotency, is_transient
+from tillkeeper.vault import Vault
 
 Web = Request[Any, Any, Any]
 
@@ -37,6 +38,7 @@ class Counter(msgspec.Struct, frozen=True, eq=False):
     till: Till
     engine: RiskEngine
     keys: KeyRing
+    vault: Vault
 
 
 TheCounter = NamedDependency[Counter]

@@ -22,6 +22,7 @@ from tillkeeper.faces.console.statics import read_statics
 from tillkeeper.faces.console.texts import read_texts
 from tillkeeper.payments import Till
 from tillkeeper.store import Store
+from tillkeeper.vault import Vault
 
 _HANDLERS = [
     overview.overview,
@@ -45,7 +46,7 @@ _HANDLERS = [
 ]
 
 
-def create_console(store: Store, clock: Clock, timezone: str, till: Till) -> Litestar:
+def create_console(store: Store, clock: Clock, timezone: str, till: Till, vault: Vault) -> Litestar:
     """The console over a store. `timezone`: the business time zone (IANA name). `till`: carries verdicts out."""
     zone = ZoneInfo(timezone)
     statics = read_statics()
@@ -55,7 +56,7 @@ def create_console(store: Store, clock: Clock, timezone: str, till: Till) -> Lit
     async def draw(language: str) -> dict[str, str]:
         return overview.draw_live(await board.refresh(), renderers[language])
 
-    desk = Desk(store, clock, zone, renderers, statics, Live(draw), till)
+    desk = Desk(store, clock, zone, renderers, statics, Live(draw), till, vault)
 
     async def enter(request: Web) -> Page | None:
         return await door.enter(request, desk)

@@ -18,6 +18,7 @@ from tillkeeper.faces.console.render import Renderer
 from tillkeeper.faces.console.statics import Static
 from tillkeeper.payments import Till, browse
 from tillkeeper.store import Store
+from tillkeeper.vault import Vault
 
 HTML: Final = "text/html"
 SESSION_COOKIE: Final = "till_session"
@@ -52,6 +53,7 @@ class Desk:
     statics: Mapping[str, Static]
     live: Live
     till: Till
+    vault: Vault
 
     def renderer(self, request: Web) -> Renderer:
         """The renderer of the browser's language."""

@@ -1,0 +1,55 @@
+"""The vault: sealed columns, their keys, blind indexes and masks. What every column is stands in the packages' columns.toml.
+
+field = vault.field("parties.customers", "name")
+key = vault.new_key()                              # its `wrapped` is kept in the customer's row
+row.name = field.seal(key, row.id, "王小明")        # bytea
+row.name_tag = field.tag("王小明")                  # bytea, if searched; looked for with = ANY (field.tags(text))
+name = field.load(vault.subject_key(row.sealing_key), row.id, row.name)     # Sealed: the text "王**"
+await vault.open(name)                             # the plaintext
+"""
+
+from tillkeeper.vault.cells import RowId
+from tillkeeper.vault.declarations import Catalogue, SealedColumn, Table, UnsealedColumn, catalogue
+from tillkeeper.vault.errors import (
+    BrokenCellError,
+    CellError,
+    DeclarationError,
+    DestroyedVersionError,
+    ErasedError,
+    RootKeyError,
+    StaleKeysError,
+    UnknownVersionError,
+    VaultError,
+)
+from tillkeeper.vault.masks import MASKS, mask
+from tillkeeper.vault.roots import FileRoot, RootKey, Wrapped, root_of
+from tillkeeper.vault.sealed import Sealed
+from tillkeeper.vault.vault import Field, SubjectKey, Vault
+
+__all__ = [
+    "MASKS",
+    "BrokenCellError",
+    "Catalogue",
+    "CellError",
+    "DeclarationError",
+    "DestroyedVersionError",
+    "ErasedError",
+    "Field",
+    "FileRoot",
+    "RootKey",
+    "RootKeyError",
+    "RowId",
+    "Sealed",
+    "SealedColumn",
+    "StaleKeysError",
+    "SubjectKey",
+    "Table",
+    "UnknownVersionError",
+    "UnsealedColumn",
+    "Vault",
+    "VaultError",
+    "Wrapped",
+    "catalogue",
+    "mask",
+    "root_of",
+]

@@ -1,0 +1,125 @@
+"""Cells, wrapped keys and tags as bytes. Pure.
+
+Cell: format 1, algorithm 1, key version 4 (big-endian), nonce 12, ciphertext, tag 16. A customer's wrapped key begins with
+the same six bytes. Tag: index key version 4, then 16 bytes (exact) or 2 (beacon) of an HMAC.
+"""
+
+import hmac
+import os
+import struct
+import unicodedata
+from typing import Final
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
+
+from tillkeeper.vault.errors import BrokenCellError
+
+RowId = UUID | str | int | bytes
+"""What names a row within its table: its primary key."""
+
+FORMAT: Final = 1
+AES_256_GCM: Final = 1
+AES_256_KW: Final = 2
+KEY_BYTES: Final = 32
+EXACT_BYTES: Final = 16
+BEACON_BYTES: Final = 2
+"""65,536 beacons: of a million customers fifteen share one, so the index alone tells nobody's phone."""
+
+_HEADER: Final = struct.Struct(">BBI")
+_VERSION: Final = struct.Struct(">I")
+_NONCE: Final = 12
+_OVERHEAD: Final = _HEADER.size + _NONCE + 16
+
+
+def new_secret() -> bytes:
+    """A fresh key."""
+    return os.urandom(KEY_BYTES)
+
+
+def version_of(blob: bytes) -> int:
+    """The key version a cell or wrapped key was made with. Raises BrokenCellError."""
+    if len(blob) < _HEADER.size or blob[0] != FORMAT:
+        raise BrokenCellError("too short, or of a format that this program does not know")
+    return int(_HEADER.unpack_from(blob)[2])
+
+
+def version_of_tag(tag: bytes) -> int:
+    """The index key version of a tag. Raises BrokenCellError."""
+    if len(tag) <= _VERSION.size:
+        raise BrokenCellError("a tag too short")
+    return int(_VERSION.unpack_from(tag)[0])
+
+
+def version_bytes(version: int) -> bytes:
+    """A version as it stands in cells and tags."""
+    return _VERSION.pack(version)
+
+
+def cell_key(class_key: bytes, secret: bytes) -> AESGCM:
+    """The key of the cells of one customer (`secret` is theirs) or, where there is none, of one row (its place).
+
+    So no key ever seals more than a customer's or a row's few cells, far from the 2^32 that random nonces allow.
+    """
+    return AESGCM(hmac.digest(class_key, b"cell\0" + secret, "sha256"))
+
+
+def seal(key: AESGCM, version: int, place: bytes, text: str) -> bytes:
+    """A cell that opens at its place only."""
+    nonce = os.urandom(_NONCE)
+    header = _HEADER.pack(FORMAT, AES_256_GCM, version)
+    return header + nonce + key.encrypt(nonce, text.encode(), place)
+
+
+def unseal(key: AESGCM, place: bytes, cell: bytes) -> str:
+    """What a cell holds. Raises BrokenCellError."""
+    if len(cell) < _OVERHEAD or cell[1] != AES_256_GCM:
+        raise BrokenCellError("cut, or of an algorithm that this program does not know")
+    nonce = cell[_HEADER.size : _HEADER.size + _NONCE]
+    try:
+        return key.decrypt(nonce, cell[_HEADER.size + _NONCE :], place).decode()
+    except InvalidTag:
+        raise BrokenCellError("changed, or moved here from another place") from None
+
+
+def place(table: str, column: str, row: RowId, class_: str, version: int) -> bytes:
+    """The associated data of a cell. Only the row's id may hold a bar, so no two places read alike."""
+    return f"{table}|{column}|{row_text(row)}|{class_}|{version}".encode()
+
+
+def row_text(row: RowId) -> str:
+    """A row's id as it is bound."""
+    return row.hex() if isinstance(row, bytes) else str(row)
+
+
+def wrap(class_key: bytes, version: int, secret: bytes) -> bytes:
+    """A customer's key, as it is kept in the customer's row."""
+    header = _HEADER.pack(FORMAT, AES_256_KW, version)
+    return header + aes_key_wrap(hmac.digest(class_key, b"wrap", "sha256"), secret)
+
+
+def unwrap(class_key: bytes, wrapped: bytes) -> bytes:
+    """A customer's key. Raises BrokenCellError."""
+    if wrapped[1] != AES_256_KW:
+        raise BrokenCellError("a wrapped key of an algorithm that this program does not know")
+    try:
+        return aes_key_unwrap(hmac.digest(class_key, b"wrap", "sha256"), wrapped[_HEADER.size :])
+    except InvalidUnwrap:
+        raise BrokenCellError("a wrapped key that was cut or changed") from None
+
+
+def normal(text: str) -> str:
+    """A text as it is looked for: full-width and half-width, capitals, and space make no difference."""
+    return "".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def index_key(class_key: bytes, table: str, column: str) -> bytes:
+    """Each column's own, so that equal values in two columns have nothing in common."""
+    return hmac.digest(class_key, f"index|{table}|{column}".encode(), "sha256")
+
+
+def tag(key: bytes, version: int, text: str, length: int) -> bytes:
+    """The blind index of a text under a column's index key."""
+    return _VERSION.pack(version) + hmac.digest(key, normal(text).encode(), "sha256")[:length]
