@@ -149,13 +149,30 @@ assert KEY_REFRESH_SECONDS < KEY_TRUST_SECONDS
 assert KEY_LOOKUPS < POOL_MAX
 SIGN_IN_SECONDS: Final = 15 * 60  # a sign-in link
 INVITATION_SECONDS: Final = 3 * 24 * 3600  # a link for somebody new, who may be away today
+TRIES_OF_PERSON: Final = 10  # wrong passwords and codes in a row; then a pause (PCI DSS 8.3.4)
+TRIES_OF_ADDRESS: Final = 50  # of everybody behind one address: an office forgets more often than a person
+TRIES_SECONDS: Final = 30 * 60
+CEREMONY_SECONDS: Final = 5 * 60  # to find the key ring, or to sign in at the company's provider
+CEREMONIES_OF_ADDRESS: Final = 100  # begun without being signed in and not finished
+PASSWORD_HASHES: Final = 2  # at one time: each takes 64 MiB and a tenth of a second
+PASSWORDS_WAITING: Final = 32  # about two seconds of hashing; whoever comes then is told to try again
+PASSWORD_LEAST: Final = 12  # characters (PCI DSS 8.3.6)
+PASSWORD_MOST: Final = 200
+PASSWORD_SUBSTANCE: Final = 6  # different characters that are no common word
+PASSKEYS: Final = 16  # of one person
+RECOVERY_CODES: Final = 10
+PROVIDER_SECONDS: Final = 10.0  # one answer of an identity provider
+PROVIDER_ANSWER_BYTES: Final = 256 * 1024
+PROVIDER_REFRESH_SECONDS: Final = 3600.0  # its addresses and keys are read again so often
 CONFIRMED_SECONDS: Final = 5 * 60  # so long a second factor is fresh, and a new one may be enrolled
 SESSION_IDLE_SECONDS: Final = 15 * 60
 SESSION_TOUCH_SECONDS: Final = 30  # `seen_at` is written at most so often
 SESSION_SECONDS: Final = 12 * 3600  # then one signs in again, however busy
 assert CONFIRMED_SECONDS <= SESSION_IDLE_SECONDS
 assert SESSION_TOUCH_SECONDS < SESSION_IDLE_SECONDS < SESSION_SECONDS
-KEY_USED_SECONDS: Final = 60.0  # a key's last use is written at most so often, with a look-up that is due anyway
+KEY_USED_SECONDS: Final = (
+    60.0  # a key's last use is written at most so often, with a look-up that is due anyway
+)
 KEY_NETWORKS: Final = 32  # address ranges of one key
 KEY_OVERLAP_SECONDS: Final = 30 * 24 * 3600  # the longest that a key and the one in its place both work
 REFUSED_AGAIN_SECONDS: Final = 10.0  # the same refusal of the same key is in the audit trail at most so often
@@ -168,8 +185,29 @@ APPROVALS_WAITING: Final = 200  # questions of one asker: a program gone wild fi
 GRANT_ROWS: Final = 10  # people looked at under one grant; more is a bulk reveal, which takes four eyes
 GRANT_BULK_ROWS: Final = 1000
 GRANT_SECONDS: Final = 8 * 3600  # the longest time box: a working day
-assert APPROVAL_USE_SECONDS <= APPROVAL_SECONDS < REVIEW_SECONDS  # a held payment outlives the question about it
+assert (
+    APPROVAL_USE_SECONDS <= APPROVAL_SECONDS < REVIEW_SECONDS
+)  # a held payment outlives the question about it
 assert GRANT_ROWS < GRANT_BULK_ROWS
+
+# -- the audit trail (seconds unless named otherwise)
+SEAL_SECONDS: Final = 0.25  # between two beats of the sealer
+SEAL_LAG_SECONDS: Final = 1.0  # an event that waits longer for its seal is an alarm
+SEAL_BATCH: Final = 20_000  # events sealed by one transaction: 0.3 s
+ANCHOR_RETRY_SECONDS: Final = 1.0  # between two tries of an anchor that cannot be written
+ANCHOR_NEWS_SECONDS: Final = 60.0  # an anchor that comes and goes is reported at most so often
+ANCHOR_OBJECT_SECONDS: Final = 60.0  # between two objects: half a million a year
+ANCHOR_FILE_BYTES: Final = 64 * 1024 * 1024  # then a new file begins: 200,000 heads
+ANCHOR_READ: Final = 1000  # heads read and compared at one time
+AUDIT_PAGE: Final = 20_000  # events read at one time by verification, proof and export
+AUDIT_SCAN: Final = 20_000  # events one page of a search may look at: about 20 ms
+AUDIT_FAULTS: Final = 100  # listed by a verification; beyond that they are counted
+AUDIT_WAITING: Final = 10_000  # unsealed events are counted up to so many
+AUDIT_ACTIONS: Final = 500  # different actions offered by a search form
+AUDIT_EXPORT: Final = 100_000  # events in one export
+TALLY_SECONDS: Final = 60.0  # refusals that anybody can cause are summed up over so long
+TALLY_KEYS: Final = 500  # different ones among them; the rest is summed up in one
+assert 2 * SEAL_SECONDS < SEAL_LAG_SECONDS  # one beat that fails is no alarm
 
 # -- the vault (seconds)
 VAULT_REFRESH_SECONDS: Final = 1.0  # the keys are read again behind the requests
