@@ -17,12 +17,13 @@ run() { # name, command...
     run ruff .venv/bin/ruff check --quiet .
     run format .venv/bin/ruff format --check --quiet .
     run house_rules .venv/bin/python tools/house_rules.py
+    run columns .venv/bin/python -m tools.columns
     run floors .venv/bin/lint-imports
 ) &
 wait
 
 failed=
-for name in ruff format house_rules floors mypy; do
+for name in ruff format house_rules columns floors mypy; do
     if [ -e "$said/$name.failed" ]; then
         failed="$failed $name"
         printf '== %s\n' "$name"
@@ -33,4 +34,4 @@ if [ -n "$failed" ]; then
     printf 'make check: failed:%s (make format puts ruff right where it can)\n' "$failed"
     exit 1
 fi
-echo "make check: ruff, format, mypy, floors and house rules are kept."
+echo "make check: ruff, format, mypy, floors, house rules and declared columns are kept."
