@@ -1,5 +1,6 @@
-"""Access: API keys for programs; for people, what they are and how they come in."""
+"""Access: API keys for programs; for people, what they are, how they come in, what they may do, and with whose leave."""
 
+from tillkeeper.access import approvals, grants
 from tillkeeper.access.keyring import KeyRing
 from tillkeeper.access.keys import create_key, list_keys, revoke_key
 from tillkeeper.access.people import (
@@ -11,6 +12,17 @@ from tillkeeper.access.people import (
     reinstate,
     set_roles,
     suspend,
+)
+from tillkeeper.access.policy import (
+    HOUSE,
+    Policies,
+    PolicyError,
+    Thing,
+    Verdict,
+    Who,
+    own_session,
+    policies,
+    somebody,
 )
 from tillkeeper.access.sessions import (
     begin_session,
@@ -29,6 +41,9 @@ from tillkeeper.access.types import (
     ROLES,
     SCOPES,
     WORKING_ROLES,
+    Approval,
+    Asker,
+    Grant,
     KeyInfo,
     OpenedSession,
     Person,
@@ -39,35 +54,49 @@ from tillkeeper.access.types import (
 
 __all__ = [
     "ADMIN_ROLES",
+    "HOUSE",
     "ROLES",
     "SCOPES",
     "WORKING_ROLES",
+    "Approval",
+    "Asker",
+    "Grant",
     "KeyInfo",
     "KeyRing",
     "OpenedSession",
     "Person",
+    "Policies",
+    "PolicyError",
     "Principal",
     "Session",
+    "Thing",
+    "Verdict",
     "Visitor",
+    "Who",
     "add_person",
+    "approvals",
     "begin_session",
     "confirm_session",
     "create_key",
     "end_session",
     "end_sessions_of",
     "forget_dead",
+    "grants",
     "is_anybody",
     "is_fresh",
     "list_keys",
     "list_sessions",
     "open_session",
+    "own_session",
     "people",
     "people_without_second_factor",
     "person",
+    "policies",
     "reinstate",
     "revoke_key",
     "session",
     "set_roles",
     "sign_in_link",
+    "somebody",
     "suspend",
 ]

@@ -104,3 +104,59 @@ class Visitor(msgspec.Struct, frozen=True):
 
     origin: str = ""
     browser: str = ""
+
+
+class Asker(msgspec.Struct, frozen=True):
+    """Who asks for a second pair of eyes: a person's handle or a service key's name, and where they are.
+
+    `principal` is the service key's; None for a person.
+    """
+
+    name: str
+    principal: UUID | None = None
+    origin: str = ""
+
+
+class Approval(msgspec.Struct, frozen=True):
+    """A deed that takes four eyes. `terms`: what will happen, as JSON; `digest`: SHA-256 over it and what it stands on.
+
+    `state`: waiting, given, refused, withdrawn, used, failed, stale, expired. `used_for`: the idempotency key that it was
+    used up for. `outcome`: why a deed that was agreed to came to nothing.
+    """
+
+    id: UUID
+    deed: str
+    terms: str
+    digest: bytes
+    asked_by: str
+    principal: UUID | None
+    reason: str
+    origin: str
+    asked_at: datetime
+    expires_at: datetime
+    state: str
+    decided_by: str | None
+    decided_at: datetime | None
+    comment: str
+    used_at: datetime | None
+    used_for: str | None
+    outcome: str | None
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """Leave of a person to look at personal data: for a purpose, until a time, at so many people.
+
+    `purpose`: ticket, case or run; `reference` is its id there.
+    """
+
+    id: UUID
+    person: str
+    purpose: str
+    reference: str
+    reason: str
+    rows: int
+    rows_left: int
+    opened_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+    approval: UUID | None

@@ -10,7 +10,8 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "body_too_large": (413, "The body is too large"),
     "unauthenticated": (401, "No valid API key"),
     "key_expired": (401, "The API key has expired"),
-    "forbidden": (403, "The API key lacks the scope"),
+    "forbidden": (403, "No policy allows this"),
+    "address_refused": (403, "The API key is not for this address"),
     "not_found": (404, "Nothing is here"),
     "method_not_allowed": (405, "This address does not take that method"),
     "overloaded": (503, "Too many payments are waiting"),
@@ -65,7 +66,25 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "too_many_endpoints": (409, "There are as many webhook endpoints as allowed"),
     "link_used": (401, "The sign-in link is used up or expired"),
     "session_ended": (401, "The session has ended"),
+    # four eyes and purpose grants
+    "approval_needed": (403, "A second person must agree first"),
+    "approval_refused": (403, "A second person said no"),
+    "approval_unknown": (404, "There is no such approval"),
+    "approval_decided": (409, "The approval was decided before"),
+    "approval_expired": (409, "The approval came too late"),
+    "approval_changed": (409, "What was to be approved has changed"),
+    "own_approval": (403, "Nobody approves what they asked for"),
+    "too_many_approvals": (409, "As many questions wait as allowed"),
+    "grant_ended": (403, "There is no such grant in force"),
+    "grant_exhausted": (403, "The grant's rows are used up"),
     "sign_in_failed": (401, "That did not sign anybody in"),
+    "too_many_tries": (429, "Too many tries that failed"),
+    "sign_in_busy": (503, "Too many people are signing in"),
+    "weak_password": (422, "The password is too easy to guess"),
+    "too_many_passkeys": (409, "The person has as many passkeys as allowed"),
+    "passkey_refused": (422, "The passkey could not be enrolled"),
+    "not_fresh": (403, "The second factor was given too long ago"),
+    "provider_failed": (502, "The identity provider did not vouch for anybody"),
     "unknown_person": (404, "There is no such person"),
     "person_exists": (409, "The handle is taken"),
     "not_oneself": (409, "Nobody does this to themselves"),
@@ -73,11 +92,15 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Why something was not done. `detail` says what to do about it; `field` names the input, if one is at fault."""
+    """Why something was not done. `detail` says what to do about it; `field` names the input, if one is at fault.
+
+    `approval` is the public id of the approval that is needed.
+    """
 
     code: str
     detail: str = ""
     field: str | None = None
+    approval: str | None = None
 
     @property
     def status(self) -> int:
