@@ -54,7 +54,7 @@ class Keys:
 async def call(
     path: str, pieces: list[bytes], key: bytes | None, till: Till, principal: Principal
 ) -> Answered:
-    parts: list[Any] = [None, SystemClock(), Settings(), till, None, Keys(principal)]
+    parts: list[Any] = [None, SystemClock(), Settings(), till, None, Keys(principal), None]
     headers = [(b"content-type", b"application/json")]
     headers += [(b"idempotency-key", key)] if key is not None else []
     scope: Any = {

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from msgspec import Meta
 
+from tillkeeper.base.forbidden import forbidden_name
 from tillkeeper.base.money import MoneyError, exponent
 from tillkeeper.replay.types import ReplayError
 
@@ -115,6 +116,11 @@ def _checked(source: bytes, name: str) -> Mapping:
         raise ReplayError(f"{name}: {said}", _MANUAL) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ReplayError(f"{name} is not TOML: {error}", _MANUAL) from error
+    for meaning, column in mapping.wanted.items():
+        if forbidden_name(column):
+            raise ReplayError(
+                f"{name}: columns.{meaning}: {column!r} is never stored", "leave card data out of the file"
+            )
     if (mapping.currency is None) == (mapping.columns.currency is None):
         raise ReplayError(f"{name}: give either currency or columns.currency", _MANUAL)
     if mapping.currency is not None:

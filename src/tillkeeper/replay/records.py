@@ -12,8 +12,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from tillkeeper.base import limits
-from tillkeeper.base.cardnumbers import has_card_number
 from tillkeeper.base.clock import EPOCH, to_us
+from tillkeeper.base.forbidden import forbidden
 from tillkeeper.base.money import MoneyError, exponent, parse_major
 from tillkeeper.replay.mapping import Mapping
 from tillkeeper.replay.types import Bad, Record, Row
@@ -22,7 +22,6 @@ _YES: Final = frozenset({"true", "1", "1.0", "t", "yes", "y"})
 _NO: Final = frozenset({"false", "0", "0.0", "f", "no", "n"})
 # A double that was computed, 0.30000000000000004, means 0.30; what is further off is a mistake.
 _NOISE: Final = Decimal("0.000001")
-_SHORTEST_CARD: Final = 13
 _SHOWN: Final = 40
 _DATE: Final = len("2018-04-01")
 _NAMES_KEPT: Final = 100_000
@@ -96,7 +95,7 @@ class Parser:
         if "id" not in texts:
             return f"row {line}", None
         text = _needed(texts, "id")
-        if len(text) > limits.REPLAY_PARTY_ID or not text.isprintable() or _looks_like_card(text):
+        if len(text) > limits.REPLAY_PARTY_ID or not text.isprintable() or _never_stored(text):
             # It may not be stored, but it still tells one row from another.
             return f"sha256:{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()}", None
         return text, f"{self._mapping.name}:{text}"
@@ -117,7 +116,7 @@ class Parser:
             minor = self._mapping.amounts == "minor"
             amount = _whole(text, Decimal(1)) if minor else _major(text, currency)
         except MoneyError as error:
-            said = "looks like a card number" if _looks_like_card(text) else str(error)
+            said = "looks like a card number, security code or PIN" if _never_stored(text) else str(error)
             raise _Fault("amount", said) from None
         if amount <= 0:
             raise _Fault("amount", f"{_shown(text)} is not positive")
@@ -153,17 +152,20 @@ def _text(text: str, meaning: str, longest: int) -> str:
         raise _Fault(meaning, f"is longer than {longest} characters")
     if not text.isprintable() or "\ufffd" in text:
         raise _Fault(meaning, "has characters that are not text in UTF-8")
-    if _looks_like_card(text):
-        raise _Fault(meaning, "looks like a card number, which we never store; put a token in its place")
+    if _never_stored(text):
+        raise _Fault(
+            meaning,
+            "looks like a card number, security code or PIN, which we never store; put a token in its place",
+        )
     return text
 
 
-def _looks_like_card(text: str) -> bool:
-    return len(text) >= _SHORTEST_CARD and has_card_number(text)
+def _never_stored(text: str) -> bool:
+    return forbidden(text) is not None
 
 
 def _shown(text: str) -> str:
-    return "what stands here" if _looks_like_card(text) else repr(text[:_SHOWN])
+    return "what stands here" if _never_stored(text) else repr(text[:_SHOWN])
 
 
 def _currency(text: str) -> str:

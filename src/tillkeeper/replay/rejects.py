@@ -1,25 +1,30 @@
-"""The reject file: what was left out, with line and reason, and the row as it stood, but never a card number."""
+"""The reject file: what was left out, with line and reason, and the row as it stood, but never what must not be stored."""
 
 import csv
 import io
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TextIO
 
 from tillkeeper.base import limits
-from tillkeeper.base.cardnumbers import has_card_number
+from tillkeeper.base.forbidden import forbidden, forbidden_name
 from tillkeeper.replay.types import Bad
 
 _HEADER: Final = ("line", "reason", "row")
-_WITHHELD: Final = "(withheld: it holds what looks like a card number)"
+_WITHHELD: Final = "(withheld: it holds what looks like a card number, security code or PIN)"
 
 
 class Rejects:
-    """Writes as it goes; there is no file without a bad row. `done`: lines up to here are in it from before."""
+    """Writes as it goes; there is no file without a bad row. `done`: lines up to here are in it from before.
 
-    def __init__(self, path: Path, done: int) -> None:
+    `columns`: the file's names for its columns; of one called "cvv" nothing is written.
+    """
+
+    def __init__(self, path: Path, done: int, columns: Sequence[str] = ()) -> None:
         self.path = path
+        self._left_out = [at for at, name in enumerate(columns) if forbidden_name(name)]
         self._file: TextIO | None = None
         self._keep_until(done)
 
@@ -41,12 +46,25 @@ class Rejects:
             if new:
                 _writer(self._file).writerow(_HEADER)
         reason = f"{bad.column}: {bad.reason}" if bad.column else bad.reason
-        _writer(self._file).writerow((bad.line, reason, _row_text(bad)))
+        _writer(self._file).writerow((bad.line, reason, self._row_text(bad)))
 
     def flush(self) -> None:
         """What was added is in the file, also if this process is killed."""
         if self._file is not None:
             self._file.flush()
+
+    def _row_text(self, bad: Bad) -> str:
+        values = [
+            "" if value is None or at in self._left_out else value for at, value in enumerate(bad.values)
+        ]
+        buffer = io.StringIO()
+        csv.writer(buffer, lineterminator="").writerow(values)
+        text = buffer.getvalue()
+        # A row that was not understood may hold anything anywhere.
+        broken = self._left_out and len(bad.values) <= max(self._left_out)
+        if broken or forbidden(text) or any(map(forbidden, values)):
+            return _WITHHELD
+        return text[: limits.REPLAY_ROW_TEXT]
 
     def _keep_until(self, done: int) -> None:
         """Forget lines that an interrupted run noted after its last checkpoint: they come again."""
@@ -70,12 +88,3 @@ class Rejects:
 
 def _writer(file: TextIO) -> Any:
     return csv.writer(file, lineterminator="\n")
-
-
-def _row_text(bad: Bad) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="").writerow([value or "" for value in bad.values])
-    text = buffer.getvalue()
-    if has_card_number(text) or any(value and has_card_number(value) for value in bad.values):
-        return _WITHHELD
-    return text[: limits.REPLAY_ROW_TEXT]

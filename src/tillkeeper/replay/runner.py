@@ -121,7 +121,7 @@ async def replay(desk: Desk, job: Job, progress: Callable[[Progress], None]) -> 
     if run.finished_at is not None:
         progress(Progress(run.line, 0, 1.0, 0.0, finding=False))
         return Done(_kept_tally(run), run.line, 0, 0.0, finished=True, rejects=rejects)
-    with Rejects(rejects, run.line) as file:
+    with Rejects(rejects, run.line, job.source.columns) as file:
         this = _Replay(desk, job, run, file, progress)
         gauge = asyncio.create_task(desk.till.gauge.keep_writing())
         thresholds = gc.get_threshold()

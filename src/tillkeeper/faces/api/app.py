@@ -18,7 +18,7 @@ from litestar.types import ASGIApp
 from tillkeeper.base import limits
 from tillkeeper.base.results import Refused, refuse
 from tillkeeper.faces.api import orders, parties, problems, reads, webhooks
-from tillkeeper.faces.api.door import Counter, Door
+from tillkeeper.faces.api.door import Counter, Door, storable
 from tillkeeper.faces.api.lane import Lane
 
 
@@ -55,7 +55,7 @@ async def _strictly(request: Request[Any, Any, Any]) -> None:
     if field is None:
         return
     try:
-        msgspec.json.decode(await request.body(), type=field.annotation, strict=True)
+        body = msgspec.json.decode(await request.body(), type=field.annotation, strict=True)
     except (
         InternalServerException
     ) as error:  # the framework's word for a caller who left in the midst of the body
@@ -64,6 +64,7 @@ async def _strictly(request: Request[Any, Any, Any]) -> None:
         raise Refused(problems.of_decoding(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise refuse("not_json", "the body does not parse as JSON") from error
+    storable(body)
 
 
 def _openapi() -> OpenAPIConfig:

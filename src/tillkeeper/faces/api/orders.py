@@ -18,8 +18,8 @@ from tillkeeper.faces.api.door import (
     checked_currency,
     id_in,
     permitted,
+    storable,
     stored_key,
-    without_card_numbers,
 )
 from tillkeeper.faces.api.problems import answer
 from tillkeeper.payments import commands, qr_code
@@ -67,7 +67,7 @@ async def sending(counter: Counter, call: Call, data: bodies.NewSend) -> Answer:
 
 async def _ordered(counter: Counter, call: Call, body: bodies.Body, command: Any) -> Answer:
     permitted(call.principal, "payments:write")
-    without_card_numbers(body)
+    storable(body)
     return await counter.till.submit(command, stored_key(call))
 
 

@@ -14,7 +14,7 @@ from litestar.exceptions import (
 )
 from litestar.types import Send
 
-from tillkeeper.base.cardnumbers import has_card_number
+from tillkeeper.base.forbidden import forbidden, forbidden_name
 from tillkeeper.base.results import Refusal, Refused
 from tillkeeper.payments import problem
 from tillkeeper.store import Answer, StoreUnavailableError, is_transient, took_too_long
@@ -83,11 +83,11 @@ def of_error(error: Exception, what: str) -> Answer:
 
 
 def _discreet(refusal: Refusal) -> Refusal:
-    """A refusal may quote the input: a card number in it is refused for that, and not quoted."""
-    if not has_card_number(f"{refusal.field or ''} {refusal.detail}"):
+    """A refusal may quote the input: what may never be stored is refused for that, and not quoted."""
+    found = forbidden(f"{refusal.field or ''} {refusal.detail}")
+    if found is None:
         return refusal
-    field = None if has_card_number(refusal.field or "") else refusal.field
-    return Refusal("card_number_refused", "never send card numbers", field)
+    return Refusal(found.code, found.detail, None if forbidden(refusal.field or "") else refusal.field)
 
 
 def of_validation(error: ValidationException) -> Refusal:
@@ -115,6 +115,8 @@ def of_message(message: str, field: str | None) -> Refusal:
         if found := pattern.match(message):
             name = found.group(1) if found.groups() and code in ("missing_field", "unknown_field") else None
             where = ".".join(filter(None, (field, name))) or None
+            if name and (refusal := forbidden_name(name)):
+                return Refusal(refusal.code, refusal.detail, where)
             return Refusal(_code_for(code, where or ""), message.replace("`", "'"), where)
     return Refusal("invalid_value", message.replace("`", "'"), field)
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
+from tillkeeper.base.discretion import DiscreetFormatter
 from tillkeeper.faces.cli.output import CANNOT, CliError, complain
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,9 @@ for _name, _help in COMMANDS.items():
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point of the program `till`."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.WARNING)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(DiscreetFormatter("%(levelname)s %(name)s: %(message)s"))
     try:
         app(arguments, prog_name="till")
     except CliError as error:

@@ -21,6 +21,7 @@ import uvloop
 
 from tillkeeper.base import limits
 from tillkeeper.base.clock import SystemClock
+from tillkeeper.base.discretion import DiscreetFormatter
 from tillkeeper.base.settings import Settings
 from tillkeeper.faces.cli.certificates import server_context
 from tillkeeper.faces.cli.opening import run, settings
@@ -101,7 +102,7 @@ def _begin(with_parent: bool) -> Settings:  # noqa: FBT001 - the flag as it came
     root.setLevel(logging.INFO)
     logging.Formatter.converter = time.gmtime
     for handler in root.handlers:
-        handler.setFormatter(logging.Formatter("%(asctime)sZ %(levelname)s %(name)s: %(message)s"))
+        handler.setFormatter(DiscreetFormatter("%(asctime)sZ %(levelname)s %(name)s: %(message)s"))
     if with_parent:
         threading.Thread(target=_stop_with_parent, daemon=True).start()
     return settings()

@@ -3,8 +3,9 @@
 import ipaddress
 from collections.abc import Sequence
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
+from tillkeeper.base.forbidden import forbidden
 from tillkeeper.base.limits import MAX_WEBHOOK_URL
 from tillkeeper.base.results import Refusal
 
@@ -45,6 +46,8 @@ def check_url(url: str, *, private: bool) -> Refusal | None:
 
     Plain http is for private targets only: payments are nobody else's business.
     """
+    if refusal := forbidden(unquote(url)):
+        return Refusal(refusal.code, refusal.detail, "url")
     fault = _fault(url, private=private)
     return Refusal("webhook_url_refused", fault, "url") if fault else None
 

@@ -8,7 +8,7 @@ from litestar.params import FromPath
 
 from tillkeeper import audit
 from tillkeeper.base import limits
-from tillkeeper.base.cardnumbers import has_card_number
+from tillkeeper.base.forbidden import forbidden
 from tillkeeper.base.ids import to_typeid
 from tillkeeper.faces.console.desk import Desk, Page, TheDesk, Web, go_to, origin_of, person_of, typed
 from tillkeeper.faces.console.names import names_of, parties_in
@@ -65,7 +65,8 @@ def _mistake(verdict: str, reason: str) -> str | None:
     """What is wrong with a verdict as it was typed."""
     if verdict not in {"release", "refuse"} or not 0 < len(reason) <= limits.MAX_TEXT:
         return "reason_needed"
-    return "card_number_refused" if has_card_number(reason) else None
+    refusal = forbidden(reason)
+    return refusal.code if refusal else None
 
 
 async def _not_done(request: Web, desk: Desk, answer: Answer, back: str) -> Page:
