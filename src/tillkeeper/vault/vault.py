@@ -1,6 +1,7 @@
 """The vault: seals texts into cells, finds them by tags, and is the only one that opens them."""
 
 import asyncio
+import hmac
 import logging
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -147,8 +148,8 @@ class Vault:
     """The keys, and the fields that use them."""
 
     def __init__(self, keyset: Keyset, tables: Catalogue) -> None:
+        self.tables = tables
         self._keyset = keyset
-        self._tables = tables
         self._fields: dict[str, Field] = {}
 
     @classmethod
@@ -175,7 +176,7 @@ class Vault:
         """A sealed column of a table "schema.table". Raises KeyError for one that is not declared as sealed."""
         name = f"{table}.{column}"
         if name not in self._fields:
-            declared = self._tables[table]
+            declared = self.tables[table]
             self._fields[name] = Field(self._keyset, table, column, declared, declared.sealed[column])
         return self._fields[name]
 
@@ -186,8 +187,17 @@ class Vault:
         return SubjectKey(cells.wrap(class_key, version, secret), secret)
 
     def subject_key(self, wrapped: bytes | None) -> SubjectKey:
-        """A customer's key from the customer's row; None or empty is a destroyed one."""
+        """A customer's key from the customer's row; None or empty is a destroyed one. It is never written back."""
         return SubjectKey(wrapped)
+
+    def rewrapped(self, key: SubjectKey) -> bytes:
+        """A customer's key as the active version wraps it. Raises CellError and StaleKeysError."""
+        version, class_key = self._keyset.active(_SUBJECTS, DATA)
+        return cells.wrap(class_key, version, key.secret(self._keyset))
+
+    async def refresh(self) -> None:
+        """Read the keys now."""
+        await self._keyset.read()
 
     async def open(self, sealed: Sealed) -> str:
         """The plaintext. Whoever calls this has asked who may see it, and has written down that they did.
@@ -204,6 +214,16 @@ class Vault:
         except UnknownVersionError:
             await self._keyset.read_since(asked_at)
             return [self._open(value) for value in values]
+
+    def is_text(self, sealed: Sealed, text: str) -> bool:
+        """Whether a sealed value is a text, read as searches read them: a beacon's finds are sorted out with this.
+
+        Only yes or no comes out. What does not open is not the text.
+        """
+        try:
+            return hmac.compare_digest(cells.normal(self._open(sealed)).encode(), cells.normal(text).encode())
+        except CellError:
+            return False
 
     def _open(self, sealed: Sealed) -> str:
         if sealed.erased:
