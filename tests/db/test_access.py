@@ -9,12 +9,14 @@ import pytest
 
 from tests.support.people import link_for
 from tillkeeper import access, audit
-from tillkeeper.access import KeyRing, OpenedSession, Principal, Session, Visitor
+from tillkeeper.access import KeyRing, OpenedSession, Session, Visitor
 from tillkeeper.base import limits
 from tillkeeper.base.clock import ManualClock
 from tillkeeper.base.ids import to_typeid
 from tillkeeper.base.results import Refusal, Refused
 from tillkeeper.store import Store
+
+HERE = "203.0.113.9"
 
 
 async def make_key(store: Store, clock: ManualClock, **given: object) -> tuple[access.KeyInfo, str]:
@@ -38,8 +40,8 @@ async def open_one(store: Store, clock: ManualClock) -> OpenedSession:
 async def test_a_new_key_opens_the_door_with_its_scopes(store: Store, clock: ManualClock) -> None:
     principal = uuid4()
     key, text = await make_key(store, clock, principal=principal, scopes=["risk:read", "payments:write"])
-    answer = await KeyRing(store, clock).authenticate(f"Bearer {text}")
-    assert answer == Principal(principal, key.id, "shop", frozenset({"risk:read", "payments:write"}))
+    answer = await KeyRing(store, clock).authenticate(f"Bearer {text}", HERE)
+    assert answer == access.service(principal, key.id, "shop", frozenset({"risk:read", "payments:write"}))
 
 
 async def test_the_secret_is_nowhere_in_the_database(
@@ -53,6 +55,43 @@ async def test_the_secret_is_nowhere_in_the_database(
     rows = await cursor.fetchall()
     assert rows
     assert all(secret not in row[0] and secret.encode().hex() not in row[0] for row in rows)
+
+
+async def test_a_renewed_key_and_the_old_one_overlap(store: Store, clock: ManualClock) -> None:
+    day = timedelta(days=1)
+    old, text = await make_key(
+        store, clock, expires_at=clock.now() + 90 * day, networks=["203.0.113.9", "10.0.0.0/8"]
+    )
+    clock.advance(10 * day.total_seconds())
+    async with store.tx("test") as tx:
+        new, new_text, until = await access.renew_key(tx, old.id, day, clock, actor="wang")
+    assert until == clock.now() + day
+    assert (new.principal, new.scopes, new.networks) == (
+        old.principal,
+        old.scopes,
+        ("10.0.0.0/8", "203.0.113.9/32"),
+    )
+    assert (new.expires_at, new.renews) == (clock.now() + 90 * day, old.id)
+
+    async def who(key: str, address: str = HERE) -> UUID | str:
+        found = await KeyRing(store, clock).authenticate(f"Bearer {key}", address)
+        return found.code if isinstance(found, Refusal) else found.id
+
+    assert [await who(text), await who(new_text)] == [old.principal] * 2
+    assert await who(new_text, "203.0.113.10") == "address_refused"
+    clock.advance(day.total_seconds() - 1)
+    assert await who(text) == old.principal
+    clock.advance(1)
+    assert [await who(text), await who(new_text)] == ["key_expired", old.principal]
+    async with store.tx("test") as tx:
+        used = {key.id: key.used_at for key in await access.list_keys(tx)}
+        assert used[new.id] == clock.now()
+        (event,) = await audit.of(tx, to_typeid("key", new.id))
+        with pytest.raises(Refused, match="not_found"):
+            await access.renew_key(tx, old.id, day, clock)
+        with pytest.raises(Refused, match="overlap"):
+            await access.renew_key(tx, new.id, timedelta(days=31), clock)
+    assert (event.actor, event.action) == ("wang", "key.renewed")
 
 
 async def test_keys_are_listed_newest_first_and_revoked_once(store: Store, clock: ManualClock) -> None:
@@ -72,7 +111,7 @@ async def test_keys_are_listed_newest_first_and_revoked_once(store: Store, clock
         ("wang", "key.revoked"),
         ("system", "key.created"),
     ]
-    answer = await KeyRing(store, clock).authenticate(f"Bearer {text}")
+    answer = await KeyRing(store, clock).authenticate(f"Bearer {text}", HERE)
     assert isinstance(answer, Refusal)
 
 
@@ -81,6 +120,9 @@ async def test_keys_are_listed_newest_first_and_revoked_once(store: Store, clock
     [
         ({"scopes": []}, "scopes"),
         ({"scopes": ["payments:write", "payments:all"]}, "scopes"),
+        ({"networks": ["10.0.0.1/8"]}, "networks"),
+        ({"networks": ["everywhere"]}, "networks"),
+        ({"networks": [f"10.0.0.{n}" for n in range(limits.KEY_NETWORKS + 1)]}, "networks"),
         ({"name": " "}, "name"),
         ({"name": "x" * (limits.MAX_TEXT + 1)}, "name"),
         ({"expires_at": ManualClock}, "expires_at"),

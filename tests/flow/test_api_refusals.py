@@ -394,6 +394,15 @@ ELSEWHERE = {
     "internal": "tests/flow/test_api_door.py: no input causes it",
     "link_used": "tests/db/test_access.py: a page of the console, not of the API",
     "session_ended": "tests/db/test_access.py: a page of the console, not of the API",
+    "address_refused": "tests/unit/test_access.py: the caller's network is not the input's",
+    "approval_needed": "tests/flow/test_api_approvals.py",
+    "approval_refused": "tests/flow/test_api_approvals.py",
+    "too_many_approvals": "tests/db/test_approvals.py",
+    **dict.fromkeys(
+        ("approval_unknown", "approval_decided", "approval_expired", "approval_changed", "own_approval"),
+        "tests/db/test_approvals.py: a person's press in the console",
+    ),
+    **dict.fromkeys(("grant_ended", "grant_exhausted"), "tests/db/test_grants.py: a person in the console"),
 }
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
@@ -28,6 +28,11 @@ class Row(NamedTuple):
     scopes: list[str]
     expires_at: datetime | None
     revoked_at: datetime | None
+    networks: list[str]
+    used_at: datetime | None
+
+
+HERE = "203.0.113.9"
 
 
 class CountingStore:
@@ -41,6 +46,7 @@ class CountingStore:
         self.open = asyncio.Event()
         self.open.set()
         self.broken = False
+        self.used: list[datetime] = []
 
     @asynccontextmanager
     async def tx(self, _name: str) -> AsyncIterator["CountingStore"]:
@@ -58,11 +64,25 @@ class CountingStore:
     async def row(self, _statement: bytes, params: dict[str, Any]) -> Row | None:
         return self.rows.get(params["short_id"])
 
-    def add(self, expires_at: datetime | None = None) -> str:
+    async def run(self, _statement: bytes, params: dict[str, Any]) -> None:
+        self.used.append(params["at"])
+        for short_id, row in self.rows.items():
+            if row.id == params["id"]:
+                self.rows[short_id] = row._replace(used_at=params["at"])
+
+    def add(self, expires_at: datetime | None = None, networks: Iterable[str] = ()) -> str:
         """A new key's Authorization header."""
         short_id, text = tokens.new_key()
         self.rows[short_id] = Row(
-            uuid4(), uuid4(), "till one", tokens.digest(text), ["payments:read"], expires_at, None
+            uuid4(),
+            uuid4(),
+            "till one",
+            tokens.digest(text),
+            ["payments:read"],
+            expires_at,
+            None,
+            list(networks),
+            None,
         )
         return f"Bearer {text}"
 
@@ -110,15 +130,15 @@ async def test_a_known_key_costs_one_look_up_until_it_is_stale(
 ) -> None:
     header = counting.add()
     for _ in range(3):
-        answer = await ring.authenticate(header)
+        answer = await ring.authenticate(header, HERE)
         assert isinstance(answer, Principal)
-        assert answer.may("payments:read")
-        assert not answer.may("payments:write")
+        assert answer.may("payment.view")
+        assert not answer.may("payment.pay")
     assert counting.asked == 1
     clock.advance(limits.KEY_REFRESH_SECONDS)
     counting.open.clear()  # the look-up hangs, and yet nobody waits for it
-    assert code(await ring.authenticate(header)) == "ok"
-    assert code(await ring.authenticate(header)) == "ok"
+    assert code(await ring.authenticate(header, HERE)) == "ok"
+    assert code(await ring.authenticate(header, HERE)) == "ok"
     await settle()
     assert counting.asked == 2
     counting.open.set()
@@ -129,21 +149,46 @@ async def test_a_revoked_key_is_refused_within_the_promised_time(
     ring: KeyRing, counting: CountingStore, clock: ManualClock
 ) -> None:
     header = counting.add()
-    assert code(await ring.authenticate(header)) == "ok"
+    assert code(await ring.authenticate(header, HERE)) == "ok"
     counting.revoke(header, clock.now())
     clock.advance(limits.KEY_TRUST_SECONDS)
-    assert code(await ring.authenticate(header)) == "unauthenticated"
+    assert code(await ring.authenticate(header, HERE)) == "unauthenticated"
 
 
 async def test_a_key_stops_at_its_very_expiry(
     ring: KeyRing, counting: CountingStore, clock: ManualClock
 ) -> None:
     header = counting.add(clock.now() + timedelta(seconds=0.5))
-    assert code(await ring.authenticate(header)) == "ok"
+    assert code(await ring.authenticate(header, HERE)) == "ok"
     clock.advance(0.4)
-    assert code(await ring.authenticate(header)) == "ok"
+    assert code(await ring.authenticate(header, HERE)) == "ok"
     clock.advance(0.1)
-    assert code(await ring.authenticate(header)) == "key_expired"
+    assert code(await ring.authenticate(header, HERE)) == "key_expired"
+
+
+async def test_a_key_is_used_from_its_networks_only(ring: KeyRing, counting: CountingStore) -> None:
+    header = counting.add(networks=["10.1.0.0/16", "2001:db8::/32"])
+    for address in ("10.1.255.1", "::ffff:10.1.0.9", "2001:db8::7"):
+        assert code(await ring.authenticate(header, address)) == "ok"
+    for address in ("10.2.0.1", "127.0.0.1", "2001:db9::7", "", "testclient", "10.1.0.0/16"):
+        assert code(await ring.authenticate(header, address)) == "address_refused"
+    assert counting.asked == 1
+
+
+async def test_the_last_use_is_written_now_and_then(
+    ring: KeyRing, counting: CountingStore, clock: ManualClock
+) -> None:
+    header, begun = counting.add(), clock.now()
+    for _ in range(100):
+        assert code(await ring.authenticate(header, HERE)) == "ok"
+        await settle()
+        clock.advance(limits.KEY_REFRESH_SECONDS)
+    assert counting.asked == 100
+    assert counting.used == [begun, begun + timedelta(seconds=limits.KEY_USED_SECONDS)]
+    unknown = header[:-4] + ("aaaa" if not header.endswith("aaaa") else "bbbb")
+    clock.advance(limits.KEY_USED_SECONDS)
+    assert code(await ring.authenticate(unknown, HERE)) == "unauthenticated"
+    assert len(counting.used) == 2
 
 
 async def test_a_right_short_id_with_a_wrong_secret_opens_nothing(
@@ -151,19 +196,19 @@ async def test_a_right_short_id_with_a_wrong_secret_opens_nothing(
 ) -> None:
     header = counting.add()
     forged = header[:-4] + ("aaaa" if not header.endswith("aaaa") else "bbbb")
-    assert code(await ring.authenticate(header)) == "ok"
-    assert code(await ring.authenticate(forged)) == "unauthenticated"
+    assert code(await ring.authenticate(header, HERE)) == "ok"
+    assert code(await ring.authenticate(forged, HERE)) == "unauthenticated"
 
 
 async def test_nonsense_never_reaches_the_database(ring: KeyRing, counting: CountingStore) -> None:
     for header in ("", "Bearer", "Basic dGlsbDo=", "Bearer till_x_y", "Bearer " + "a" * 5000):
-        assert code(await ring.authenticate(header)) == "unauthenticated"
+        assert code(await ring.authenticate(header, HERE)) == "unauthenticated"
     assert counting.asked == 0
 
 
 async def test_a_crowd_with_one_key_costs_one_look_up(ring: KeyRing, counting: CountingStore) -> None:
     header = counting.add()
-    answers = await asyncio.gather(*(ring.authenticate(header) for _ in range(100)))
+    answers = await asyncio.gather(*(ring.authenticate(header, HERE) for _ in range(100)))
     assert {code(answer) for answer in answers} == {"ok"}
     assert counting.asked == 1
 
@@ -173,8 +218,8 @@ async def test_one_who_gives_up_does_not_spoil_it_for_the_crowd(
 ) -> None:
     header = counting.add()
     counting.open.clear()
-    first = asyncio.create_task(ring.authenticate(header))
-    second = asyncio.create_task(ring.authenticate(header))
+    first = asyncio.create_task(ring.authenticate(header, HERE))
+    second = asyncio.create_task(ring.authenticate(header, HERE))
     await settle()
     first.cancel()
     counting.open.set()
@@ -185,7 +230,7 @@ async def test_random_keys_take_neither_memory_nor_the_pool(
     ring: KeyRing, counting: CountingStore, clock: ManualClock, seed: int
 ) -> None:
     friend = counting.add()
-    assert code(await ring.authenticate(friend)) == "ok"
+    assert code(await ring.authenticate(friend, HERE)) == "ok"
     draw = random.Random(seed)
 
     def stranger() -> str:
@@ -194,20 +239,20 @@ async def test_random_keys_take_neither_memory_nor_the_pool(
 
     strangers = [stranger() for _ in range(limits.KEY_STRANGERS_SIZE + 500)]
     for header in strangers:
-        assert code(await ring.authenticate(header)) == "unauthenticated"
+        assert code(await ring.authenticate(header, HERE)) == "unauthenticated"
     assert len(ring._strangers) == limits.KEY_STRANGERS_SIZE
     assert len(ring._lookups) == 0
     asked = counting.asked
-    assert code(await ring.authenticate(strangers[-1])) == "unauthenticated"
+    assert code(await ring.authenticate(strangers[-1], HERE)) == "unauthenticated"
     assert counting.asked == asked  # remembered
 
     counting.most_at_once = 0
     counting.open.clear()
-    crowd = [asyncio.create_task(ring.authenticate(stranger())) for _ in range(50)]
+    crowd = [asyncio.create_task(ring.authenticate(stranger(), HERE)) for _ in range(50)]
     await settle()
     assert counting.most_at_once == limits.KEY_LOOKUPS
     clock.advance(limits.KEY_TRUST_SECONDS)
-    known = asyncio.create_task(ring.authenticate(friend))
+    known = asyncio.create_task(ring.authenticate(friend, HERE))
     await settle()
     assert counting.at_once == limits.KEY_LOOKUPS + 1  # the known key passes the crowd at the gate
     counting.open.set()
@@ -219,13 +264,13 @@ async def test_without_the_database_a_key_is_trusted_no_longer_than_promised(
     ring: KeyRing, counting: CountingStore, clock: ManualClock
 ) -> None:
     header = counting.add()
-    assert code(await ring.authenticate(header)) == "ok"
+    assert code(await ring.authenticate(header, HERE)) == "ok"
     counting.broken = True
     clock.advance(limits.KEY_TRUST_SECONDS - 0.1)
-    assert code(await ring.authenticate(header)) == "ok"
+    assert code(await ring.authenticate(header, HERE)) == "ok"
     await settle()
     clock.advance(0.1)
     with pytest.raises(ConnectionError):
-        await ring.authenticate(header)
+        await ring.authenticate(header, HERE)
     counting.broken = False
-    assert code(await ring.authenticate(header)) == "ok"
+    assert code(await ring.authenticate(header, HERE)) == "ok"

@@ -1,11 +1,13 @@
 """The short way of payments and sends answers as the framework's way does: a body in two pieces takes the long one."""
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import pytest
 
-from tillkeeper.access import SCOPES, Principal
+from tillkeeper.access import SCOPES, Principal, service
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.ids import new_id, to_typeid
 from tillkeeper.base.limits import MAX_BODY_BYTES
@@ -17,8 +19,8 @@ CUSTOMER = new_id()
 PAYER, PAYEE, SHOP = to_typeid("cus", CUSTOMER), to_typeid("cus", new_id()), to_typeid("mer", new_id())
 PAYMENT = {"payer": PAYER, "merchant": SHOP, "amount": 1234, "currency": "CNY"}
 SEND = {"payer": PAYER, "payee": PAYEE, "amount": 5, "currency": "CNY", "place": {"lat": 31.2, "lon": 121.4}}
-PRINCIPAL = Principal(new_id(), new_id(), "test", SCOPES)
-STRANGER = Principal(new_id(), new_id(), "test", frozenset({"payments:read"}))
+PRINCIPAL = service(new_id(), new_id(), "test", SCOPES)
+STRANGER = service(new_id(), new_id(), "test", frozenset({"payments:read"}))
 
 
 class Answered(NamedTuple):
@@ -41,20 +43,31 @@ class Till:
         return Answer(self.status, b'{"state":"as the turn says"}')
 
 
+class Trail:
+    """A store that only takes what the audit writes."""
+
+    @asynccontextmanager
+    async def tx(self, _: str) -> AsyncIterator["Trail"]:
+        yield self
+
+    async def run(self, _: bytes, params: dict[str, Any]) -> None:
+        self.refused = params["action"], params["reason"]
+
+
 class Keys:
     """Lets everybody in as one principal."""
 
     def __init__(self, principal: Principal) -> None:
         self.principal = principal
 
-    async def authenticate(self, _: str) -> Principal:
+    async def authenticate(self, _: str, __: str) -> Principal:
         return self.principal
 
 
 async def call(
     path: str, pieces: list[bytes], key: bytes | None, till: Till, principal: Principal
 ) -> Answered:
-    parts: list[Any] = [None, SystemClock(), Settings(), till, None, Keys(principal), None]
+    parts: list[Any] = [Trail(), SystemClock(), Settings(), till, None, Keys(principal), None]
     headers = [(b"content-type", b"application/json")]
     headers += [(b"idempotency-key", key)] if key is not None else []
     scope: Any = {

@@ -2,7 +2,7 @@
 
 from tillkeeper.access import approvals, grants
 from tillkeeper.access.keyring import KeyRing
-from tillkeeper.access.keys import create_key, list_keys, revoke_key
+from tillkeeper.access.keys import create_key, list_keys, renew_key, revoke_key
 from tillkeeper.access.people import (
     add_person,
     is_anybody,
@@ -22,6 +22,7 @@ from tillkeeper.access.policy import (
     Who,
     own_session,
     policies,
+    service,
     somebody,
 )
 from tillkeeper.access.sessions import (
@@ -93,7 +94,9 @@ __all__ = [
     "person",
     "policies",
     "reinstate",
+    "renew_key",
     "revoke_key",
+    "service",
     "session",
     "set_roles",
     "sign_in_link",

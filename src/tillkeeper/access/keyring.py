@@ -3,13 +3,14 @@
 import asyncio
 import hashlib
 import hmac
+import ipaddress
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from tillkeeper.access import tokens
+from tillkeeper.access import policy, tokens
 from tillkeeper.access.types import Principal
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock
@@ -22,14 +23,21 @@ _sql = queries(__package__, "queries.sql")
 _NO_KEY = Refusal("unauthenticated", "send the header: Authorization: Bearer till_…")
 _UNKNOWN = Refusal("unauthenticated", "the API key is not known or was revoked")
 _EXPIRED = Refusal("key_expired", "make a new key: till keys create")
+_ELSEWHERE = Refusal("address_refused", "use it from the networks it was made for: till keys list shows them")
+
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class _Found(msgspec.Struct, frozen=True):
-    """What a look-up gave; monotonic seconds: from `stale_at` it is renewed, from `dead_at` it is not trusted."""
+    """What a look-up gave; monotonic seconds: from `stale_at` it is renewed, from `dead_at` it is not trusted.
+
+    `networks`: where the key may be used from; none: from anywhere.
+    """
 
     answer: Principal | Refusal
     stale_at: float
     dead_at: float
+    networks: tuple[_Network, ...] = ()
 
 
 class KeyRing:
@@ -48,8 +56,10 @@ class KeyRing:
         self._lookups: dict[bytes, asyncio.Task[_Found]] = {}
         self._gate = asyncio.Semaphore(limits.KEY_LOOKUPS)
 
-    async def authenticate(self, header: str) -> Principal | Refusal:
-        """The principal of an Authorization header. Gives unauthenticated or key_expired.
+    async def authenticate(self, header: str, address: str) -> Principal | Refusal:
+        """The principal of an Authorization header that came from an address.
+
+        Gives unauthenticated, key_expired, or address_refused.
 
         Raises what the store raises when a key must be looked up and the database cannot be reached.
         """
@@ -63,6 +73,8 @@ class KeyRing:
             found = await asyncio.shield(self._lookups[fingerprint])
         elif now >= found.stale_at and (key := tokens.key_in(header)) is not None:
             self._begin(fingerprint, key)
+        if found.networks and not _within(address, found.networks):
+            return _ELSEWHERE
         return found.answer
 
     def _begin(self, fingerprint: bytes, key: tuple[str, str]) -> None:
@@ -87,9 +99,12 @@ class KeyRing:
         asked_at = self._clock.monotonic()  # before the query: the answer is as old as the question
         short_id, text = key
         async with self._store.tx("authenticate") as tx:
-            row = await tx.row(_sql.find_key, {"short_id": short_id})
-        answer, trust = _judge(row, text, self._clock.now())
-        found = _Found(answer, asked_at + min(trust, limits.KEY_REFRESH_SECONDS), asked_at + trust)
+            row, now = await tx.row(_sql.find_key, {"short_id": short_id}), self._clock.now()
+            answer, trust = _judge(row, text, now)
+            if row is not None and isinstance(answer, Principal) and _long_ago(row.used_at, now):
+                await tx.run(_sql.touch_key, {"id": answer.key, "at": now})
+        networks = _networks(row) if isinstance(answer, Principal) else ()
+        found = _Found(answer, asked_at + min(trust, limits.KEY_REFRESH_SECONDS), asked_at + trust, networks)
         self._remember(fingerprint, found)
         return found
 
@@ -116,4 +131,23 @@ def _judge(row: Any | None, text: str, now: datetime) -> tuple[Principal | Refus
     left = trust if row.expires_at is None else (row.expires_at - now).total_seconds()
     if left <= 0:
         return _EXPIRED, trust
-    return Principal(row.principal, row.id, row.name, frozenset(row.scopes)), min(trust, left)
+    return policy.service(row.principal, row.id, row.name, frozenset(row.scopes)), min(trust, left)
+
+
+def _long_ago(used_at: datetime | None, now: datetime) -> bool:
+    return used_at is None or now - used_at >= timedelta(seconds=limits.KEY_USED_SECONDS)
+
+
+def _networks(row: Any) -> tuple[_Network, ...]:
+    return tuple(ipaddress.ip_network(text) for text in row.networks)
+
+
+def _within(address: str, networks: tuple[_Network, ...]) -> bool:
+    """Whether an address is in one of the networks; what is no address is in none."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
+        found = found.ipv4_mapped
+    return any(found in network for network in networks)

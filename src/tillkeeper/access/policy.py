@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
+from uuid import UUID
 
 import cedarpy
 import msgspec
@@ -142,6 +143,19 @@ class Policies:
             self._permitted[kind, groups] = known
         return known
 
+    def check_routes(self, kind: str, routes: Mapping[str, Mapping[str, Any]]) -> None:
+        """Make sure that every route (by name, with its options) declares an action that callers of the kind can do.
+
+        Raises PolicyError naming the routes that do not; those with `public=True` are for everybody.
+        """
+        lost = [
+            f"{name}: {options.get('action', 'no action=')}"
+            for name, options in routes.items()
+            if not options.get("public") and kind not in self._actors.get(options.get("action", ""), ())
+        ]
+        if lost:
+            raise PolicyError(f"routes without an action that a {kind} can do: {'; '.join(sorted(lost))}")
+
     def permitting(self, kind: str, action: str, thing: Thing = HOUSE) -> list[tuple[str, str]]:
         """Which policies would permit it to others of a kind: (policy, role or scope that it takes)."""
         groups = self.roles if kind == "Person" else self.scopes
@@ -160,6 +174,11 @@ def who_is(who: Session | Principal) -> Who:
     if isinstance(who, Session):
         return Who("Person", who.person, who.roles)
     return Who("Service", str(who.id), who.scopes)
+
+
+def service(principal: UUID, key: UUID, name: str, scopes: frozenset[str]) -> Principal:
+    """A service key's principal, with everything that its scopes allow."""
+    return Principal(principal, key, name, scopes, policies().permitted("Service", scopes))
 
 
 @cache

@@ -33,20 +33,28 @@ WORKING_ROLES: Final = tuple(role for role in ROLES if role not in ADMIN_ROLES)
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """Who speaks through an API key. `id` outlives the key: idempotency keys belong to it."""
+    """Who speaks through an API key. `id` outlives the key: idempotency keys belong to it.
+
+    `actions`: everything that the policies allow its scopes, worked out when the key is looked up.
+    """
 
     id: UUID
     key: UUID
     name: str
     scopes: frozenset[str]
+    actions: frozenset[str]
 
-    def may(self, scope: str) -> bool:
-        """Whether the key carries the scope."""
-        return scope in self.scopes
+    def may(self, action: str) -> bool:
+        """Whether the key may do something: a look into a set, as it stands on the way of every payment."""
+        return action in self.actions
 
 
 class KeyInfo(msgspec.Struct, frozen=True):
-    """An API key without its secret. `short_id` is the readable part of the key's text: till_<short_id>_…"""
+    """An API key without its secret. `short_id` is the readable part of the key's text: till_<short_id>_…
+
+    `networks`: the address ranges it may be used from; none: from anywhere. `used_at` is exact to the minute. `renews`:
+    the key in whose place it was made.
+    """
 
     id: UUID
     principal: UUID
@@ -56,6 +64,9 @@ class KeyInfo(msgspec.Struct, frozen=True):
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    networks: tuple[str, ...] = ()
+    used_at: datetime | None = None
+    renews: UUID | None = None
 
 
 class Person(msgspec.Struct, frozen=True):

@@ -1,29 +1,37 @@
 """The API as an application."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import Any
 
 import msgspec
-from litestar import Litestar, Request
+from litestar import Litestar, Request, Router
 from litestar.di import Provide
+from litestar.enums import HttpMethod
 from litestar.exceptions import InternalServerException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp
 
+from tillkeeper import access
 from tillkeeper.base import limits
 from tillkeeper.base.results import Refused, refuse
 from tillkeeper.faces.api import orders, parties, problems, reads, webhooks
-from tillkeeper.faces.api.door import Counter, Door, storable
+from tillkeeper.faces.api.door import Counter, Door, Permits, storable
 from tillkeeper.faces.api.lane import Lane
 
 
 def create_api(counter: Counter) -> ASGIApp:
-    """The API behind its door."""
+    """The API behind its door. Raises PolicyError for a route that declares no action, or one that no policy knows."""
+    permits = Permits(counter.store, counter.clock)
+
+    async def enter(request: Request[Any, Any, Any]) -> None:
+        await permits.judge(request)
+        await _strictly(request)
 
     @asynccontextmanager
     async def living(_: Litestar) -> AsyncIterator[None]:
@@ -39,14 +47,26 @@ def create_api(counter: Counter) -> ASGIApp:
     app = Litestar(
         [*orders.HANDLERS, *parties.HANDLERS, *reads.HANDLERS, *webhooks.HANDLERS],
         dependencies={"counter": Provide(lambda: counter, sync_to_thread=False)},
-        before_request=_strictly,
+        before_request=enter,
         exception_handlers={Exception: problems.handle},
         lifespan=[living],
         request_max_body_size=limits.MAX_BODY_BYTES,
         openapi_config=_openapi(),
         logging_config=None,
     )
+    access.policies().check_routes("Service", _routes(app))
     return Door(Lane(app, counter), counter.keys)
+
+
+def _routes(app: Litestar) -> dict[str, Mapping[str, Any]]:
+    """The options of every way in, by method and path; OPTIONS only says which methods there are."""
+    return {
+        f"{method} {route.path}": handler.opt
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for method, (handler, _) in route.route_handler_map.items()
+        if method != HttpMethod.OPTIONS
+    }
 
 
 async def _strictly(request: Request[Any, Any, Any]) -> None:
@@ -73,9 +93,9 @@ def _openapi() -> OpenAPIConfig:
         title="Tillkeeper",
         version=version("tillkeeper"),
         description="Amounts are integers of minor units. A declined payment is a result, not an error.",
-        path="/openapi.json",
         render_plugins=[JsonRenderPlugin(path="/")],
         components=Components(security_schemes={"key": key}),
         security=[{"key": []}],
+        openapi_router=Router("/openapi.json", route_handlers=[], include_in_schema=False, opt={"public": True}),
         use_handler_docstrings=True,
     )

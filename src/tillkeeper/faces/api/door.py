@@ -9,14 +9,15 @@ from uuid import UUID
 import msgspec
 from litestar import Request
 from litestar.di import NamedDependency
-from litestar.enums import ScopeType
+from litestar.enums import HttpMethod, ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
+from tillkeeper import access, audit
 from tillkeeper.access import KeyRing, Principal
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock
 from tillkeeper.base.forbidden import forbidden
-from tillkeeper.base.ids import BadIdError, from_typeid
+from tillkeeper.base.ids import BadIdError, from_typeid, to_typeid
 from tillkeeper.base.money import currencies
 from tillkeeper.base.results import Refusal, Refused, refuse
 from tillkeeper.base.settings import Settings
@@ -54,7 +55,8 @@ class Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.HTTP and scope["path"].startswith("/v1/"):
             try:
-                found = await self._keys.authenticate(header_in(scope, b"authorization") or "")
+                header = header_in(scope, b"authorization") or ""
+                found = await self._keys.authenticate(header, address_of(scope))
             except Exception as error:
                 if not is_transient(error):
                     raise
@@ -78,7 +80,7 @@ class Call(msgspec.Struct, frozen=True):
 async def call_of(request: Web) -> Call:
     """A call that goes the framework's way."""
     key = header_in(request.scope, b"idempotency-key")
-    return Call(_principal(request), f"{request.method} {request.scope['path']}", key, await request.body())
+    return Call(caller(request), f"{request.method} {request.scope['path']}", key, await request.body())
 
 
 def header_in(scope: HTTPScope, name: bytes) -> str | None:
@@ -87,12 +89,13 @@ def header_in(scope: HTTPScope, name: bytes) -> str | None:
     return None if found is None else found.decode("latin-1")
 
 
-def caller(request: Web, scope: str) -> Principal:
-    """Who is calling. Refuses a key without the scope (`forbidden`)."""
-    return permitted(_principal(request), scope)
+def address_of(scope: HTTPScope) -> str:
+    """Where the call comes from, as the server saw it; what a proxy says counts only if wiring trusts that proxy."""
+    return scope["client"][0] if scope["client"] else ""
 
 
-def _principal(request: Web) -> Principal:
+def caller(request: Web) -> Principal:
+    """Who is calling."""
     # The framework also takes other spellings of a path ("//v1/…"), which the door does not guard.
     found: Principal | None = request.scope.get("principal")  # type: ignore[assignment]
     if found is None:
@@ -100,11 +103,47 @@ def _principal(request: Web) -> Principal:
     return found
 
 
-def permitted(principal: Principal, scope: str) -> Principal:
-    """The principal. Refuses a key without the scope (`forbidden`)."""
-    if not principal.may(scope):
-        raise refuse("forbidden", f"the key needs the scope {scope}")
-    return principal
+class Permits:
+    """The one place that judges whether a key may do what a route is declared to do (`action=`).
+
+    A refusal is noted in the audit trail; the same one of the same key once in REFUSED_AGAIN_SECONDS, so that a program
+    gone wild does not fill it.
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._noted: dict[tuple[UUID, str], float] = {}
+
+    async def judge(self, request: Web) -> None:
+        """Let a call pass, or refuse it (`forbidden`, naming the action)."""
+        opt = request.route_handler.opt
+        if opt.get("public") or request.method == HttpMethod.OPTIONS:
+            return
+        principal, action = caller(request), opt["action"]
+        if not principal.may(action):
+            await self._note(principal, action, request)
+            scopes = {scope for _, scope in access.policies().permitting("Service", action)}
+            raise refuse("forbidden", f"{action} needs a key with the scope {' or '.join(sorted(scopes))}")
+
+    async def _note(self, principal: Principal, action: str, request: Web) -> None:
+        place, now = (principal.key, action), self._clock.monotonic()
+        if now - self._noted.get(place, -limits.REFUSED_AGAIN_SECONDS) < limits.REFUSED_AGAIN_SECONDS:
+            return
+        if len(self._noted) >= limits.KEY_CACHE_SIZE:
+            self._noted.clear()
+        self._noted[place] = now
+        subject, what = to_typeid("key", principal.key), f"{action}: {request.method} {request.scope['path']}"
+        async with self._store.tx("refused by policy") as tx:
+            await audit.append(
+                tx,
+                principal.name,
+                "policy.refused",
+                subject,
+                what[: limits.MAX_TEXT],
+                address_of(request.scope),
+                "refused",
+            )
 
 
 async def key_of(request: Web) -> Key | None:

@@ -1,7 +1,7 @@
 """The short way of payments and sends: past the framework, which costs more than all the rest of a handler.
 
 The same work as in orders.py. Whatever is not a well-formed order in one piece goes the framework's way, and gets its
-problem there: so there is one place that judges the form.
+problem there: so there is one place that judges the form, and one that refuses.
 """
 
 from collections.abc import Awaitable, Callable
@@ -20,9 +20,9 @@ from tillkeeper.store import Answer
 
 _Work = Callable[[Counter, Call, Any], Awaitable[Answer]]
 
-_LANES: Final[dict[str, tuple[msgspec.json.Decoder[Any], _Work]]] = {
-    "/v1/payments": (msgspec.json.Decoder(bodies.NewPayment), orders.payment),
-    "/v1/sends": (msgspec.json.Decoder(bodies.NewSend), orders.sending),
+_LANES: Final[dict[str, tuple[str, msgspec.json.Decoder[Any], _Work]]] = {
+    "/v1/payments": (orders.pay.opt["action"], msgspec.json.Decoder(bodies.NewPayment), orders.payment),
+    "/v1/sends": (orders.send.opt["action"], msgspec.json.Decoder(bodies.NewSend), orders.sending),
 }
 
 
@@ -37,12 +37,15 @@ class Lane:
         if scope["type"] != ScopeType.HTTP or scope["method"] != "POST" or scope["path"] not in _LANES:
             await self._app(scope, receive, send)
             return
-        decoder, work = _LANES[scope["path"]]
+        action, decoder, work = _LANES[scope["path"]]
+        principal: Principal = scope["principal"]  # type: ignore[typeddict-item]
+        if not principal.may(action):
+            await self._app(scope, receive, send)
+            return
         message = await receive()
         if (data := _read(message, decoder)) is None:
             await self._app(scope, _beginning_with(message, receive), send)
             return
-        principal: Principal = scope["principal"]  # type: ignore[typeddict-item]
         key = header_in(scope, b"idempotency-key")
         call = Call(principal, f"POST {scope['path']}", key, message["body"])  # type: ignore[typeddict-item]
         try:

@@ -17,7 +17,6 @@ from tillkeeper.faces.api.door import (
     call_of,
     checked_currency,
     id_in,
-    permitted,
     storable,
     stored_key,
 )
@@ -28,9 +27,6 @@ from tillkeeper.store import Answer
 
 async def payment(counter: Counter, call: Call, data: bodies.NewPayment) -> Answer:
     """Pay a merchant: the work of `pay`, whichever way the call came."""
-    permitted(
-        call.principal, "payments:write"
-    )  # before a code is looked up: strangers learn nothing of codes
     qr = id_in("qr", data.qr, "qr") if data.qr else None
     if (data.merchant is None) == (qr is None):
         raise refuse("invalid_value", "name either the merchant or the QR code", "merchant")
@@ -66,7 +62,6 @@ async def sending(counter: Counter, call: Call, data: bodies.NewSend) -> Answer:
 
 
 async def _ordered(counter: Counter, call: Call, body: bodies.Body, command: Any) -> Answer:
-    permitted(call.principal, "payments:write")
     storable(body)
     return await counter.till.submit(command, stored_key(call))
 
@@ -84,19 +79,19 @@ def _context(data: bodies.NewPayment | bodies.NewSend) -> commands.Context:
     return commands.Context(data.device, data.ip, place.lat if place else None, place.lon if place else None)
 
 
-@post("/v1/payments", responses=order_responses(201))
+@post("/v1/payments", responses=order_responses(201), action="payment.pay")
 async def pay(request: Web, counter: TheCounter, data: JSONBody[bodies.NewPayment]) -> Response[bytes]:
     """Pay a merchant. A declined payment is a 201 with `state` "declined" and its `failure`."""
     return answer(await payment(counter, await call_of(request), data))
 
 
-@post("/v1/sends", responses=order_responses(201))
+@post("/v1/sends", responses=order_responses(201), action="payment.send")
 async def send(request: Web, counter: TheCounter, data: JSONBody[bodies.NewSend]) -> Response[bytes]:
     """Pay a person."""
     return answer(await sending(counter, await call_of(request), data))
 
 
-@post("/v1/top-ups", responses=order_responses(201))
+@post("/v1/top-ups", responses=order_responses(201), action="payment.top_up")
 async def top_up(request: Web, counter: TheCounter, data: JSONBody[bodies.NewTopUp]) -> Response[bytes]:
     """Bring money from the bank; the payment is "pending" until the bank has answered."""
     customer = id_in("cus", data.customer, "customer")
@@ -104,7 +99,7 @@ async def top_up(request: Web, counter: TheCounter, data: JSONBody[bodies.NewTop
     return answer(await _ordered(counter, await call_of(request), data, command))
 
 
-@post("/v1/withdrawals", responses=order_responses(201))
+@post("/v1/withdrawals", responses=order_responses(201), action="payment.withdraw")
 async def withdraw(
     request: Web, counter: TheCounter, data: JSONBody[bodies.NewWithdrawal]
 ) -> Response[bytes]:
@@ -114,7 +109,12 @@ async def withdraw(
     return answer(await _ordered(counter, await call_of(request), data, command))
 
 
-@post("/v1/payments/{payment_id:str}/capture", status_code=200, responses=order_responses(200))
+@post(
+    "/v1/payments/{payment_id:str}/capture",
+    status_code=200,
+    responses=order_responses(200),
+    action="payment.capture",
+)
 async def capture(
     request: Web, counter: TheCounter, payment_id: FromPath[str], data: JSONBody[bodies.NewCapture]
 ) -> Response[bytes]:
@@ -123,7 +123,12 @@ async def capture(
     return answer(await _ordered(counter, await call_of(request), data, command))
 
 
-@post("/v1/payments/{payment_id:str}/void", status_code=200, responses=order_responses(200))
+@post(
+    "/v1/payments/{payment_id:str}/void",
+    status_code=200,
+    responses=order_responses(200),
+    action="payment.void",
+)
 async def void(
     request: Web, counter: TheCounter, payment_id: FromPath[str], data: JSONBody[bodies.NewVoid]
 ) -> Response[bytes]:
@@ -132,7 +137,12 @@ async def void(
     return answer(await _ordered(counter, await call_of(request), data, command))
 
 
-@post("/v1/payments/{payment_id:str}/refunds", status_code=200, responses=order_responses(200))
+@post(
+    "/v1/payments/{payment_id:str}/refunds",
+    status_code=200,
+    responses=order_responses(200),
+    action="payment.refund",
+)
 async def refund(
     request: Web, counter: TheCounter, payment_id: FromPath[str], data: JSONBody[bodies.NewRefund]
 ) -> Response[bytes]:
@@ -141,7 +151,12 @@ async def refund(
     return answer(await _ordered(counter, await call_of(request), data, command))
 
 
-@post("/v1/payments/{payment_id:str}/challenge", status_code=200, responses=order_responses(200))
+@post(
+    "/v1/payments/{payment_id:str}/challenge",
+    status_code=200,
+    responses=order_responses(200),
+    action="payment.challenge",
+)
 async def challenge(
     request: Web, counter: TheCounter, payment_id: FromPath[str], data: JSONBody[bodies.ChallengeAnswer]
 ) -> Response[bytes]:

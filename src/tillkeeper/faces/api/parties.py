@@ -39,12 +39,11 @@ Reference = Annotated[
 ]
 
 
-@post("/v1/customers", responses=responses(201, views.CustomerView))
+@post("/v1/customers", responses=responses(201, views.CustomerView), action="customer.create")
 async def new_customer(
     request: Web, counter: TheCounter, data: JSONBody[bodies.NewCustomer]
 ) -> Response[bytes]:
     """Open a customer with wallets."""
-    caller(request, "parties:write")
     currencies = _distinct(data.currencies)
     unset = data.daily_limit is msgspec.UNSET
     limit = counter.settings.default_daily_limit if unset else data.daily_limit
@@ -58,12 +57,11 @@ async def new_customer(
     return answer(await once(counter, await key_of(request), "new customer", act))
 
 
-@post("/v1/merchants", responses=responses(201, views.MerchantView))
+@post("/v1/merchants", responses=responses(201, views.MerchantView), action="merchant.create")
 async def new_merchant(
     request: Web, counter: TheCounter, data: JSONBody[bodies.NewMerchant]
 ) -> Response[bytes]:
     """Open a merchant with wallets."""
-    caller(request, "parties:write")
     currencies = _distinct(data.currencies)
     fee = counter.settings.default_fee_bps if data.fee_bps is None else data.fee_bps
     place = data.place
@@ -78,16 +76,14 @@ async def new_merchant(
     return answer(await once(counter, await key_of(request), "new merchant", act))
 
 
-@get("/v1/customers", responses=responses(200, views.Customers))
+@get("/v1/customers", responses=responses(200, views.Customers), action="customer.view")
 async def customers(
-    request: Web,
     counter: TheCounter,
     cursor: Cursor = None,
     limit: Limit = limits.PAGE_DEFAULT,
     reference: Reference = None,
 ) -> Response[bytes]:
     """Customers, newest first; with `reference`, the one."""
-    caller(request, "parties:read")
     asked_text(reference, "reference")
     async with counter.store.tx("customers") as tx:
         if reference is not None:
@@ -99,16 +95,14 @@ async def customers(
     return answer(Answer(200, _encode(page)))
 
 
-@get("/v1/merchants", responses=responses(200, views.Merchants))
+@get("/v1/merchants", responses=responses(200, views.Merchants), action="merchant.view")
 async def merchants(
-    request: Web,
     counter: TheCounter,
     cursor: Cursor = None,
     limit: Limit = limits.PAGE_DEFAULT,
     reference: Reference = None,
 ) -> Response[bytes]:
     """Merchants, newest first; with `reference`, the one."""
-    caller(request, "parties:read")
     asked_text(reference, "reference")
     async with counter.store.tx("merchants") as tx:
         if reference is not None:
@@ -120,10 +114,9 @@ async def merchants(
     return answer(Answer(200, _encode(page)))
 
 
-@get("/v1/customers/{customer_id:str}", responses=responses(200, views.CustomerView))
-async def customer(request: Web, counter: TheCounter, customer_id: FromPath[str]) -> Response[bytes]:
+@get("/v1/customers/{customer_id:str}", responses=responses(200, views.CustomerView), action="customer.view")
+async def customer(counter: TheCounter, customer_id: FromPath[str]) -> Response[bytes]:
     """One customer."""
-    caller(request, "parties:read")
     who = id_in("cus", customer_id, "customer")
     async with counter.store.tx("customer") as tx:
         found = list((await parties.customers(tx, [who])).values())
@@ -132,10 +125,9 @@ async def customer(request: Web, counter: TheCounter, customer_id: FromPath[str]
         return answer(Answer(200, _encode((await _customers(tx, found))[0])))
 
 
-@get("/v1/merchants/{merchant_id:str}", responses=responses(200, views.MerchantView))
-async def merchant(request: Web, counter: TheCounter, merchant_id: FromPath[str]) -> Response[bytes]:
+@get("/v1/merchants/{merchant_id:str}", responses=responses(200, views.MerchantView), action="merchant.view")
+async def merchant(counter: TheCounter, merchant_id: FromPath[str]) -> Response[bytes]:
     """One merchant."""
-    caller(request, "parties:read")
     who = id_in("mer", merchant_id, "merchant")
     async with counter.store.tx("merchant") as tx:
         found = list((await parties.merchants(tx, [who])).values())
@@ -147,12 +139,12 @@ async def merchant(request: Web, counter: TheCounter, merchant_id: FromPath[str]
 @post(
     ["/v1/customers/{party_id:str}/wallets", "/v1/merchants/{party_id:str}/wallets"],
     responses=responses(201, views.WalletView),
+    action="wallet.open",
 )
 async def new_wallet(
     request: Web, counter: TheCounter, party_id: FromPath[str], data: JSONBody[bodies.NewWallet]
 ) -> Response[bytes]:
     """Open one more wallet for a customer or merchant."""
-    caller(request, "parties:write")
     who = _owner(request, party_id)
     currency = checked_currency(data.currency)
     limit = counter.settings.default_daily_limit if _of_customer(request) else None
@@ -170,12 +162,13 @@ async def new_wallet(
     "/v1/customers/{customer_id:str}/daily-limit",
     status_code=200,
     responses=responses(200, views.CustomerView),
+    action="customer.limit",
 )
 async def set_limit(
     request: Web, counter: TheCounter, customer_id: FromPath[str], data: JSONBody[bodies.NewLimit]
 ) -> Response[bytes]:
     """Change what may leave a customer's wallet in a day."""
-    principal = caller(request, "parties:write")
+    principal = caller(request)
     who = id_in("cus", customer_id, "customer")
     currency = checked_currency(data.currency)
     async with counter.store.tx("daily limit") as tx:
@@ -194,12 +187,13 @@ async def set_limit(
     ["/v1/customers/{customer_id:str}/freeze", "/v1/customers/{customer_id:str}/unfreeze"],
     status_code=200,
     responses=responses(200, views.CustomerView),
+    action="customer.freeze",
 )
 async def set_customer_state(
     request: Web, counter: TheCounter, customer_id: FromPath[str]
 ) -> Response[bytes]:
     """`freeze` or `unfreeze` a customer: a frozen one neither pays nor receives."""
-    principal = caller(request, "parties:write")
+    principal = caller(request)
     verb = _verb(request)
     state = {"freeze": "frozen", "unfreeze": "active"}[verb]
     who = id_in("cus", customer_id, "customer")
@@ -218,12 +212,13 @@ async def set_customer_state(
     ["/v1/merchants/{merchant_id:str}/close", "/v1/merchants/{merchant_id:str}/reopen"],
     status_code=200,
     responses=responses(200, views.MerchantView),
+    action="merchant.close",
 )
 async def set_merchant_state(
     request: Web, counter: TheCounter, merchant_id: FromPath[str]
 ) -> Response[bytes]:
     """`close` or `reopen` a merchant: a closed one takes no payments."""
-    principal = caller(request, "parties:write")
+    principal = caller(request)
     verb = _verb(request)
     state = {"close": "closed", "reopen": "active"}[verb]
     who = id_in("mer", merchant_id, "merchant")
@@ -238,12 +233,11 @@ async def set_merchant_state(
         )
 
 
-@post("/v1/merchants/{merchant_id:str}/qr-codes", responses=responses(201, views.QrView))
+@post("/v1/merchants/{merchant_id:str}/qr-codes", responses=responses(201, views.QrView), action="qr.create")
 async def new_qr_code(
     request: Web, counter: TheCounter, merchant_id: FromPath[str], data: JSONBody[bodies.NewQrCode]
 ) -> Response[bytes]:
     """A code for the merchant to show."""
-    caller(request, "payments:write")
     who = id_in("mer", merchant_id, "merchant")
     currency = checked_currency(data.currency)
 
@@ -261,6 +255,7 @@ async def new_qr_code(
 @get(
     ["/v1/customers/{party_id:str}/statement", "/v1/merchants/{party_id:str}/statement"],
     responses=responses(200, views.Statement),
+    action="statement.view",
 )
 async def statement(
     request: Web,
@@ -271,7 +266,6 @@ async def statement(
     limit: Limit = limits.PAGE_DEFAULT,
 ) -> Response[bytes]:
     """A wallet's transfers, newest first, with the balance after each."""
-    caller(request, "parties:read")
     who = _owner(request, party_id)
     async with counter.store.tx("statement") as tx:
         account = await _account(tx, who, checked_currency(currency))
@@ -285,6 +279,7 @@ async def statement(
 @get(
     ["/v1/customers/{party_id:str}/balance", "/v1/merchants/{party_id:str}/balance"],
     responses=responses(200, views.BalanceView),
+    action="statement.view",
 )
 async def balance(
     request: Web,
@@ -294,7 +289,6 @@ async def balance(
     at: FromQuery[str | None] = None,
 ) -> Response[bytes]:
     """A wallet's balance as of a moment (RFC 3339; default now)."""
-    caller(request, "parties:read")
     who = _owner(request, party_id)
     moment = moment_in(at, "at") if at else counter.clock.now()
     async with counter.store.tx("balance") as tx:

@@ -13,7 +13,7 @@ from tillkeeper.base.ids import to_typeid
 from tillkeeper.base.results import refuse
 from tillkeeper.faces.api import bodies, views
 from tillkeeper.faces.api.documents import order_responses, responses
-from tillkeeper.faces.api.door import TheCounter, Web, asked_text, caller, id_in, key_of, once
+from tillkeeper.faces.api.door import TheCounter, Web, asked_text, id_in, key_of, once
 from tillkeeper.faces.api.paging import Cursor, Limit, id_cursor
 from tillkeeper.faces.api.problems import answer
 from tillkeeper.payments import MOVES, PaymentView, Reason, browse, payment_body, payment_view
@@ -28,10 +28,9 @@ Party = Annotated[
 State = Annotated[str | None, QueryParameter(name="state", max_length=30, description=", ".join(MOVES))]
 
 
-@get("/v1/payments/{payment_id:str}", responses=order_responses(200))
-async def payment(request: Web, counter: TheCounter, payment_id: FromPath[str]) -> Response[bytes]:
+@get("/v1/payments/{payment_id:str}", responses=order_responses(200), action="payment.view")
+async def payment(counter: TheCounter, payment_id: FromPath[str]) -> Response[bytes]:
     """One payment as it is now."""
-    caller(request, "payments:read")
     wanted = id_in("pay", payment_id, "payment")
     async with counter.store.tx("payment") as tx:
         found = await find_payment(tx, wanted)
@@ -42,9 +41,8 @@ async def payment(request: Web, counter: TheCounter, payment_id: FromPath[str]) 
     return answer(Answer(200, payment_body(payment_view(found, reasons))))
 
 
-@get("/v1/payments", responses=responses(200, views.Payments))
+@get("/v1/payments", responses=responses(200, views.Payments), action="payment.view")
 async def payments(
-    request: Web,
     counter: TheCounter,
     cursor: Cursor = None,
     limit: Limit = limits.PAGE_DEFAULT,
@@ -53,7 +51,6 @@ async def payments(
     reference: Annotated[str | None, QueryParameter(max_length=limits.MAX_TEXT)] = None,
 ) -> Response[bytes]:
     """Payments, newest first. Reasons are not listed here: see the payment or its decision."""
-    caller(request, "payments:read")
     if in_state is not None and in_state not in MOVES:
         raise refuse("invalid_value", f"one of {', '.join(MOVES)}", "state")
     who = id_in("mer" if party.startswith("mer_") else "cus", party, "party") if party else None
@@ -69,10 +66,13 @@ async def payments(
     )
 
 
-@get("/v1/payments/{payment_id:str}/decision", responses=responses(200, views.DecisionView))
-async def decision(request: Web, counter: TheCounter, payment_id: FromPath[str]) -> Response[bytes]:
+@get(
+    "/v1/payments/{payment_id:str}/decision",
+    responses=responses(200, views.DecisionView),
+    action="decision.view",
+)
+async def decision(counter: TheCounter, payment_id: FromPath[str]) -> Response[bytes]:
     """The receipt of a payment's risk decision."""
-    caller(request, "risk:read")
     wanted = id_in("pay", payment_id, "payment")
     async with counter.store.tx("decision") as tx:
         found = await receipt(tx, wanted)
@@ -91,12 +91,11 @@ async def decision(request: Web, counter: TheCounter, payment_id: FromPath[str])
     return answer(Answer(200, _encode(view)))
 
 
-@post("/v1/fraud-reports", responses=responses(201, views.FraudReportView))
+@post("/v1/fraud-reports", responses=responses(201, views.FraudReportView), action="fraud.report")
 async def report_fraud(
     request: Web, counter: TheCounter, data: JSONBody[bodies.NewFraudReport]
 ) -> Response[bytes]:
     """Say what a payment turned out to be; risk learns from it, known from now on."""
-    caller(request, "risk:write")
     wanted = id_in("pay", data.payment, "payment")
     labels: list[Label] = []
 
@@ -112,10 +111,9 @@ async def report_fraud(
     return answer(done)
 
 
-@get("/v1/rules", responses=responses(200, views.RulesView))
-async def rules(request: Web, counter: TheCounter) -> Response[bytes]:
+@get("/v1/rules", responses=responses(200, views.RulesView), action="rules.view")
+async def rules(counter: TheCounter) -> Response[bytes]:
     """The risk rules in force."""
-    caller(request, "risk:read")
     found = [
         views.RuleView(rule.name, rule.outcome, rule.when, rule.reason("en"))
         for rule in counter.engine.rules.rules
@@ -123,7 +121,7 @@ async def rules(request: Web, counter: TheCounter) -> Response[bytes]:
     return answer(Answer(200, _encode(views.RulesView(counter.engine.version, found))))
 
 
-@get("/health", responses=responses(200, views.Health, (503,)))
+@get("/health", public=True, responses=responses(200, views.Health, (503,)))
 async def health(counter: TheCounter) -> Response[bytes]:
     """Whether payments can be taken: asks the database."""
     try:

@@ -17,12 +17,12 @@ from tillkeeper.store import Answer
 _encode = msgspec.json.Encoder().encode
 
 
-@post("/v1/webhook-endpoints", responses=responses(201, views.EndpointView))
+@post("/v1/webhook-endpoints", responses=responses(201, views.EndpointView), action="webhook.manage")
 async def new_endpoint(
     request: Web, counter: TheCounter, data: JSONBody[bodies.NewEndpoint]
 ) -> Response[bytes]:
     """Register an address; its signing secret is shown this once."""
-    principal = caller(request, "webhooks:write")
+    principal = caller(request)
     async with counter.store.tx("new webhook endpoint") as tx:
         endpoint, secret = await webhooks.create_endpoint(
             tx,
@@ -35,19 +35,18 @@ async def new_endpoint(
     return answer(Answer(201, _encode(views.endpoint_view(endpoint, secret))))
 
 
-@get("/v1/webhook-endpoints", responses=responses(200, views.Endpoints))
-async def endpoints(request: Web, counter: TheCounter) -> Response[bytes]:
+@get("/v1/webhook-endpoints", responses=responses(200, views.Endpoints), action="webhook.view")
+async def endpoints(counter: TheCounter) -> Response[bytes]:
     """All endpoints."""
-    caller(request, "webhooks:read")
     async with counter.store.tx("webhook endpoints") as tx:
         found = await webhooks.list_endpoints(tx)
     return answer(Answer(200, _encode(views.Endpoints([views.endpoint_view(each) for each in found]))))
 
 
-@delete("/v1/webhook-endpoints/{endpoint_id:str}", responses=responses(204, None))
+@delete("/v1/webhook-endpoints/{endpoint_id:str}", responses=responses(204, None), action="webhook.manage")
 async def delete_endpoint(request: Web, counter: TheCounter, endpoint_id: FromPath[str]) -> None:
     """Remove an endpoint with its messages."""
-    principal = caller(request, "webhooks:write")
+    principal = caller(request)
     async with counter.store.tx("delete webhook endpoint") as tx:
         await webhooks.delete_endpoint(tx, id_in("whe", endpoint_id, "endpoint"), actor=principal.name)
 
@@ -56,10 +55,11 @@ async def delete_endpoint(request: Web, counter: TheCounter, endpoint_id: FromPa
     "/v1/webhook-endpoints/{endpoint_id:str}/enable",
     status_code=200,
     responses=responses(200, views.EndpointView),
+    action="webhook.manage",
 )
 async def enable(request: Web, counter: TheCounter, endpoint_id: FromPath[str]) -> Response[bytes]:
     """Send to a disabled endpoint again."""
-    principal = caller(request, "webhooks:write")
+    principal = caller(request)
     async with counter.store.tx("enable webhook endpoint") as tx:
         found = await webhooks.enable_endpoint(
             tx, id_in("whe", endpoint_id, "endpoint"), actor=principal.name
@@ -67,16 +67,18 @@ async def enable(request: Web, counter: TheCounter, endpoint_id: FromPath[str]) 
     return answer(Answer(200, _encode(views.endpoint_view(found))))
 
 
-@get("/v1/webhook-endpoints/{endpoint_id:str}/deliveries", responses=responses(200, views.Deliveries))
+@get(
+    "/v1/webhook-endpoints/{endpoint_id:str}/deliveries",
+    responses=responses(200, views.Deliveries),
+    action="webhook.view",
+)
 async def deliveries(
-    request: Web,
     counter: TheCounter,
     endpoint_id: FromPath[str],
     cursor: Cursor = None,
     limit: Limit = limits.PAGE_DEFAULT,
 ) -> Response[bytes]:
     """An endpoint's messages, newest first."""
-    caller(request, "webhooks:read")
     endpoint = id_in("whe", endpoint_id, "endpoint")
     async with counter.store.tx("webhook deliveries") as tx:
         await webhooks.find_endpoint(tx, endpoint)
@@ -91,12 +93,13 @@ async def deliveries(
     "/v1/webhook-endpoints/{endpoint_id:str}/replay",
     status_code=200,
     responses=responses(200, views.ReplayView),
+    action="webhook.manage",
 )
 async def replay_since(
     request: Web, counter: TheCounter, endpoint_id: FromPath[str], data: JSONBody[bodies.NewReplay]
 ) -> Response[bytes]:
     """Send again everything since a time, whether it arrived or not."""
-    principal = caller(request, "webhooks:write")
+    principal = caller(request)
     endpoint = id_in("whe", endpoint_id, "endpoint")
     since = moment_in(data.since, "since")
     async with counter.store.tx("replay webhooks") as tx:
@@ -109,10 +112,11 @@ async def replay_since(
     "/v1/webhook-deliveries/{delivery_id:str}/replay",
     status_code=200,
     responses=responses(200, views.ReplayView),
+    action="webhook.manage",
 )
 async def replay(request: Web, counter: TheCounter, delivery_id: FromPath[str]) -> Response[bytes]:
     """Send one message again, with the same webhook-id."""
-    principal = caller(request, "webhooks:write")
+    principal = caller(request)
     async with counter.store.tx("replay webhook") as tx:
         await webhooks.replay(tx, id_in("whd", delivery_id, "delivery"), counter.clock, actor=principal.name)
     return answer(Answer(200, _encode(views.ReplayView(1))))
