@@ -146,10 +146,12 @@ async def list_sessions(tx: Tx, clock: Clock, person: str | None = None) -> list
 
 
 async def forget_dead(tx: Tx, clock: Clock) -> None:
-    """Delete links and sessions that can no longer be used."""
+    """Delete links, sessions and ceremonies that can no longer be used, and tries that no longer count."""
     now = clock.now()
     await tx.run(_sql.forget_sign_ins, {"at": now})
     await tx.run(_sql.forget_sessions, _bounds(now))
+    await tx.run(_sql.forget_ceremonies, {"at": now})
+    await tx.run(_sql.forget_tries, {"since": now - timedelta(seconds=limits.TRIES_SECONDS)})
 
 
 def _session(row: Sequence[Any]) -> Session:

@@ -68,3 +68,11 @@ DELETE FROM access.sign_ins WHERE expires_at <= %(at)s;
 -- name: forget_sessions
 -- Sessions that can no longer be used; the audit keeps who signed in and out.
 DELETE FROM access.sessions WHERE ended_at IS NOT NULL OR seen_at <= %(idle_since)s OR created_at <= %(created_since)s;
+
+-- name: forget_ceremonies
+-- Those nobody answered in time.
+DELETE FROM access.ceremonies WHERE expires_at <= %(at)s;
+
+-- name: forget_tries
+-- Tries too long ago to count.
+DELETE FROM access.tries WHERE last_at <= %(since)s;

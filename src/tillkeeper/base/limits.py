@@ -154,6 +154,7 @@ TRIES_OF_ADDRESS: Final = 50  # of everybody behind one address: an office forge
 TRIES_SECONDS: Final = 30 * 60
 CEREMONY_SECONDS: Final = 5 * 60  # to find the key ring, or to sign in at the company's provider
 CEREMONIES_OF_ADDRESS: Final = 100  # begun without being signed in and not finished
+assert CEREMONY_SECONDS <= TRIES_SECONDS  # housekeeping forgets what is older than TRIES_SECONDS
 PASSWORD_HASHES: Final = 2  # at one time: each takes 64 MiB and a tenth of a second
 PASSWORDS_WAITING: Final = 32  # about two seconds of hashing; whoever comes then is told to try again
 PASSWORD_LEAST: Final = 12  # characters (PCI DSS 8.3.6)
@@ -209,7 +210,15 @@ TALLY_SECONDS: Final = 60.0  # refusals that anybody can cause are summed up ove
 TALLY_KEYS: Final = 500  # different ones among them; the rest is summed up in one
 assert 2 * SEAL_SECONDS < SEAL_LAG_SECONDS  # one beat that fails is no alarm
 
-# -- the vault (seconds)
+# -- the vault (seconds unless named otherwise)
 VAULT_REFRESH_SECONDS: Final = 1.0  # the keys are read again behind the requests
 VAULT_TRUST_SECONDS: Final = 5.0  # keys that could not be read again seal nothing after that
+VAULT_WRITERS_SECONDS: Final = (  # what was sealed with the keys of before is in the database by then, or never
+    VAULT_TRUST_SECONDS + POOL_WAIT_SECONDS + STATEMENT_TIMEOUT_MS / 1000
+)
+KEY_SERVICE_SECONDS: Final = 10.0  # one question to an external key service
+ROTATION_BLOCKS: Final = 32  # of a table, walked in one transaction: about a thousand rows
+ROTATION_LANES: Final = 2  # such transactions at one time: one computes while the other is in the database
+ROTATION_WALKS: Final = 100  # of all tables, for rows that others held
+ROTATION_TELL_SECONDS: Final = 0.2
 assert VAULT_REFRESH_SECONDS * 3 < VAULT_TRUST_SECONDS  # two reads may fail
