@@ -20,6 +20,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Folder of the embedded database, its logs and sockets."""
     keys: Path | None = None
     """Folder of the key files, mode 0700, never inside `home`; unset: beside it (`.till-keys`)."""
+    root_key: str = "file"
+    """Where the root key is: `file` (root.key in `keys`), `split:<path>,<path>` (two custodians), `transit:<url>`."""
     database_url: str | None = None
     """A PostgreSQL >= 16 of your own; unset: the embedded one under `home`."""
     admin_database_url: str | None = None

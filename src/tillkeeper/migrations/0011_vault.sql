@@ -21,11 +21,11 @@ CREATE UNIQUE INDEX keys_active ON vault.keys (class, purpose) WHERE state = 'ac
 GRANT SELECT, INSERT, UPDATE ON vault.keys TO till_app;
 
 -- A rotation and how far it has come: whoever starts one that was killed goes on from here. `version`: the new one.
--- `walked`: the table being walked and the block that comes next; `done`: rows and tags made anew.
+-- `walked_table`, `next_block`: where it goes on; `done`: rows made anew, but for what a kill left uncounted.
 CREATE TABLE vault.rotations (
     id           uuid PRIMARY KEY,
-    purpose      text NOT NULL CHECK (purpose IN ('data', 'index', 'root')),
-    version      integer,
+    purpose      text NOT NULL CHECK (purpose IN ('data', 'index')),
+    version      integer NOT NULL,
     state        text NOT NULL CHECK (state IN ('spreading', 'walking', 'settling', 'done')),
     walked_table text NOT NULL DEFAULT '',
     next_block   bigint NOT NULL DEFAULT 0,

@@ -9,6 +9,7 @@ await vault.open(name)                             # the plaintext
 """
 
 from tillkeeper.vault.cells import RowId
+from tillkeeper.vault.choice import root_of
 from tillkeeper.vault.declarations import Catalogue, SealedColumn, Table, UnsealedColumn, catalogue
 from tillkeeper.vault.errors import (
     BrokenCellError,
@@ -22,11 +23,16 @@ from tillkeeper.vault.errors import (
     VaultError,
 )
 from tillkeeper.vault.masks import MASKS, mask
-from tillkeeper.vault.roots import FileRoot, RootKey, Wrapped, root_of
+from tillkeeper.vault.roots import FileRoot, RootKey, Wrapped
+from tillkeeper.vault.rotation import JOB, NewRoot, Pace, Progress, Proof, Rotation, StuckError, rotate_root
 from tillkeeper.vault.sealed import Sealed
+from tillkeeper.vault.split import SplitRoot
+from tillkeeper.vault.transit import TransitRoot
 from tillkeeper.vault.vault import Field, SubjectKey, Vault
+from tillkeeper.vault.walk import by_version
 
 __all__ = [
+    "JOB",
     "MASKS",
     "BrokenCellError",
     "Catalogue",
@@ -36,20 +42,30 @@ __all__ = [
     "ErasedError",
     "Field",
     "FileRoot",
+    "NewRoot",
+    "Pace",
+    "Progress",
+    "Proof",
     "RootKey",
     "RootKeyError",
+    "Rotation",
     "RowId",
     "Sealed",
     "SealedColumn",
+    "SplitRoot",
     "StaleKeysError",
+    "StuckError",
     "SubjectKey",
     "Table",
+    "TransitRoot",
     "UnknownVersionError",
     "UnsealedColumn",
     "Vault",
     "VaultError",
     "Wrapped",
+    "by_version",
     "catalogue",
     "mask",
     "root_of",
+    "rotate_root",
 ]

@@ -1,5 +1,7 @@
 """What can go wrong with keys and cells. The messages name places and versions, never values."""
 
+from tillkeeper.store import StoreUnavailableError
+
 
 class VaultError(Exception):
     """The vault cannot do what was asked."""
@@ -29,7 +31,7 @@ class ErasedError(CellError):
     """The customer's key was destroyed on purpose: nothing will ever open this cell."""
 
 
-class StaleKeysError(VaultError):
+class StaleKeysError(VaultError, StoreUnavailableError):
     """The keys were not read for so long that nothing may be sealed with them: the database is away."""
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from tillkeeper.base import limits
@@ -21,6 +22,10 @@ INDEX: Final = "index"
 PURPOSES: Final = (DATA, INDEX)
 
 
+KeyName = tuple[str, str, int]
+"""Class, purpose and version."""
+
+
 class Versioned(NamedTuple):
     """A class key and its version."""
 
@@ -34,8 +39,8 @@ class Keyset:
     def __init__(self, store: Store, root: RootKey) -> None:
         self._store = store
         self._root = root
-        self._secrets: dict[tuple[str, str, int], bytes] = {}
-        self._states: dict[tuple[str, str, int], str] = {}
+        self._secrets: dict[KeyName, bytes] = {}
+        self._states: dict[KeyName, str] = {}
         self._active: dict[tuple[str, str], Versioned] = {}
         self._read_at = -limits.VAULT_TRUST_SECONDS
         self._reading = asyncio.Lock()
@@ -74,29 +79,35 @@ class Keyset:
             asked_at = time.monotonic()
             async with self._store.tx("vault keys") as tx:
                 rows = await tx.rows(_sql.keys)
-            await self._take(rows)
-            self._read_at = asked_at
+            self.hold({_name(row): (row.state, await self._secret_of(row)) for row in rows}, asked_at)
 
     async def read_since(self, moment: float) -> None:
         """Read the keys again unless somebody did so after the moment (of time.monotonic)."""
         if self._read_at < moment:
             await self.read()
 
-    async def _take(self, rows: list[Any]) -> None:
-        states: dict[tuple[str, str, int], str] = {}
-        secrets: dict[tuple[str, str, int], bytes] = {}
-        active: dict[tuple[str, str], Versioned] = {}
-        for row in rows:
-            name = (row.class_, row.purpose, row.version)
-            states[name] = row.state
-            if row.wrapped is None:
-                continue
-            secrets[name] = self._secrets.get(name) or await self._root.unwrap(
-                Wrapped(row.root, row.wrapped), key_place(*name)
-            )
-            if row.state == "active":
-                active[name[:2]] = Versioned(name[2], secrets[name])
-        self._states, self._secrets, self._active = states, secrets, active
+    def hold(self, keys: Mapping[KeyName, tuple[str, bytes | None]], read_at: float | None = None) -> None:
+        """These are all the keys: their states and secrets. Whoever seals meanwhile sees the old set or the new one."""
+        self._states = {name: state for name, (state, _) in keys.items()}
+        self._secrets = {name: secret for name, (_, secret) in keys.items() if secret is not None}
+        self._active = {
+            name[:2]: Versioned(name[2], self._secrets[name])
+            for name, state in self._states.items()
+            if state == "active"
+        }
+        self._read_at = time.monotonic() if read_at is None else read_at
+
+    async def _secret_of(self, row: Any) -> bytes | None:
+        name = _name(row)
+        if row.wrapped is None:
+            return None
+        return self._secrets.get(name) or await self._root.unwrap(
+            Wrapped(row.root, row.wrapped), key_place(*name)
+        )
+
+
+def _name(row: Any) -> KeyName:
+    return row.class_, row.purpose, row.version
 
 
 def key_place(class_: str, purpose: str, version: int) -> bytes:
@@ -123,7 +134,7 @@ async def make_first(store: Store, root: RootKey, clock: Clock) -> None:
                     await add(tx, root, (class_, purpose, max(versions, default=1)), "active", clock)
 
 
-async def add(tx: Tx, root: RootKey, name: tuple[str, str, int], state: str, clock: Clock) -> None:
+async def add(tx: Tx, root: RootKey, name: KeyName, state: str, clock: Clock) -> None:
     """Store a new class key."""
     wrapped = await root.wrap(new_secret(), key_place(*name))
     class_, purpose, version = name

@@ -10,3 +10,50 @@ SELECT class AS class_, purpose, version, state, root, wrapped FROM vault.keys O
 -- A new class key.
 INSERT INTO vault.keys (class, purpose, version, state, root, wrapped, made_at)
 VALUES (%(class)s, %(purpose)s, %(version)s, %(state)s, %(root)s, %(wrapped)s, %(at)s);
+
+-- name: take_your_time
+-- A count over whole tables may take longer than a payment's statement.
+SET LOCAL statement_timeout = 0;
+
+-- name: one_snapshot
+-- All statements of the transaction see the same rows.
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
+
+-- name: retire_active
+-- What was active seals no more.
+UPDATE vault.keys SET state = 'decrypt_only' WHERE purpose = %(purpose)s AND state = 'active' AND version < %(version)s;
+
+-- name: activate
+-- A version that every process can read begins to seal.
+UPDATE vault.keys SET state = 'active', activated_at = %(at)s
+WHERE purpose = %(purpose)s AND version = %(version)s AND state = 'pending';
+
+-- name: destroy_older
+-- Versions of which nothing is left.
+UPDATE vault.keys SET state = 'destroyed', wrapped = NULL, destroyed_at = %(at)s
+WHERE purpose = %(purpose)s AND version < %(version)s AND state <> 'destroyed' RETURNING version;
+
+-- name: rewrap_key
+-- A class key under another root key.
+UPDATE vault.keys SET root = %(root)s, wrapped = %(wrapped)s
+WHERE class = %(class)s AND purpose = %(purpose)s AND version = %(version)s;
+
+-- name: open_rotation
+-- The rotation that is not finished.
+SELECT id, version, state, walked_table, next_block, done FROM vault.rotations
+WHERE purpose = %(purpose)s AND finished_at IS NULL;
+
+-- name: begin_rotation
+-- A new one.
+INSERT INTO vault.rotations (id, purpose, version, state, actor, started_at, changed_at)
+VALUES (%(id)s, %(purpose)s, %(version)s, 'spreading', %(actor)s, %(at)s, %(at)s);
+
+-- name: save_rotation
+-- How far it has come.
+UPDATE vault.rotations
+SET state = %(state)s, walked_table = %(table)s, next_block = %(block)s, done = %(done)s, changed_at = %(at)s
+WHERE id = %(id)s;
+
+-- name: finish_rotation
+-- The old versions are destroyed.
+UPDATE vault.rotations SET state = 'done', done = %(done)s, changed_at = %(at)s, finished_at = %(at)s WHERE id = %(id)s;

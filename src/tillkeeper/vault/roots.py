@@ -2,18 +2,20 @@
 
 import hashlib
 import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from tillkeeper.base.settings import Settings
-from tillkeeper.store.private import PrivateFileError, make_private, read_private
+from tillkeeper.store.private import PrivateFileError, make_private, read_private, replace_private
+from tillkeeper.vault.cells import new_secret
 from tillkeeper.vault.errors import RootKeyError
 
 _NONCE: Final = 12
-_LOSS: Final = "without it nothing that is sealed can ever be opened again"
+LOSS: Final = "without it nothing that is sealed can ever be opened again"
 
 
 class Wrapped(NamedTuple):
@@ -32,24 +34,32 @@ class RootKey(Protocol):
         ...
 
     async def make(self) -> None:
-        """Make the first root key if there is none; only asked while no class key exists."""
-        ...
-
-    async def current(self) -> str:
-        """The name of the root key that wraps now."""
+        """Make the first root key unless there is one; only asked while no class key exists."""
         ...
 
     async def wrap(self, secret: bytes, place: bytes) -> Wrapped:
-        """Wrap a class key; it unwraps with the same place only."""
+        """Wrap a class key with the newest root key; it unwraps with the same place only."""
         ...
 
     async def unwrap(self, wrapped: Wrapped, place: bytes) -> bytes:
         """A class key."""
         ...
 
+    async def renew(self, used: Collection[str]) -> None:
+        """Make a new root key if the newest is among those `used`, by name; the older ones still unwrap."""
+        ...
+
+    async def retire(self) -> str:
+        """The older root keys are no longer used here. What to do with them, for people."""
+        ...
+
+    async def health(self) -> None:
+        """Raises RootKeyError when it could not wrap now."""
+        ...
+
 
 class FileRoot:
-    """Root keys in a private file, one line each, the current one last: `<name> <64 hex digits>`."""
+    """Root keys in a private file, one line each, the newest last: `<name> <64 hex digits>`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -62,47 +72,55 @@ class FileRoot:
 
     async def make(self) -> None:
         """Make the file, mode 0600, unless it is there."""
-        try:
-            make_private(self._path, lambda: line_of(os.urandom(32)))
-        except PrivateFileError as error:
-            raise RootKeyError(f"root key: {error}") from error
-
-    async def current(self) -> str:
-        """The last line's name."""
-        self._read()
-        return list(self._keys)[-1]
+        with told():
+            make_private(self._path, lambda: line_of(new_secret()))
 
     async def wrap(self, secret: bytes, place: bytes) -> Wrapped:
-        """Under the current root key."""
-        name = await self.current()
-        return Wrapped(name, seal_root(self._keys[name], secret, place))
+        """Under the newest root key."""
+        name, key = list(self._read().items())[-1]
+        return Wrapped(name, seal_root(key, secret, place))
 
     async def unwrap(self, wrapped: Wrapped, place: bytes) -> bytes:
         """Under whichever of the file's root keys wrapped it."""
-        if wrapped.root not in self._keys:
-            self._read()
-        if wrapped.root not in self._keys:
-            raise RootKeyError(
-                f"the class keys were wrapped by root key {wrapped.root}, but {self._path} holds "
-                f"{', '.join(self._keys)}: put the right file back ({_LOSS})"
-            )
-        return open_root(self._keys[wrapped.root], wrapped.secret, place)
+        return unwrap_with(
+            self._keys if wrapped.root in self._keys else self._read(), wrapped, place, self.name
+        )
 
-    def _read(self) -> None:
-        try:
+    async def renew(self, used: Collection[str]) -> None:
+        """Add a line to the file."""
+        keys = self._read()
+        if list(keys)[-1] in used:
+            with told():
+                replace_private(self._path, lines_of([*keys.values(), new_secret()]))
+            self._read()
+
+    async def retire(self) -> str:
+        """Move the older lines to a file beside it."""
+        *older, newest = self._read().values()
+        old_path = self._path.with_name(f"{self._path.name}.old-{root_name(newest)}")
+        with told():
+            if older:
+                replace_private(old_path, lines_of(older))
+            replace_private(self._path, lines_of([newest]))
+        return (
+            f"Copy {self._path} to a safe place now: {LOSS}. Backups of the database made before this need "
+            f"{old_path}: keep it apart from them, and destroy it when they are gone."
+        )
+
+    async def health(self) -> None:
+        """The file can be read."""
+        self._read()
+
+    def _read(self) -> dict[str, bytes]:
+        with told():
             content = read_private(self._path)
-        except PrivateFileError as error:
-            raise RootKeyError(f"root key: {error}") from error
         if content is None:
             raise RootKeyError(
-                f"the database has sealed data, but its root key is missing: {self._path}. Put it back from your copy; {_LOSS}"
+                f"the database has sealed data, but its root key is missing: {self._path}. "
+                f"Put it back from your copy; {LOSS}"
             )
         self._keys = keys_in(content, str(self._path))
-
-
-def root_of(settings: Settings) -> RootKey:
-    """The place of root keys that the settings name."""
-    return FileRoot(settings.key_folder / "root.key")
+        return self._keys
 
 
 def root_name(key: bytes) -> str:
@@ -113,6 +131,11 @@ def root_name(key: bytes) -> str:
 def line_of(key: bytes) -> bytes:
     """A root key as a line of its file."""
     return f"{root_name(key)} {key.hex()}\n".encode()
+
+
+def lines_of(keys: Iterable[bytes]) -> bytes:
+    """A file of root keys, the newest last."""
+    return b"".join(map(line_of, keys))
 
 
 def keys_in(content: bytes, path: str) -> dict[str, bytes]:
@@ -132,6 +155,16 @@ def keys_in(content: bytes, path: str) -> dict[str, bytes]:
     return found
 
 
+def unwrap_with(keys: Mapping[str, bytes], wrapped: Wrapped, place: bytes, where: str) -> bytes:
+    """A class key under one of the root keys. Raises RootKeyError."""
+    if wrapped.root not in keys:
+        raise RootKeyError(
+            f"the class keys were wrapped by root key {wrapped.root}, but {where} holds {', '.join(keys)}: "
+            f"put the right one back; {LOSS}"
+        )
+    return open_root(keys[wrapped.root], wrapped.secret, place)
+
+
 def seal_root(key: bytes, secret: bytes, place: bytes) -> bytes:
     """A class key under a root key."""
     nonce = os.urandom(_NONCE)
@@ -144,3 +177,12 @@ def open_root(key: bytes, wrapped: bytes, place: bytes) -> bytes:
         return AESGCM(key).decrypt(wrapped[:_NONCE], wrapped[_NONCE:], place)
     except (InvalidTag, ValueError):
         raise RootKeyError(f"the class key {place.decode()} was changed in the database") from None
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """What is wrong with a private file is told as of the root key."""
+    try:
+        yield
+    except PrivateFileError as error:
+        raise RootKeyError(f"root key: {error}") from error
