@@ -130,7 +130,7 @@ class Till:
 
     def _pump(self) -> None:
         self._pump_due = False
-        while self._queue and len(self._turns) < limits.MAX_TURNS_IN_FLIGHT:
+        while self._queue and self._may_begin():
             works = self._take()
             if not works:
                 return  # all of it waits for turns in flight, which wake us at their end
@@ -138,6 +138,18 @@ class Till:
             running = asyncio.ensure_future(self._run(self._last, works))
             self._turns.add(running)
             running.add_done_callback(self._ended)
+
+    def _may_begin(self) -> bool:
+        """Whether a turn may begin: alone, when as many wait as the one before has, or when that one is booked.
+
+        Earlier it would find few and then wait for the books with them: measured at 256 connections, of three turns one
+        had nearly all commands, the others next to none, and nothing overlapped.
+        """
+        last = self._last
+        if last is None or not self._turns:
+            return True
+        ready = last.booked or len(self._queue) >= last.size
+        return ready and len(self._turns) < limits.MAX_TURNS_IN_FLIGHT
 
     def _ended(self, turn: asyncio.Task[None]) -> None:
         # Here and not at the end of _run: there the turn still counts as in flight, and when the last two end together
@@ -220,6 +232,8 @@ class Till:
             # Kept until the commit: turns become durable in their order, so what a crash leaves is a beginning.
             await until_committed.enter_async_context(self._booking)
             results = await self._book(tx, plans, turn.now)
+            turn.booked = True
+            self._wake()
             await self._write(tx, fresh, results, turn.now)
         answers = iter([result.answer for result in results])
         return [known[place] if place in known else next(answers) for place in range(len(works))]
@@ -342,6 +356,7 @@ class _Turn:
     def __init__(self, now: datetime, size: int, before: "_Turn | None") -> None:
         self.now = now
         self.size = size
+        self.booked = False
         self.decided = asyncio.Event()
         self.ended = asyncio.Event()
         self._before = before
@@ -358,6 +373,7 @@ class _Turn:
 
     def end(self) -> None:
         """All is answered. Forgets the turn before: otherwise each would keep all before it in memory."""
+        self.booked = True
         self.decided.set()
         self.ended.set()
         self._before = None
