@@ -278,7 +278,6 @@ async def test_killed_between_the_file_and_the_database_both_root_keys_are_reada
 async def test_the_root_key_moves_to_two_custodians(room: Strongroom, seed: int, tmp_path: Path) -> None:
     guests = await room.fill(2, seed)
     split = SplitRoot(tmp_path / "anna" / "share", tmp_path / "bela" / "share")
-    await split.make()
     done = await rotate_root(room.store, room.root, split, "anna")
     assert "is no longer used" in done.remark
     again = await rotate_root(room.store, room.root, split, "anna")  # called twice

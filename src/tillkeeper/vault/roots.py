@@ -34,7 +34,7 @@ class RootKey(Protocol):
         ...
 
     async def make(self) -> None:
-        """Make the first root key unless there is one; only asked while no class key exists."""
+        """Make the first root key of this place unless there is one; only asked while nothing is wrapped with it."""
         ...
 
     async def wrap(self, secret: bytes, place: bytes) -> Wrapped:

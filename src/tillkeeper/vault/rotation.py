@@ -233,6 +233,8 @@ async def rotate_root(store: Store, old: RootKey, new: RootKey, actor: str) -> N
         await tx.run(_sql.lock_keys)
         rows = [row for row in await tx.rows(_sql.keys) if row.wrapped is not None]
         used = {row.root for row in rows}
+        if new is not old:
+            await new.make()
         await new.renew(used)
         for row in rows:
             place = key_place(row.class_, row.purpose, row.version)

@@ -1,4 +1,4 @@
-"""`till keys create|list|revoke`."""
+"""`till keys create|list|revoke|rotate`."""
 
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -8,18 +8,20 @@ import typer
 from tillkeeper import access
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.ids import BadIdError, from_typeid, to_typeid
+from tillkeeper.faces.cli import rotate
 from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import CliError, Json, say, say_json, say_table
 from tillkeeper.store.opening import opened
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
+app.add_typer(rotate.app, name="rotate")
 _clock = SystemClock()
 _ACTOR = "cli"
 
 
 @app.callback()
 def keys() -> None:
-    """Create, list and revoke API keys."""
+    """Create, list and revoke API keys; rotate the keys of sealed data."""
 
 
 @app.command()

@@ -26,7 +26,7 @@ COMMANDS: Final[dict[str, str]] = {
     "ledger": "Verify the books.",
     "decision": "Explain a risk decision.",
     "console": "Make a one-time sign-in link for the console.",
-    "keys": "Create, list and revoke API keys.",
+    "keys": "Create, list and revoke API keys; rotate the keys of sealed data.",
     "migrate": "Bring the database schema up to date.",
     "doctor": "Say what is set, from where, and what is wrong.",
 }
