@@ -1,8 +1,10 @@
 """People for tests: made when they are first needed, with every role that does not administer."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 from tillkeeper import access
+from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock
 from tillkeeper.store import Tx
 
@@ -19,3 +21,24 @@ async def link_for(tx: Tx, person: str, clock: Clock, roles: Iterable[str] = acc
     """The token of a sign-in link for a person, who is made if need be."""
     await somebody(tx, person, clock, roles)
     return await access.sign_in_link(tx, person, clock)
+
+
+class Drawer:
+    """A keeper for tests: reverses the text and ties it to its row."""
+
+    def seal(self, row: str, text: str) -> bytes:
+        return f"{row}|{text[::-1]}".encode()
+
+    async def open(self, row: str, cell: bytes) -> str:
+        whose, _, text = cell.decode().partition("|")
+        assert whose == row
+        return text[::-1]
+
+
+def signed_in(
+    person: str, clock: Clock, roles: Iterable[str] = ("operator",), *, confirmed: bool = True
+) -> access.Session:
+    """A person's session, of no browser: for doors that ask who is there."""
+    now = clock.now()
+    at = now if confirmed else now - timedelta(seconds=limits.CONFIRMED_SECONDS)
+    return access.Session("00", person, "csrf", now, now, frozenset(roles), at, "link", "", "")

@@ -151,14 +151,14 @@ class Provider:
         try:
             async with self._client("") as client:
                 address = f"{self.issuer.rstrip('/')}/.well-known/openid-configuration"
-                found = (await client.get(address, withhold_token=True)).raise_for_status().json()
+                found = (await client.request("GET", address, withhold_token=True)).raise_for_status().json()
                 if found["issuer"] != self.issuer:
                     raise ProviderError("it calls itself otherwise: is TILL_OIDC_ISSUER written as it does?")
                 urls = [
                     _safe(str(found[name]))
                     for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")
                 ]
-                keys = (await client.get(urls[2], withhold_token=True)).raise_for_status().json()
+                keys = (await client.request("GET", urls[2], withhold_token=True)).raise_for_status().json()
             return _Known(urls[0], urls[1], KeySet.import_key_set(keys), now)
         except (httpx.HTTPError, JoseError, ValueError, KeyError, TypeError) as error:
             raise ProviderError(f"{self.name} cannot be asked: {type(error).__name__}") from error

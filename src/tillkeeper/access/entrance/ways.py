@@ -96,7 +96,7 @@ class Entrance:
             right = await self._hasher.check(kept, password)
         except Refused as busy:
             async with self._store.tx("sign-in not tried") as tx:
-                await self._right(tx, visitor, name)
+                await self._not_made(tx, visitor, name)
             return busy.refusal
         renewed = await self._renewed(kept, password) if kept and right else None
         async with self._store.tx("sign in by code") as tx:
@@ -104,8 +104,7 @@ class Entrance:
             if way is None:
                 await _failed(tx, name, "password", visitor)
                 return _FAILED
-            await self._right(tx, visitor, name)
-            await throttle.forgive(tx, throttle.OF_PERSON, name)
+            await self._proved(tx, visitor, name)
             if renewed is not None:
                 await tx.run(_sql.rehash_password, {"person": name, "old": kept, "hash": renewed})
             return await begin_session(tx, name, way, self._clock, visitor, confirmed=way == "password")
@@ -215,7 +214,7 @@ class Entrance:
             if not await totp.check(tx, self.keeper, session.person, code, self._clock):
                 await _failed(tx, session.person, "confirm", visitor)
                 return _FAILED
-            await self._right(tx, visitor, session.person)
+            await self._proved(tx, visitor, session.person)
             await self._confirmed(tx, session, "authenticator", visitor)
         return None
 
@@ -247,10 +246,15 @@ class Entrance:
             await _failed(tx, name, "the last try for now", visitor)
         return counted is None
 
-    async def _right(self, tx: Tx, visitor: Visitor, name: str) -> None:
-        """The guess was none, or was not made: it counts no more."""
+    async def _not_made(self, tx: Tx, visitor: Visitor, name: str) -> None:
+        """The guess that was counted was not made."""
         await throttle.uncount(tx, throttle.OF_ADDRESS, throttle.neighbourhood(visitor.origin))
         await throttle.uncount(tx, throttle.OF_PERSON, name)
+
+    async def _proved(self, tx: Tx, visitor: Visitor, name: str) -> None:
+        """It was no guess. What was tried at this name before counts no more."""
+        await throttle.uncount(tx, throttle.OF_ADDRESS, throttle.neighbourhood(visitor.origin))
+        await throttle.forgive(tx, throttle.OF_PERSON, name)
 
     async def _strange(self, tx: Tx, way: str, visitor: Visitor) -> None:
         """Somebody failed where nobody can guess: no door is shut for it, but only so many are written down."""
