@@ -1,7 +1,6 @@
 """Four eyes: bound to exactly one deed, given once, by another person, in time; used once; whatever happens at the same time."""
 
 import asyncio
-from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,6 +8,7 @@ import msgspec
 import psycopg
 import pytest
 
+from tests.support.people import signed_in
 from tillkeeper import access, audit
 from tillkeeper.access import Approval, Asker, Session, approvals
 from tillkeeper.base import limits
@@ -52,9 +52,7 @@ SHOP = Asker("shop", uuid4(), "203.0.113.9")
 
 
 def person(name: str, clock: ManualClock, *roles: str, confirmed: bool = True) -> Session:
-    now = clock.now()
-    at = now if confirmed else now - timedelta(seconds=limits.CONFIRMED_SECONDS)
-    return Session("00", name, "csrf", now, now, frozenset(roles or ("operator",)), at, "link", "", "")
+    return signed_in(name, clock, roles or ("operator",), confirmed=confirmed)
 
 
 async def ask(store: Store, world: World, clock: ManualClock, by: str = "anna", amount: int = 5) -> Approval:
@@ -148,6 +146,41 @@ async def test_only_who_may_and_is_confirmed_decides(store: Store, clock: Manual
     assert code(await decide(store, world, clock, asked, stranger)) == "forbidden"
     assert code(await decide(store, world, clock, asked, tired)) == "not_fresh"
     assert await state(store, asked) == "waiting"
+
+
+async def test_nobody_approves_their_own_roles(store: Store, clock: ManualClock) -> None:
+    deeds = approvals.deeds(access.ROLE_CHANGE)
+    async with store.tx("people") as tx:
+        await access.add_person(tx, "dora", "", ["security"], clock, actor="test")
+        change = access.RoleChange("dora", ("security", "auditor"), ("security",))
+        asked = await approvals.ask(tx, access.ROLE_CHANGE, change, Asker("sam"), clock)
+    assert isinstance(asked, Approval)
+    for who, said in (("dora", "forbidden"), ("sam", "own_approval"), ("eve", "given")):
+        async with store.tx("decide") as tx:
+            by = person(who, clock, "security")
+            found = await approvals.decide(tx, deeds, asked.id, asked.digest, by, clock, give=True)
+        assert code(found) == said, who
+    assert code(await approvals.carry_out(store, deeds, asked.id, clock)) == "used"
+    async with store.tx("look") as tx:
+        dora = await access.person(tx, "dora")
+        (event, *_) = await audit.of(tx, "dora")
+    assert dora is not None
+    assert dora.roles == {"security", "auditor"}
+    assert (event.actor, event.action) == ("sam", "roles.changed")
+
+
+async def test_roles_that_changed_meanwhile_are_not_what_was_asked(store: Store, clock: ManualClock) -> None:
+    deeds = approvals.deeds(access.ROLE_CHANGE)
+    async with store.tx("people") as tx:
+        await access.add_person(tx, "dora", "", ["security"], clock, actor="test")
+        change = access.RoleChange("dora", ("security", "auditor"), ("security",))
+        asked = await approvals.ask(tx, access.ROLE_CHANGE, change, Asker("sam"), clock)
+        await access.set_roles(tx, "dora", ["support"], "eve")
+    assert isinstance(asked, Approval)
+    async with store.tx("decide") as tx:
+        by = person("eve", clock, "security")
+        found = await approvals.decide(tx, deeds, asked.id, asked.digest, by, clock, give=True)
+    assert code(found) == "approval_changed"
 
 
 async def test_a_refusal_is_final(store: Store, clock: ManualClock, world: World) -> None:

@@ -1,6 +1,7 @@
 """Access: API keys for programs; for people, what they are, how they come in, what they may do, and with whose leave."""
 
 from tillkeeper.access import approvals, grants
+from tillkeeper.access.deeds import ROLE_CHANGE, ROOT_CHANGE, RoleChange, RootChange
 from tillkeeper.access.keyring import KeyRing
 from tillkeeper.access.keys import create_key, list_keys, renew_key, revoke_key
 from tillkeeper.access.people import (
@@ -57,6 +58,8 @@ __all__ = [
     "ADMIN_ROLES",
     "HOUSE",
     "ROLES",
+    "ROLE_CHANGE",
+    "ROOT_CHANGE",
     "SCOPES",
     "WORKING_ROLES",
     "Approval",
@@ -69,6 +72,8 @@ __all__ = [
     "Policies",
     "PolicyError",
     "Principal",
+    "RoleChange",
+    "RootChange",
     "Session",
     "Thing",
     "Verdict",

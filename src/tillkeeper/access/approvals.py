@@ -34,7 +34,7 @@ class Deed:
     """One kind of deed that takes four eyes. `name`: a noun.verb, which the policies of approval.decide speak of.
 
     `terms`: the type of what will happen; ids and figures, never personal data, as it is kept and shown. An `amount`
-    stands beside its `currency`.
+    stands beside its `currency`; a `person` is one of the team whose rights it is about, and who cannot decide.
     `present`: what the terms stand on now: any value; a Refusal if the deed cannot be done at all. When it changes, the
     approval is void.
     `carry_out`: does the deed as soon as it is agreed to; None: whoever asked goes on themselves (see `claim`). It may be
@@ -71,6 +71,8 @@ def thing(approval: Approval) -> policy.Thing:
     facts: dict[str, Any] = {"deed": approval.deed}
     if approval.principal is None:
         facts["asked_by"] = policy.person_fact(approval.asked_by)
+    if isinstance(about := msgspec.json.decode(approval.terms).get("person"), str):
+        facts["about"] = policy.person_fact(about)
     return policy.Thing("Approval", str(approval.id), facts)
 
 

@@ -43,6 +43,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Platform fee of a new merchant, hundredths of a percent."""
     default_daily_limit: int | None = 5_000_000
     """What may leave a new customer's wallet in a day, minor units."""
+    four_eyes_amount: int = 1_000_000
+    """From so much on a release of a held payment, a refund or a withdrawal takes a second person; minor units."""
+    trusted_proxies: str = ""
+    """Addresses of proxies before us, separated by commas, whose X-Forwarded-For counts; unset: nobody's."""
     allow_private_webhooks: bool = False
     """Deliver webhooks to loopback and private addresses (tests, demo)."""
 

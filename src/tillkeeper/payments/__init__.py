@@ -1,6 +1,16 @@
 """Payments: one flow a command, all of them through the turn."""
 
 from tillkeeper.payments import commands, rails, webhooks
+from tillkeeper.payments.deeds import (
+    REFUND,
+    WITHDRAWAL,
+    LargeRefund,
+    LargeWithdrawal,
+    Release,
+    refund_of,
+    release,
+    release_of,
+)
 from tillkeeper.payments.gauge import Gauge
 from tillkeeper.payments.render import (
     PAYEE_PREFIX,
@@ -26,14 +36,19 @@ __all__ = [
     "MOVES",
     "PAYEE_PREFIX",
     "PAYER_PREFIX",
+    "REFUND",
     "WAITING",
+    "WITHDRAWAL",
     "Gauge",
+    "LargeRefund",
+    "LargeWithdrawal",
     "Payment",
     "PaymentView",
     "ProblemView",
     "QrCode",
     "Reason",
     "Refund",
+    "Release",
     "Settlement",
     "Till",
     "Unanswered",
@@ -51,8 +66,11 @@ __all__ = [
     "problem",
     "qr_code",
     "rails",
+    "refund_of",
     "refund_view",
     "refunds_of",
+    "release",
+    "release_of",
     "unanswered",
     "wallets_with_accounts",
     "webhooks",

@@ -87,11 +87,12 @@ class Void(msgspec.Struct, frozen=True):
 
 
 class RefundPayment(msgspec.Struct, frozen=True):
-    """Give back what is left of a payment, or part of it."""
+    """Give back what is left of a payment, or part of it. `seen`: its version that was approved, if it was."""
 
     payment: UUID
     amount: int | None = None
     reason: str = ""
+    seen: str | None = None
 
 
 class AnswerChallenge(msgspec.Struct, frozen=True):
@@ -102,12 +103,13 @@ class AnswerChallenge(msgspec.Struct, frozen=True):
 
 
 class Review(msgspec.Struct, frozen=True):
-    """A person's verdict on a payment that risk held."""
+    """A person's verdict on a payment that risk held. `seen`: its version that was approved, if it was."""
 
     payment: UUID
     release: bool
     reviewer: str
     reason: str
+    seen: str | None = None
 
 
 class SettleRail(msgspec.Struct, frozen=True):

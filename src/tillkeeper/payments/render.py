@@ -77,7 +77,7 @@ class PaymentView(msgspec.Struct, frozen=True):
 
 
 class ProblemView(msgspec.Struct, frozen=True):
-    """RFC 9457 problem details with our stable `code`, and the `field` at fault."""
+    """RFC 9457 problem details with our stable `code`, the `field` at fault, and the id of the `approval` that is needed."""
 
     type: str
     title: str
@@ -85,6 +85,7 @@ class ProblemView(msgspec.Struct, frozen=True):
     code: str
     detail: str
     field: str | None
+    approval: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def payment_view(
@@ -136,7 +137,13 @@ def problem(refusal: Refusal) -> Answer:
     """A refusal as an HTTP answer with problem details."""
     status, title = PROBLEMS[refusal.code]
     view = ProblemView(
-        f"urn:tillkeeper:problem:{refusal.code}", title, status, refusal.code, refusal.detail, refusal.field
+        f"urn:tillkeeper:problem:{refusal.code}",
+        title,
+        status,
+        refusal.code,
+        refusal.detail,
+        refusal.field,
+        refusal.approval or msgspec.UNSET,
     )
     return Answer(status, _encode(view))
 

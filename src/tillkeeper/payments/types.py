@@ -36,6 +36,11 @@ class Payment(msgspec.Struct, frozen=True):
     changed_at: datetime
     expires_at: datetime | None
 
+    @property
+    def version(self) -> str:
+        """What is another after every change of the payment."""
+        return f"{self.state} {self.captured} {self.refunded} {self.changed_at.isoformat()}"
+
 
 class Located(msgspec.Struct, frozen=True):
     """A payment that stands, locked for this turn, with the ledger accounts of both sides."""

@@ -75,12 +75,19 @@ class Call(msgspec.Struct, frozen=True):
     what: str
     key: str | None
     body: bytes
+    address: str
 
 
 async def call_of(request: Web) -> Call:
     """A call that goes the framework's way."""
     key = header_in(request.scope, b"idempotency-key")
-    return Call(caller(request), f"{request.method} {request.scope['path']}", key, await request.body())
+    return Call(
+        caller(request),
+        f"{request.method} {request.scope['path']}",
+        key,
+        await request.body(),
+        address_of(request.scope),
+    )
 
 
 def header_in(scope: HTTPScope, name: bytes) -> str | None:

@@ -14,7 +14,7 @@ from litestar.types import ASGIApp, Receive, ReceiveMessage, Scope, Send
 from tillkeeper.access import Principal
 from tillkeeper.base import limits
 from tillkeeper.faces.api import bodies, orders
-from tillkeeper.faces.api.door import Call, Counter, header_in
+from tillkeeper.faces.api.door import Call, Counter, address_of, header_in
 from tillkeeper.faces.api.problems import of_error, tell
 from tillkeeper.store import Answer
 
@@ -47,7 +47,8 @@ class Lane:
             await self._app(scope, _beginning_with(message, receive), send)
             return
         key = header_in(scope, b"idempotency-key")
-        call = Call(principal, f"POST {scope['path']}", key, message["body"])  # type: ignore[typeddict-item]
+        body: bytes = message["body"]  # type: ignore[typeddict-item]
+        call = Call(principal, f"POST {scope['path']}", key, body, address_of(scope))
         try:
             found = await work(self._counter, call, data)
         except Exception as error:  # noqa: BLE001 - of_error knows every one, and logs what it does not expect

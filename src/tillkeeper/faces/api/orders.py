@@ -7,7 +7,7 @@ from litestar import Response, post
 from litestar.params import FromPath, JSONBody
 
 from tillkeeper.base.results import refuse
-from tillkeeper.faces.api import bodies
+from tillkeeper.faces.api import approved, bodies
 from tillkeeper.faces.api.documents import order_responses
 from tillkeeper.faces.api.door import (
     Call,
@@ -103,10 +103,12 @@ async def top_up(request: Web, counter: TheCounter, data: JSONBody[bodies.NewTop
 async def withdraw(
     request: Web, counter: TheCounter, data: JSONBody[bodies.NewWithdrawal]
 ) -> Response[bytes]:
-    """Send money to the owner's bank; it is held until the bank has answered."""
+    """Send money to the owner's bank; it is held until the bank has answered. A large one takes a second person."""
     owner = id_in("mer" if data.owner.startswith("mer_") else "cus", data.owner, "owner")
     command = commands.Withdraw(owner, data.amount, checked_currency(data.currency), data.instruction)
-    return answer(await _ordered(counter, await call_of(request), data, command))
+    call = await call_of(request)
+    await approved.withdrawal(counter, call, command, data.owner[:3], stored_key(call))
+    return answer(await _ordered(counter, call, data, command))
 
 
 @post(
@@ -146,9 +148,11 @@ async def void(
 async def refund(
     request: Web, counter: TheCounter, payment_id: FromPath[str], data: JSONBody[bodies.NewRefund]
 ) -> Response[bytes]:
-    """Give back what is left of a payment, or part of it."""
+    """Give back what is left of a payment, or part of it. A large refund takes a second person."""
     command = commands.RefundPayment(id_in("pay", payment_id, "payment"), data.amount, data.reason)
-    return answer(await _ordered(counter, await call_of(request), data, command))
+    call = await call_of(request)
+    command = await approved.refund(counter, call, command, stored_key(call))
+    return answer(await _ordered(counter, call, data, command))
 
 
 @post(

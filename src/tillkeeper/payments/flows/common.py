@@ -107,6 +107,13 @@ def located(facts: Facts, payment: UUID, states: frozenset[str], doing: str) -> 
     return found
 
 
+def unseen(found: Located, seen: str | None) -> Refusal | None:
+    """Refuse what was approved of the payment in another version; the payment is locked, so this is certain."""
+    if seen is None or found.payment.version == seen:
+        return None
+    return Refusal("approval_changed", "the payment has changed since it was approved", "payment")
+
+
 def _either(states: frozenset[str]) -> str:
     return " or ".join(sorted(states))
 

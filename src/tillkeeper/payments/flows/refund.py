@@ -17,6 +17,8 @@ def plan(asked: Asked, command: RefundPayment, facts: Facts) -> Plan | Refusal:
     found = common.located(facts, command.payment, PAID, "a refund")
     if isinstance(found, Refusal):
         return found
+    if refusal := common.unseen(found, command.seen):
+        return refusal
     payment = found.payment
     if payment.kind != "payment":
         return Refusal("wrong_state", f"a {payment.kind} cannot be refunded")

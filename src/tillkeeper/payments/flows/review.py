@@ -14,6 +14,8 @@ def plan(_: Asked, command: Review, facts: Facts) -> Plan | Refusal:
     found = common.located(facts, command.payment, _IN_REVIEW, "a review")
     if isinstance(found, Refusal):
         return found
+    if refusal := common.unseen(found, command.seen):
+        return refusal
     if command.release:
         return common.go_on(found, facts, command.reviewer, command.reason)
     failure = "refused_by_reviewer"
