@@ -245,7 +245,8 @@ async def rotate_root(store: Store, old: RootKey, new: RootKey, actor: str) -> N
             params = {"class": row.class_, "purpose": row.purpose, "version": row.version}
             await tx.run(_sql.rewrap_key, params | {"root": wrapped.root, "wrapped": wrapped.secret})
         await audit.append(tx, actor, "key.rotated", "root key", f"{new.name}, {len(rows)} class keys")
-    remark = await new.retire() if new is old else f"{old.name} is no longer used"
+    moved = f"Only backups of the database made before this need the {old.name}; keep it as long as they are kept."
+    remark = await new.retire() if new is old else moved
     return NewRoot(new.name, len(rows), remark)
 
 

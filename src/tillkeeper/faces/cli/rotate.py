@@ -76,7 +76,7 @@ def root(
     say(f"{done.keys} class keys are wrapped with a new root key: {done.name}.")
     say(done.remark)
     if to is not None:
-        say(f"Set TILL_ROOT_KEY={to} now: with the old setting no process starts any more.")
+        say(f"Set TILL_ROOT_KEY={to} and restart the processes: with the old setting none starts any more.")
 
 
 async def _root(to: str | None) -> vault.NewRoot:
