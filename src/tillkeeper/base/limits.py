@@ -216,6 +216,8 @@ VAULT_TRUST_SECONDS: Final = 5.0  # keys that could not be read again seal nothi
 VAULT_WRITERS_SECONDS: Final = (  # what was sealed with the keys of before is in the database by then, or never
     VAULT_TRUST_SECONDS + POOL_WAIT_SECONDS + STATEMENT_TIMEOUT_MS / 1000
 )
+RETENTION_SECONDS: Final = 3600.0  # between two looks for what is past its retention
+RETENTION_BATCH: Final = 5000  # cells emptied by one statement
 KEY_SERVICE_SECONDS: Final = 10.0  # one question to an external key service
 ROTATION_BLOCKS: Final = 32  # of a table, walked in one transaction: about a thousand rows
 ROTATION_LANES: Final = 2  # such transactions at one time: one computes while the other is in the database

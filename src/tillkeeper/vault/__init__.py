@@ -10,6 +10,7 @@ await vault.open(name)                             # the plaintext
 
 from tillkeeper.vault.cells import RowId
 from tillkeeper.vault.choice import root_of
+from tillkeeper.vault.datamap import Treatment, treatments
 from tillkeeper.vault.declarations import Catalogue, SealedColumn, Table, UnsealedColumn, catalogue
 from tillkeeper.vault.errors import (
     BrokenCellError,
@@ -22,7 +23,9 @@ from tillkeeper.vault.errors import (
     UnknownVersionError,
     VaultError,
 )
+from tillkeeper.vault.keyset import KeyInfo, keys
 from tillkeeper.vault.masks import MASKS, mask
+from tillkeeper.vault.retention import empty_overdue, overdue
 from tillkeeper.vault.roots import FileRoot, RootKey, Wrapped
 from tillkeeper.vault.rotation import JOB, NewRoot, Pace, Progress, Proof, Rotation, StuckError, rotate_root
 from tillkeeper.vault.sealed import Sealed
@@ -42,6 +45,7 @@ __all__ = [
     "ErasedError",
     "Field",
     "FileRoot",
+    "KeyInfo",
     "NewRoot",
     "Pace",
     "Progress",
@@ -58,6 +62,7 @@ __all__ = [
     "SubjectKey",
     "Table",
     "TransitRoot",
+    "Treatment",
     "UnknownVersionError",
     "UnsealedColumn",
     "Vault",
@@ -65,7 +70,11 @@ __all__ = [
     "Wrapped",
     "by_version",
     "catalogue",
+    "empty_overdue",
+    "keys",
     "mask",
+    "overdue",
     "root_of",
     "rotate_root",
+    "treatments",
 ]

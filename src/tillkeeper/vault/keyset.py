@@ -4,7 +4,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock
@@ -140,3 +143,21 @@ async def add(tx: Tx, root: RootKey, name: KeyName, state: str, clock: Clock) ->
     class_, purpose, version = name
     params = {"class": class_, "purpose": purpose, "version": version, "state": state}
     await tx.run(_sql.add_key, params | {"root": wrapped.root, "wrapped": wrapped.secret, "at": clock.now()})
+
+
+class KeyInfo(msgspec.Struct, frozen=True):
+    """A class key as it may be shown. `root` names the root key that wraps it; times are UTC."""
+
+    class_: str = msgspec.field(name="class")
+    purpose: str
+    version: int
+    state: str
+    root: str
+    made_at: datetime
+    activated_at: datetime | None
+    destroyed_at: datetime | None
+
+
+async def keys(tx: Tx) -> list[KeyInfo]:
+    """Every class key ever made, by class, purpose and version."""
+    return [KeyInfo(*row) for row in await tx.tuples(_sql.list_keys)]

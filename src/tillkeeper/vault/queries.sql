@@ -6,10 +6,16 @@ SELECT pg_advisory_xact_lock(hashtext('vault.keys'));
 -- Every class key ever made, wrapped; the destroyed ones without their key.
 SELECT class AS class_, purpose, version, state, root, wrapped FROM vault.keys ORDER BY class, purpose, version;
 
+-- name: list_keys
+-- Every class key as it may be shown.
+SELECT class, purpose, version, state, root, made_at, activated_at, destroyed_at
+FROM vault.keys ORDER BY class, purpose, version;
+
 -- name: add_key
--- A new class key.
-INSERT INTO vault.keys (class, purpose, version, state, root, wrapped, made_at)
-VALUES (%(class)s, %(purpose)s, %(version)s, %(state)s, %(root)s, %(wrapped)s, %(at)s);
+-- A new class key; the first of its kind is active at once.
+INSERT INTO vault.keys (class, purpose, version, state, root, wrapped, made_at, activated_at)
+VALUES (%(class)s, %(purpose)s, %(version)s, %(state)s, %(root)s, %(wrapped)s, %(at)s,
+        CASE WHEN %(state)s = 'active' THEN %(at)s END);
 
 -- name: take_your_time
 -- A count over whole tables may take longer than a payment's statement.

@@ -232,6 +232,8 @@ async def rotate_root(store: Store, old: RootKey, new: RootKey, actor: str) -> N
     async with store.tx("vault rotates root") as tx:
         await tx.run(_sql.lock_keys)
         rows = [row for row in await tx.rows(_sql.keys) if row.wrapped is not None]
+        if not rows:
+            raise RootKeyError("there are no keys yet: the first process that starts makes them")
         used = {row.root for row in rows}
         if new is not old:
             await new.make()

@@ -93,7 +93,7 @@ async def by_version(tx: Tx, tables: Catalogue, purpose: str) -> dict[str, dict[
             continue
         form = CELL_VERSION if purpose == DATA else TAG_VERSION
         suffix = "" if purpose == DATA else TAG_SUFFIX
-        values = ", ".join(f"('{each}', {form.format(_name(each + suffix))})" for each in names)
+        values = ", ".join(f"('{each}', {form.format(name_of(each + suffix))})" for each in names)
         statement = (
             f"/* vault.by_version */ SELECT v.name, v.version, count(*) FROM {quoted(name)} AS t"  # noqa: S608 - declared names
             f" CROSS JOIN LATERAL (VALUES {values}) AS v (name, version)"
@@ -107,10 +107,11 @@ async def by_version(tx: Tx, tables: Catalogue, purpose: str) -> dict[str, dict[
 
 def quoted(table: str) -> str:
     """A table's name as SQL takes it."""
-    return ".".join(map(_name, table.split(".")))
+    return ".".join(map(name_of, table.split(".")))
 
 
-def _name(name: str) -> str:
+def name_of(name: str) -> str:
+    """A column's name as SQL takes it."""
     return f'"{name}"'  # of letters, digits and underscores: declarations.py saw to it
 
 
@@ -137,7 +138,7 @@ def _data_walk(vault: Vault, name: str, table: Table, tables: Catalogue) -> Walk
         return (vault.rewrapped(key), *anew) if own_key and key else anew
 
     old = " OR ".join(
-        f"(octet_length(t.{_name(each)}) > 0 AND {CELL_VERSION.format('t.' + _name(each))} <> %(version)s)"
+        f"(octet_length(t.{name_of(each)}) > 0 AND {CELL_VERSION.format('t.' + name_of(each))} <> %(version)s)"
         for each in written
     )
     return _walk(name, table, tables, written, tuple(table.sealed), old, renew)
@@ -162,8 +163,8 @@ def _index_walk(vault: Vault, name: str, table: Table, tables: Catalogue, search
 
     # Where there is a value there must be a tag of the new version, and nowhere else any.
     old = " OR ".join(
-        f"(CASE WHEN octet_length(t.{_name(each)}) > 0 THEN {TAG_VERSION.format('t.' + _name(each + TAG_SUFFIX))}"
-        f" IS DISTINCT FROM %(version)s ELSE t.{_name(each + TAG_SUFFIX)} IS NOT NULL END)"
+        f"(CASE WHEN octet_length(t.{name_of(each)}) > 0 THEN {TAG_VERSION.format('t.' + name_of(each + TAG_SUFFIX))}"
+        f" IS DISTINCT FROM %(version)s ELSE t.{name_of(each + TAG_SUFFIX)} IS NOT NULL END)"
         for each in searched
     )
     written = tuple(each + TAG_SUFFIX for each in searched)
@@ -180,13 +181,13 @@ def _walk(
     renew: _Renew,
 ) -> Walk:
     key, source = _key_of(table, tables)
-    asked = ", ".join(f"t.{_name(each)}" for each in read)
+    asked = ", ".join(f"t.{name_of(each)}" for each in read)
     here = f"{quoted(name)} AS t"
-    news = ", ".join(f"{_name(each)} = u.c{n}" for n, each in enumerate(written))
+    news = ", ".join(f"{name_of(each)} = u.c{n}" for n, each in enumerate(written))
     arrays = ", ".join(["%(places)b::text[]", *(f"%(c{n})b::bytea[]" for n in range(len(written)))])
     names = ", ".join(["place", *(f"c{n}" for n in range(len(written)))])
     select = (
-        f"/* vault.walk_select */ SELECT t.ctid::text, t.{_name(table.row)}, {key}{', ' + asked if asked else ''}"  # noqa: S608 - declared names
+        f"/* vault.walk_select */ SELECT t.ctid::text, t.{name_of(table.row)}, {key}{', ' + asked if asked else ''}"  # noqa: S608 - declared names
         f" FROM {here}{source} WHERE t.ctid >= %(first)s::tid AND t.ctid < %(end)s::tid AND ({old})"
         " FOR UPDATE OF t SKIP LOCKED"
     )
@@ -201,9 +202,9 @@ def _walk(
 def _key_of(table: Table, tables: Mapping[str, Table]) -> tuple[str, str]:
     """The customer's wrapped key as a column, and the join it needs."""
     if table.key is not None:
-        return f"t.{_name(table.key)}", ""
+        return f"t.{name_of(table.key)}", ""
     if table.keeper is None or table.subject is None:
         return "NULL::bytea", ""
     keeper = tables[table.keeper]
-    join = f" LEFT JOIN {quoted(table.keeper)} AS k ON k.{_name(keeper.row)} = t.{_name(table.subject)}"
-    return f"k.{_name(str(keeper.key))}", join
+    join = f" LEFT JOIN {quoted(table.keeper)} AS k ON k.{name_of(keeper.row)} = t.{name_of(table.subject)}"
+    return f"k.{name_of(str(keeper.key))}", join

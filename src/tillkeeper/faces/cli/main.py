@@ -27,6 +27,7 @@ COMMANDS: Final[dict[str, str]] = {
     "decision": "Explain a risk decision.",
     "console": "Make a one-time sign-in link for the console.",
     "keys": "Create, list and revoke API keys; rotate the keys of sealed data.",
+    "vault": "Show what every column is and the keys of sealed data; empty what is past its retention.",
     "migrate": "Bring the database schema up to date.",
     "doctor": "Say what is set, from where, and what is wrong.",
 }
