@@ -46,6 +46,15 @@ USED_WITHOUT_IMPORT: Final = {
 }
 
 
+# Who may turn a sealed value into plaintext, and why.
+OPENERS: Final = {
+    "src/tillkeeper/vault/": "it is the vault",
+    "src/tillkeeper/parties/reveal.py": "asks the policy, spends the grant and writes the audit event first",
+    "src/tillkeeper/payments/webhooks/delivery.py": "signs with the endpoint's secret",
+    "src/tillkeeper/wiring.py": "hands access the keeper of its own secrets",
+}
+
+
 class Fault(NamedTuple):
     """One breach of a rule."""
 
@@ -104,6 +113,20 @@ def commits(code: Code) -> Iterator[Fault]:
     for call, name in calls(code.tree):
         if name.endswith((".commit", ".rollback")):
             yield Fault(code.path, call.lineno, "commit", "only store ends transactions: use store.tx(name)")
+
+
+def openings(code: Code) -> Iterator[Fault]:
+    if not code.within("src/") or code.within(*OPENERS):
+        return
+    for call, name in calls(code.tree):
+        *owner, deed = name.split(".")
+        if deed == "unseal" or (deed in {"open", "open_all"} and owner and owner[-1].endswith("vault")):
+            yield Fault(
+                code.path,
+                call.lineno,
+                "plaintext",
+                "ask parties.reveal, which asks who may and writes it down",
+            )
 
 
 def prints(code: Code) -> Iterator[Fault]:
@@ -357,6 +380,7 @@ PER_FILE: Final[tuple[Callable[[Code], Iterator[Fault]], ...]] = (
     clocks,
     money,
     commits,
+    openings,
     prints,
     retries,
 )

@@ -34,6 +34,9 @@ BAD = {
     "money": (PAYMENTS, "x = float('1')\n"),
     "money division": ("src/tillkeeper/ledger/sums.py", "x = 3 / 2\n"),
     "commit": (PAYMENTS, "async def f(c):\n    await c.commit()\n"),
+    "plaintext": (PAYMENTS, "async def f(self, x):\n    return await self._vault.open(x)\n"),
+    "plaintext many": (PAYMENTS, "async def f(vault, x):\n    return await vault.open_all(x)\n"),
+    "plaintext cell": (PAYMENTS, "def f(field, x):\n    return field.unseal(None, 1, x)\n"),
     "print": (PAYMENTS, "print('x')\n"),
     "retry": (
         PAYMENTS,
@@ -70,6 +73,14 @@ GOOD = {
     "a duration": (PAYMENTS, "import time\nx = time.monotonic()\n"),
     "integer division": ("src/tillkeeper/ledger/sums.py", "x = 3 // 2\n"),
     "store commits": ("src/tillkeeper/store/database.py", "async def f(c):\n    await c.commit()\n"),
+    "a reveal opens": (
+        "src/tillkeeper/parties/reveal.py",
+        "async def f(vault, x):\n    await vault.open(x)\n",
+    ),
+    "a file and a vault are opened": (
+        PAYMENTS,
+        "async def f(path, store):\n    path.open()\n    open(path)\n    Vault.opened(store)\n",
+    ),
     "the command line prints": ("src/tillkeeper/faces/cli/output.py", "print('x')\n"),
     "a bounded retry": (
         PAYMENTS,
