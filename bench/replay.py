@@ -24,6 +24,7 @@ from tillkeeper.payments import Till
 from tillkeeper.replay import Desk, Done, Job, Progress, fingerprint, open_file, ready_mapping, replay
 from tillkeeper.risk import RiskEngine
 from tillkeeper.store import Store
+from tillkeeper.vault import Vault, root_of
 
 ROWS: Final = 200_000
 PAYERS: Final = 5_000
@@ -119,11 +120,15 @@ def row(stretch: Stretch) -> dict[str, str]:
 
 async def measure(rows: int) -> Result:
     """One replay of a made file on a fresh stage."""
-    async with staged() as stage, Store.opened(stage.urls.app) as store:
+    async with (
+        staged() as stage,
+        Store.opened(stage.urls.app) as store,
+        Vault.opened(store, root_of(stage.settings), SystemClock()) as vault,
+    ):
         path = stage.settings.home / "history.parquet"
         make_history(path, rows)
         meter = Meter({"postgres": stage.postgres})
-        done = await carried(stage, store, path, meter)
+        done = await carried(stage, store, vault, path, meter)
         report = await ledger.verify(store)
     outcomes = {
         name: sum(cell.count for cell in cells.values()) for name, cells in done.tally.outcomes.items()
@@ -139,7 +144,7 @@ async def measure(rows: int) -> Result:
     )
 
 
-async def carried(stage: Stage, store: Store, path: Path, meter: Meter) -> Done:
+async def carried(stage: Stage, store: Store, vault: Vault, path: Path, meter: Meter) -> Done:
     """The replay itself, as `till replay` does it."""
     clock = SystemClock()
     engine = await RiskEngine.open(store, _RULES, clock, stage.settings.timezone)
@@ -147,7 +152,7 @@ async def carried(stage: Stage, store: Store, path: Path, meter: Meter) -> Done:
     source = open_file(path)
     mapping = ready_mapping(source.columns)
     job = Job(source, mapping, path.name, fingerprint(path), stage.settings.home)
-    return await replay(Desk(store, till, engine, clock), job, meter.tell)
+    return await replay(Desk(store, till, engine, vault, clock), job, meter.tell)
 
 
 def make_history(path: Path, rows: int) -> None:

@@ -26,7 +26,7 @@ from tillkeeper.faces.console.desk import Desk
 from tillkeeper.payments import Till
 from tillkeeper.store import Store
 from tillkeeper.store.embedded import EmbeddedServer
-from tillkeeper.vault import FileRoot, Vault
+from tillkeeper.vault import Vault
 
 ARGS: Final = (
     "--no-sandbox",
@@ -70,8 +70,7 @@ async def place(postgres: EmbeddedServer, template: str, tmp_path_factory: Any) 
         fresh_database(postgres, template) as database,
         Store.opened(database.app_url) as store,
         open_shop(store, tmp_path_factory.mktemp("shop")) as shop,
-        Vault.opened(store, FileRoot(tmp_path_factory.mktemp("keys") / "root.key"), SystemClock()) as vault,
-        served(store, vault) as (url, desk),
+        served(store, shop.vault) as (url, desk),
     ):
         place = Place(url, shop, desk)
         await furnish(place)

@@ -21,6 +21,7 @@ from tillkeeper.payments import commands
 from tillkeeper.payments import turn as turn_module
 from tillkeeper.payments.commands import Pay, Review
 from tillkeeper.store import Answer, Store, StoreUnavailableError, Tx, sole
+from tillkeeper.vault import Vault
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ async def test_one_key_twice_at_once_outside_the_turn(store: Store, clock: Manua
     assert first == second
 
 
-async def test_one_key_and_reference_twice_at_once(store: Store, clock: ManualClock) -> None:
+async def test_one_key_and_reference_twice_at_once(store: Store, clock: ManualClock, vault: Vault) -> None:
     counter = Counter(store, clock, None, None, None, None, None)  # type: ignore[arg-type]
     inside, acts = asyncio.Barrier(2), list[int]()
 
@@ -51,7 +52,7 @@ async def test_one_key_and_reference_twice_at_once(store: Store, clock: ManualCl
         acts.append(1)
         if len(acts) <= 2:
             await inside.wait()
-        await parties.add_customer(tx, parties.Customer(new_id(), "Li", "active", "li", now))
+        await parties.add_customer(tx, vault, parties.Newcomer(new_id(), "Li", "li"), now)
         return Answer(201, b"made")
 
     said = await asyncio.gather(*(once(counter, key("k"), "test", act) for _ in range(2)))

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 
 from tests.support.platform import ASKED, FINE, REFUSED, ZONE, Platform, Said, key, opened
 from tests.support.postgres import Database
+from tests.support.strongroom import bare_vault
 from tillkeeper.base.clock import ManualClock
 from tillkeeper.base.ids import new_id
 from tillkeeper.payments import Till
 from tillkeeper.payments.commands import Pay, RefundPayment, SettleRail, TopUp, Withdraw
 from tillkeeper.store import Store
+from tillkeeper.vault import catalogue
 
 
 @pytest.fixture
@@ -161,7 +163,7 @@ async def test_any_mix_of_keys_and_bodies(
     store: Store, database: Database, clock: ManualClock, turns: list[list[tuple[int, int]]]
 ) -> None:
     """The first body of a key decides for ever. Withdrawals: they need no risk engine, so this till is quick to make."""
-    platform = Platform(store, Till(store, None, clock, ZONE), clock)
+    platform = Platform(store, Till(store, None, clock, ZONE), clock, bare_vault(tables=catalogue()))
     payer = await platform.customer()
     principal, first = new_id(), dict[int, tuple[int, Said]]()
     for turn in turns:

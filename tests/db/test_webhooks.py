@@ -21,6 +21,7 @@ from tillkeeper.payments import webhooks
 from tillkeeper.payments.webhooks import Deliverer, Delivery, Endpoint, Sender, fan_out
 from tillkeeper.payments.webhooks.sender import Message, Sent
 from tillkeeper.store import News, Store, outbox
+from tillkeeper.vault import Vault
 
 YES = Sent(delivered=True, answer="200")
 NO = Sent(delivered=False, answer="500")
@@ -52,19 +53,25 @@ class PlayedSender:
 class Post:
     """A store, a played outside, and the loops between."""
 
-    def __init__(self, store: Store, clock: ManualClock) -> None:
-        self.store, self.clock = store, clock
+    def __init__(self, store: Store, vault: Vault, clock: ManualClock) -> None:
+        self.store, self.vault, self.clock = store, vault, clock
         self.sender = PlayedSender()
         self.deliverer = self.restarted()
 
     def restarted(self) -> Deliverer:
         """What a new process would build."""
-        return Deliverer(self.store, cast("Sender", self.sender), self.clock)
+        return Deliverer(self.store, self.vault, cast("Sender", self.sender), self.clock)
 
     async def endpoint(self, name: str = "a", topics: Iterable[str] = ("*",)) -> Endpoint:
         async with self.store.tx("test") as tx:
             made, _ = await webhooks.create_endpoint(
-                tx, f"http://127.0.0.1/{name}", list(topics), self.clock, private_targets=True, actor="wang"
+                tx,
+                self.vault,
+                f"http://127.0.0.1/{name}",
+                list(topics),
+                self.clock,
+                private_targets=True,
+                actor="wang",
             )
         return made
 
@@ -114,8 +121,8 @@ def subjects(count: int) -> list[UUID]:
 
 
 @pytest.fixture
-def post(store: Store, clock: ManualClock) -> Post:
-    return Post(store, clock)
+def post(store: Store, vault: Vault, clock: ManualClock) -> Post:
+    return Post(store, vault, clock)
 
 
 # -- endpoints
@@ -169,7 +176,9 @@ async def test_a_senseless_endpoint_is_refused(
 ) -> None:
     async def make() -> None:
         async with post.store.tx("test") as tx:
-            await webhooks.create_endpoint(tx, url, topics, post.clock, private_targets=False, actor="wang")
+            await webhooks.create_endpoint(
+                tx, post.vault, url, topics, post.clock, private_targets=False, actor="wang"
+            )
 
     if code is None:
         await make()
@@ -224,17 +233,17 @@ async def test_news_without_listeners_is_passed_by(post: Post) -> None:
 # -- delivery
 
 
-async def test_a_real_receiver_gets_and_verifies_everything(store: Store) -> None:
+async def test_a_real_receiver_gets_and_verifies_everything(store: Store, vault: Vault) -> None:
     clock = SystemClock()
     async with receiving() as receiver, Sender(private_targets=True) as sender:
         async with store.tx("test") as tx:
             _, secret = await webhooks.create_endpoint(
-                tx, receiver.url(), ["*"], clock, private_targets=True, actor="wang"
+                tx, vault, receiver.url(), ["*"], clock, private_targets=True, actor="wang"
             )
         wanted = subjects(30)
         await publish(store, clock, *wanted)
         await fan_all_out(store, clock)
-        running = asyncio.create_task(Deliverer(store, sender, clock).run())
+        running = asyncio.create_task(Deliverer(store, vault, sender, clock).run())
         async with asyncio.timeout(20):
             await receiver.received(30)
         running.cancel()
@@ -475,7 +484,9 @@ async def receiver() -> AsyncIterator[Receiver]:
         yield made
 
 
-async def test_a_slow_endpoint_does_not_hold_up_a_quick_one(store: Store, receiver: Receiver) -> None:
+async def test_a_slow_endpoint_does_not_hold_up_a_quick_one(
+    store: Store, vault: Vault, receiver: Receiver
+) -> None:
     clock = SystemClock()
     async with receiving() as slow, Sender(private_targets=True) as sender:
         slow.answer = lambda _: None
@@ -483,9 +494,9 @@ async def test_a_slow_endpoint_does_not_hold_up_a_quick_one(store: Store, receiv
         async with store.tx("test") as tx:
             for each in (slow, receiver):
                 await webhooks.create_endpoint(
-                    tx, each.url(), ["*"], clock, private_targets=True, actor="wang"
+                    tx, vault, each.url(), ["*"], clock, private_targets=True, actor="wang"
                 )
-        running = asyncio.create_task(Deliverer(store, sender, clock).run())
+        running = asyncio.create_task(Deliverer(store, vault, sender, clock).run())
         for number in range(1, 4):
             await publish(store, clock, uuid4())
             await fan_all_out(store, clock)

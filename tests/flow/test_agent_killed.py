@@ -22,6 +22,7 @@ from tillkeeper.base.ids import new_id
 from tillkeeper.payments import Till, rails, webhooks
 from tillkeeper.payments.commands import TopUp
 from tillkeeper.store import Store
+from tillkeeper.vault import FileRoot, Vault
 
 KILLS = 3
 INSTRUCTIONS = ("", "", "", "late", "twice", "no")
@@ -62,16 +63,16 @@ async def agent(home: Path, database: Database) -> AsyncIterator[asyncio.subproc
         await process.wait()
 
 
-async def open_town(store: Store, url: str, people: int) -> tuple[list[TopUp], str]:
+async def open_town(store: Store, vault: Vault, url: str, people: int) -> tuple[list[TopUp], str]:
     """Customers who want to top up, and the secret of the endpoint that hears of it."""
     now = SystemClock().now()
     customers = [new_id() for _ in range(people)]
     async with store.tx("test") as tx:
         for each in customers:
-            await parties.add_customer(tx, parties.Customer(each, "Li", "active", None, now))
+            await parties.add_customer(tx, vault, parties.Newcomer(each, "Li"), now)
             await payments.open_wallets(tx, each, ["CNY"], None, now)
         _, secret = await webhooks.create_endpoint(
-            tx, url, ["payment.*"], SystemClock(), private_targets=True, actor="test"
+            tx, vault, url, ["payment.*"], SystemClock(), private_targets=True, actor="test"
         )
     orders = [TopUp(each, 100, "CNY", INSTRUCTIONS[place % 6]) for place, each in enumerate(customers)]
     return orders, secret
@@ -96,8 +97,10 @@ async def test_an_agent_killed_again_and_again_settles_everything_once(
     draw, clock, count = random.Random(seed), SystemClock(), 150 * KILLS
     till = Till(store, None, clock, "Asia/Shanghai")
     half_done: list[int] = []
+    root = FileRoot(tmp_path.with_name(f"{tmp_path.name}-keys") / "root.key")  # where the agents look for it
     async with receiving() as receiver:
-        orders, secret = await open_town(store, receiver.url(), count)
+        async with Vault.opened(store, root, clock) as vault:
+            orders, secret = await open_town(store, vault, receiver.url(), count)
         for kill in range(KILLS):
             async with agent(tmp_path, database) as process:
                 await asyncio.gather(*(till.submit(order) for order in orders[kill::KILLS]))

@@ -32,6 +32,7 @@ ANY = "pay_01h455vb4pex5vsknk084sn02q"
 NEEDS: dict[str, list[tuple[str, str, dict[str, Any]]]] = {
     "parties:read": [
         ("GET", "/v1/customers", {}),
+        ("POST", "/v1/customers/search", {"phone": "13812345678"}),
         ("GET", "/v1/merchants", {}),
         ("GET", "/v1/customers/{anna}", {}),
         ("GET", "/v1/merchants/{shop}", {}),

@@ -1,5 +1,7 @@
 """Customers, merchants and their wallets over HTTP; lists and statements page by page."""
 
+import hashlib
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -39,13 +41,129 @@ async def test_a_customer_as_opened_and_as_found(api: Api) -> None:
     assert made.status_code == 201
     empty = {"balance": 0, "held": 0, "available": 0, "daily_limit": 7_000}
     assert customer["wallets"] == [{"currency": "CNY"} | empty, {"currency": "JPY"} | empty]
-    assert (customer["name"], customer["state"], customer["reference"]) == ("李明", "active", "crm-1")
-    assert (await api.get(f"/v1/customers/{customer['id']}")).json() == customer
+    assert (customer["name"], customer["state"], customer["reference"]) == ("***", "active", "crm-1")
+    found = (await api.get(f"/v1/customers/{customer['id']}")).json()
+    assert found == customer | {"name": "李**"}
     assert (await api.get("/v1/customers", reference="crm-1")).json() == {
-        "data": [customer],
+        "data": [found],
         "next_cursor": None,
     }
     assert (await api.get("/v1/customers", reference="crm-2")).json()["data"] == []
+
+
+WANG = {
+    "name": "王小明",
+    "phone": "138 1234 5678",
+    "id_number": "11010519491231002x",
+    "currencies": ["CNY"],
+    "reference": "wang",
+}
+
+
+async def test_personal_data_come_back_as_masks_only(api: Api) -> None:
+    made = await api.post("/v1/customers", WANG)
+    assert made.status_code == 201
+    assert [made.json()[field] for field in ("name", "phone", "id_number")] == ["***"] * 3
+    path = f"/v1/customers/{made.json()['id']}"
+    for answer in (
+        (await api.get(path)).json(),
+        (await api.get("/v1/customers", reference="wang")).json()["data"][0],
+        (await api.get("/v1/customers")).json()["data"][0],
+        (await api.post(f"{path}/freeze")).json(),
+    ):
+        assert (answer["name"], answer["phone"], answer["id_number"]) == ("王**", "138****5678", "1***X")
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        *({"phone": text} for text in ("13812345678", "+86 138-1234-5678", "００８６１３８１２３４５６７８")),
+        *({"id_number": text} for text in ("11010519491231002X", " 11010519491231002x")),
+        *({"name": text} for text in ("王小明", " 王 小明 ")),
+    ],
+)
+async def test_people_are_found_by_the_whole_of_what_they_gave(api: Api, wanted: dict[str, str]) -> None:
+    for n, name in enumerate(["王小明", "王小", "小明", "王小明明"]):
+        await api.post("/v1/customers", {"name": name, "currencies": ["CNY"], "phone": f"1390000000{n}"})
+    ids = {(await api.post("/v1/customers", WANG)).json()["id"]}
+    found = (await api.post("/v1/customers/search", wanted)).json()
+    if "name" in wanted:
+        assert {each["name"] for each in found["data"]} == {"王**"}
+        assert len(found["data"]) == 2
+        assert ids < {each["id"] for each in found["data"]}
+    else:
+        assert {each["id"] for each in found["data"]} == ids
+    assert found["next_cursor"] is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "field"),
+    [
+        ({}, None),
+        ({"phone": "13812345678", "name": "王小明"}, None),
+        ({"phone": "12345"}, "phone"),
+        ({"id_number": "110105194912310021"}, "id_number"),
+    ],
+)
+async def test_a_search_that_makes_no_sense(api: Api, wanted: dict[str, str], field: str | None) -> None:
+    refused = await api.post("/v1/customers/search", wanted)
+    assert problem_of(refused) == (422, "invalid_value", field)
+
+
+async def test_searches_for_people_are_counted(
+    api: Api, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(limits.LOOKUPS):
+        assert (await api.post("/v1/customers/search", {"phone": f"138{n:08d}"})).status_code == 200
+    for _ in range(3):
+        refused = await api.post("/v1/customers/search", {"phone": "13812345678"})
+        assert problem_of(refused)[:2] == (429, "too_many_lookups")
+        assert refused.headers["retry-after"]
+    async with api.platform.store.tx("audit") as tx:
+        noted = await tx.tuples(b"SELECT actor, result FROM audit.events WHERE action = 'customer.searched'")
+    assert noted == [("test", "refused")]
+    clock.advance(limits.LOOKUPS_SECONDS / limits.LOOKUPS)
+    assert (await api.post("/v1/customers/search", {"phone": "13812345678"})).status_code == 200
+
+
+async def test_the_same_request_is_told_from_another_without_a_hash_of_the_person(api: Api) -> None:
+    said = [await api.post("/v1/customers", WANG, idempotency_key="k") for _ in range(2)]
+    assert said[0].status_code == 201
+    assert said[0].content == said[1].content
+    for change in ({"name": "王小红"}, {"phone": "13912345678"}, {"id_number": None}, {"reference": "other"}):
+        other = await api.post("/v1/customers", WANG | change, idempotency_key="k")
+        assert problem_of(other)[:2] == (409, "idempotency_key_reused"), change
+    async with api.platform.store.tx("idempotency") as tx:
+        ((input_hash, body),) = await tx.tuples(
+            b"SELECT input_hash, body FROM store.idempotency WHERE key = 'k'"
+        )
+    for text in ("王", "138", "5678", "1101"):
+        assert text.encode() not in bytes(body)
+    hashes = {
+        hashlib.sha256(b"POST /v1/customers\n" + json.dumps(WANG | change).encode()).digest()
+        for change in ({}, {"phone": "+8613812345678"}, {"id_number": "11010519491231002X"})
+    }
+    assert bytes(input_hash) not in hashes
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "code"),
+    [
+        ({"phone": "12345"}, "phone", "invalid_value"),
+        ({"phone": "4111111111111111"}, "phone", "invalid_value"),
+        ({"id_number": "110105194912310021"}, "id_number", "invalid_value"),
+        ({"id_number": "4111 1111 1111 1111"}, "id_number", "card_number_refused"),
+        ({"name": "Li, cvv 123"}, "name", "security_code_refused"),
+        ({"reference": "４１１１１１１１１１１１１１１１"}, "reference", "card_number_refused"),
+        ({"cvv": "123"}, "cvv", "security_code_refused"),
+        ({"card_number": "x"}, "card_number", "card_number_refused"),
+    ],
+)
+async def test_what_is_no_number_of_a_person(api: Api, change: dict[str, str], field: str, code: str) -> None:
+    refused = await api.post("/v1/customers", WANG | change)
+    assert problem_of(refused) == (422, code, field)
+    assert not any(value in refused.text for value in change.values() if len(value) > 5)
+    assert (await api.get("/v1/customers")).json()["data"] == []
 
 
 async def test_a_merchant_as_opened_and_as_found(api: Api) -> None:

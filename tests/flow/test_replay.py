@@ -40,6 +40,7 @@ from tillkeeper.replay import (
 from tillkeeper.risk import RiskEngine
 from tillkeeper.store import Store, sole
 from tillkeeper.store.embedded import EmbeddedServer
+from tillkeeper.vault import FileRoot, Vault
 
 RULES = Path(risk.__file__).parent / "rules_handbook.toml"
 ROWS = 2000
@@ -62,6 +63,7 @@ class Here(NamedTuple):
     """A place to replay in."""
 
     store: Store
+    vault: Vault
     home: Path
     admin: psycopg.AsyncConnection[Any]
 
@@ -75,11 +77,13 @@ class Here(NamedTuple):
 
 @asynccontextmanager
 async def place(database: Database, home: Path) -> AsyncIterator[Here]:
+    root = FileRoot(home.with_name(f"{home.name}-keys") / "root.key")
     async with (
         Store.opened(database.app_url) as store,
+        Vault.opened(store, root, SystemClock()) as vault,
         await psycopg.AsyncConnection.connect(database.admin_url, autocommit=True) as admin,
     ):
-        yield Here(store, home, admin)
+        yield Here(store, vault, home, admin)
 
 
 @pytest.fixture
@@ -116,7 +120,7 @@ async def carry(
         if interrupt_after is not None and now.carried >= interrupt_after and not task.cancelling():
             task.cancel()
 
-    task = asyncio.ensure_future(replay(Desk(here.store, till, engine, clock), job, tell))
+    task = asyncio.ensure_future(replay(Desk(here.store, till, engine, here.vault, clock), job, tell))
     try:
         return await task
     except asyncio.CancelledError:

@@ -18,7 +18,6 @@ from tillkeeper.base.ids import from_typeid, to_typeid
 from tillkeeper.base.settings import Settings
 from tillkeeper.faces.api import Counter, create_api
 from tillkeeper.store import Store
-from tillkeeper.vault import FileRoot, Vault
 
 _keys = itertools.count()
 
@@ -79,12 +78,11 @@ async def new_key(
 @asynccontextmanager
 async def calling(store: Store, clock: Clock, folder: Path, **settings: Any) -> AsyncIterator[Api]:
     """A caller of the API on a store."""
-    root = FileRoot(folder / "keys" / "root.key")
-    async with opened(store, clock, folder) as platform, Vault.opened(store, root, clock) as vault:
+    async with opened(store, clock, folder) as platform:
         assert platform.till._engine is not None
         chosen = Settings(**settings)
         ring = KeyRing(store, clock)
-        counter = Counter(store, clock, chosen, platform.till, platform.till._engine, ring, vault)
+        counter = Counter(store, clock, chosen, platform.till, platform.till._engine, ring, platform.vault)
         transport = httpx.ASGITransport(
             cast("Any", create_api(counter))
         )  # two libraries' types of one protocol

@@ -15,11 +15,12 @@ from tests.support.shop import _RULES, ASKED, FINE, HELD, REFUSED
 from tillkeeper import ledger, parties, payments
 from tillkeeper.base.clock import Clock
 from tillkeeper.base.ids import from_typeid, new_id
-from tillkeeper.parties import Customer, Merchant
+from tillkeeper.parties import Merchant, Newcomer
 from tillkeeper.payments import Payment, QrCode, Till
 from tillkeeper.payments.commands import Pay, SettleRail, TopUp
 from tillkeeper.risk import RiskEngine
 from tillkeeper.store import Answer, Key, Store
+from tillkeeper.vault import FileRoot, Vault
 
 __all__ = ["ASKED", "FINE", "HELD", "REFUSED", "ZONE", "Platform", "Said", "key", "opened"]
 ZONE = "Asia/Shanghai"
@@ -57,8 +58,8 @@ def key(text: str, of: object = "", principal: UUID = _ANYBODY) -> Key:
 class Platform:
     """People, shops and their payments, everything through the till."""
 
-    def __init__(self, store: Store, till: Till, clock: Clock) -> None:
-        self.store, self.till, self.clock = store, till, clock
+    def __init__(self, store: Store, till: Till, clock: Clock, vault: Vault) -> None:
+        self.store, self.till, self.clock, self.vault = store, till, clock, vault
 
     async def ask(self, command: Any, with_key: Key | None = None, till: Till | None = None) -> Said:
         answer: Answer = await (till or self.till).submit(command, with_key)
@@ -73,7 +74,7 @@ class Platform:
         """A customer with money from the bank in each currency."""
         who, now = new_id(), self.clock.now()
         async with self.store.tx("customer") as tx:
-            await parties.add_customer(tx, Customer(who, "Li", "active", None, now))
+            await parties.add_customer(tx, self.vault, Newcomer(who, "Li"), now)
             await payments.open_wallets(tx, who, currencies, day_limit, now)
         for currency in currencies:
             if funds:
@@ -128,9 +129,10 @@ class Platform:
 
 @asynccontextmanager
 async def opened(store: Store, clock: Clock, folder: Path) -> AsyncIterator[Platform]:
-    """A platform on a store; `folder` takes its rules file."""
+    """A platform on a store; `folder` takes its rules file and its root key."""
     rules = folder / "rules.toml"
     rules.write_text(_RULES, "utf-8")
     till = Till(store, await RiskEngine.open(store, rules, clock, ZONE), clock, ZONE)
-    yield Platform(store, till, clock)
+    async with Vault.opened(store, FileRoot(folder / "keys" / "root.key"), clock) as vault:
+        yield Platform(store, till, clock, vault)
     await till.close()

@@ -14,11 +14,12 @@ import msgspec
 from tillkeeper import parties
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.ids import from_typeid, new_id
-from tillkeeper.parties import Customer, Merchant
+from tillkeeper.parties import Merchant, Newcomer
 from tillkeeper.payments import QrCode, Till, add_qr_code, open_wallets
 from tillkeeper.payments.commands import Context, Pay, RefundPayment, SettleRail, TopUp
 from tillkeeper.risk import RiskEngine
 from tillkeeper.store import Store
+from tillkeeper.vault import FileRoot, Vault
 
 ZONE = "Asia/Shanghai"
 HELD, ASKED, REFUSED, FINE = 100_000, 50_000, 6_660, 1_234
@@ -55,14 +56,23 @@ reason.en = "an unlucky {amount}"
 class Shop:
     """The doors a test needs, each through the turn."""
 
-    def __init__(self, store: Store, till: Till) -> None:
-        self.store, self.till, self.clock = store, till, SystemClock()
+    def __init__(self, store: Store, till: Till, vault: Vault) -> None:
+        self.store, self.till, self.vault, self.clock = store, till, vault, SystemClock()
 
-    async def customer(self, name: str, balance: int = 10_000_000, currency: str = "CNY") -> UUID:
+    async def customer(
+        self,
+        name: str,
+        balance: int = 10_000_000,
+        currency: str = "CNY",
+        *,
+        phone: str | None = None,
+        id_number: str | None = None,
+    ) -> UUID:
         """A customer with money from the bank."""
         id_ = new_id()
         async with self.store.tx("shop customer") as tx:
-            await parties.add_customer(tx, Customer(id_, name, "active", f"ref-{name}", self.clock.now()))
+            newcomer = Newcomer(id_, name, f"ref-{name}", phone, id_number)
+            await parties.add_customer(tx, self.vault, newcomer, self.clock.now())
             await open_wallets(tx, id_, [currency], None, self.clock.now())
         if balance:
             answer = await self.till.submit(TopUp(id_, balance, currency))
@@ -103,11 +113,12 @@ class Shop:
 
 @asynccontextmanager
 async def open_shop(store: Store, folder: Path) -> AsyncIterator[Shop]:
-    """A shop on a store; `folder` takes its rules file."""
+    """A shop on a store; `folder` takes its rules file and its root key."""
     rules = folder / "rules.toml"
     rules.write_text(_RULES, "utf-8")
     clock = SystemClock()
     engine = await RiskEngine.open(store, rules, clock, ZONE)
     till = Till(store, engine, clock, ZONE)
-    yield Shop(store, till)
+    async with Vault.opened(store, FileRoot(folder / "keys" / "root.key"), clock) as vault:
+        yield Shop(store, till, vault)
     await till.close()

@@ -17,11 +17,13 @@ from tests.support.api import new_key
 from tests.support.platform import ZONE, Platform
 from tests.support.shop import _RULES
 from tests.support.storm import CUSTOMERS, FUNDS, MERCHANTS, Storm
+from tests.support.strongroom import bare_vault
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.ids import to_typeid
 from tillkeeper.payments import Till
 from tillkeeper.store import Store, migrate
 from tillkeeper.store.embedded import EmbeddedServer
+from tillkeeper.vault import catalogue
 
 READY_SECONDS = 60.0
 LEAST_STRIKES = 3
@@ -119,7 +121,7 @@ class Siege:
         clock = SystemClock()
         storm = Storm(self.api.url, await new_key(self.store, clock), seed)
         till = Till(self.store, None, clock, ZONE)
-        people = Platform(self.store, till, clock)
+        people = Platform(self.store, till, clock, bare_vault(tables=catalogue()))
         storm.customers = [to_typeid("cus", await people.customer(funds=FUNDS)) for _ in range(CUSTOMERS)]
         storm.merchants = [to_typeid("mer", await people.merchant()) for _ in range(MERCHANTS)]
         await till.close()

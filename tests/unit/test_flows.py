@@ -66,8 +66,8 @@ def facts_of(payment: Payment | None, now: datetime = NOW, tries: int = 0) -> Fa
     )
     standings = (
         {
-            payment.payer: Standing(payment.payer, merchant=False, active=True, fee_bps=0),
-            payment.payee: Standing(payment.payee, merchant=True, active=True, fee_bps=60),
+            payment.payer: Standing(payment.payer, merchant=False, active=True, erased=False, fee_bps=0),
+            payment.payee: Standing(payment.payee, merchant=True, active=True, erased=False, fee_bps=60),
         }
         if payment
         else {}

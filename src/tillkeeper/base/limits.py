@@ -180,6 +180,7 @@ REFUSED_AGAIN_SECONDS: Final = 10.0  # the same refusal of the same key is in th
 assert KEY_REFRESH_SECONDS < KEY_USED_SECONDS
 
 # -- four eyes and purpose grants (seconds unless named otherwise)
+FOUR_EYES_AMOUNT: Final = 1_000_000  # minor units: unless set otherwise, so much takes a second person
 APPROVAL_SECONDS: Final = 24 * 3600  # until somebody must have decided
 APPROVAL_USE_SECONDS: Final = 4 * 3600  # then, until the deed must be done: whoever asked tries again by then
 APPROVALS_WAITING: Final = 200  # questions of one asker: a program gone wild fills no list
@@ -224,3 +225,14 @@ ROTATION_LANES: Final = 2  # such transactions at one time: one computes while t
 ROTATION_WALKS: Final = 100  # of all tables, for rows that others held
 ROTATION_TELL_SECONDS: Final = 0.2
 assert VAULT_REFRESH_SECONDS * 3 < VAULT_TRUST_SECONDS  # two reads may fail
+
+# -- personal data
+LOOKUPS: Final = (
+    60  # searches by phone, id number or name of one caller in LOOKUPS_SECONDS: a desk needs fewer, and
+)
+LOOKUPS_SECONDS: Final = 60.0  # whoever tries all phone numbers of one prefix needs three years
+NAMESAKES: Final = 2000  # rows that share a name's beacon: of ten million customers 150 do by chance
+SEALING_BATCH: Final = (
+    500  # rows sealed in one transaction when a database from before the vault is brought up to date
+)
+ERASURE_BATCH: Final = 500  # customers erased again in one transaction

@@ -11,6 +11,7 @@ from tillkeeper.parties import Newcomer
 from tillkeeper.replay.mapping import Mapping
 from tillkeeper.replay.types import Record
 from tillkeeper.store import Store, Tx
+from tillkeeper.vault import Vault
 
 _CATEGORY: Final = "replayed"
 # What a shop paid elsewhere is not in the file, and a fee that nobody agreed to would falsify its statement.
@@ -20,8 +21,9 @@ _FEE_BPS: Final = 0
 class People:
     """Who the file's ids are. A file's own names for payers and payees are apart, unless payees are customers."""
 
-    def __init__(self, store: Store, mapping: Mapping, clock: Clock) -> None:
+    def __init__(self, store: Store, vault: Vault, mapping: Mapping, clock: Clock) -> None:
         self._store = store
+        self._vault = vault
         self._mapping = mapping
         self._clock = clock
         self.customers: dict[str, UUID] = {}
@@ -59,7 +61,7 @@ class People:
     async def _find_or_add(self, tx: Tx, customers: dict[str, str], merchants: dict[str, str]) -> None:
         found = await parties.customers_by_references(tx, [self._reference(name) for name in customers])
         new = self._newcomers(customers, found, "payer")
-        await parties.add_customers(tx, new, self._clock.now())
+        await parties.add_customers(tx, self._vault, new, self._clock.now())
         self.customers |= self._by_name(customers, found, new)
         found = await parties.merchants_by_references(tx, [self._reference(name) for name in merchants])
         new = self._newcomers(merchants, found, "payee")

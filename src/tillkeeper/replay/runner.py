@@ -31,6 +31,7 @@ from tillkeeper.replay.tally import Tally, Told
 from tillkeeper.replay.types import Bad, Record, ReplayError, Step
 from tillkeeper.risk import RiskEngine, labelled
 from tillkeeper.store import Answer, Key, Store, idempotency
+from tillkeeper.vault import Vault
 
 _NAMESPACE: Final = UUID("5b0f0a52-3c11-4bb0-9a3e-7d5a54c9e0d1")
 _NEVER: Final = 2**62
@@ -43,6 +44,7 @@ class Desk(msgspec.Struct, frozen=True, eq=False):
     store: Store
     till: Till
     engine: RiskEngine
+    vault: Vault
     clock: Clock
 
 
@@ -155,7 +157,7 @@ class _Replay:
         self._rejects = rejects
         self._progress = progress
         self._stream = Stream(job.source, job.mapping, desk.clock.now(), job.limit)
-        self._people = People(desk.store, job.mapping, desk.clock)
+        self._people = People(desk.store, desk.vault, job.mapping, desk.clock)
         self._unknown = Unknown()
         self._tally = _kept_tally(run)
         if desk.engine.version not in self._tally.rule_sets:

@@ -1,5 +1,6 @@
 """Files that only this user may read: keys, and what is anchored beside them."""
 
+import fcntl
 import os
 import secrets
 from collections.abc import Callable
@@ -52,3 +53,58 @@ def make_private(path: Path, make: Callable[[], bytes]) -> bytes:
     if found is None:
         raise PrivateFileError(f"{path} vanished while it was made: look who deletes there")
     return found
+
+
+def replace_private(path: Path, content: bytes) -> None:
+    """Write a private file, in place of another of that name; whoever reads it sees the one or the other, whole.
+
+    Raises PrivateFileError.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise PrivateFileError(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def append_private(path: Path, line: bytes) -> None:
+    """Add a line to a private file, for good: when this returns it is on the disk. Several processes take turns.
+
+    What a crash left of a line is cut off first. Raises PrivateFileError.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            os.ftruncate(file, _end_of_lines(file))
+            os.lseek(file, 0, os.SEEK_END)
+            if os.write(file, line + b"\n") <= len(line):
+                raise OSError(0, "the disk took only a part of the line")
+            os.fsync(file)
+        finally:
+            os.close(file)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise PrivateFileError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _end_of_lines(file: int) -> int:
+    """Where the last whole line ends."""
+    content = os.pread(file, os.fstat(file).st_size, 0)
+    return content.rfind(b"\n") + 1
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,6 +1,6 @@
 """What callers send. Fields are checked for form here; the flows judge the rest."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar, Final
 
 import msgspec
 from msgspec import Meta
@@ -26,13 +26,35 @@ class Place(Body, frozen=True):
     lon: Degrees
 
 
+PERSONAL: Final = frozenset({"phone", "id_number"})
+"""Fields of people that base.personal judges: their digits would often pass for a card number."""
+
+
 class NewCustomer(Body, frozen=True):
-    """A customer and their wallets. `daily_limit`: what may leave each wallet in a day; null for no limit."""
+    """A customer and their wallets. `daily_limit`: what may leave each wallet in a day; null for no limit.
+
+    `name`, `phone` and `id_number` are sealed; answers show masks only. `phone`: E.164 or a Chinese mobile. `id_number`: of
+    any identity document; a Chinese resident's must have the right check digit.
+    """
+
+    OWN_RULE: ClassVar = PERSONAL
 
     name: Text
     currencies: Annotated[list[Currency], Meta(min_length=1, max_length=limits.MAX_WALLETS)]
     daily_limit: Annotated[int, Meta(ge=0, le=limits.MAX_AMOUNT)] | msgspec.UnsetType | None = msgspec.UNSET
     reference: Text | None = None
+    phone: Text | None = None
+    id_number: Text | None = None
+
+
+class CustomerSearch(Body, frozen=True):
+    """Whom to look for, by exactly one of these; the whole of it, but capitals, width and spaces do not count."""
+
+    OWN_RULE: ClassVar = PERSONAL
+
+    phone: Text | None = None
+    id_number: Text | None = None
+    name: Text | None = None
 
 
 class NewMerchant(Body, frozen=True):

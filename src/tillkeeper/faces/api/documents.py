@@ -7,10 +7,10 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from tillkeeper.payments import PaymentView, ProblemView
 
-_REFUSALS = (400, 401, 403, 404, 405, 409, 413, 422, 503)
+REFUSALS = (400, 401, 403, 404, 405, 409, 413, 422, 503)
 
 
-def responses(status: int, view: Any, refusals: Sequence[int] = _REFUSALS) -> dict[int, ResponseSpec]:
+def responses(status: int, view: Any, refusals: Sequence[int] = REFUSALS) -> dict[int, ResponseSpec]:
     """The answer of an endpoint, and the problems it may give."""
     found = {
         refusal: ResponseSpec(ProblemView, generate_examples=False, media_type="application/problem+json")

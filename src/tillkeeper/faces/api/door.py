@@ -11,6 +11,7 @@ from litestar import Request
 from litestar.di import NamedDependency
 from litestar.enums import HttpMethod, ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
+from msgspec.structs import replace
 
 from tillkeeper import access, audit
 from tillkeeper.access import KeyRing, Principal
@@ -22,12 +23,15 @@ from tillkeeper.base.money import currencies
 from tillkeeper.base.results import Refusal, Refused, refuse
 from tillkeeper.base.settings import Settings
 from tillkeeper.faces.api.problems import tell
+from tillkeeper.parties import Lookups
 from tillkeeper.payments import Till, problem
 from tillkeeper.risk import RiskEngine
 from tillkeeper.store import Answer, Key, Store, Tx, idempotency, is_transient
 from tillkeeper.vault import Vault
 
 Web = Request[Any, Any, Any]
+_Act = Callable[[Tx, datetime], Awaitable[Answer]]
+_Same = Callable[[Tx, Answer], Awaitable[bool]]
 
 
 class Counter(msgspec.Struct, frozen=True, eq=False):
@@ -40,6 +44,7 @@ class Counter(msgspec.Struct, frozen=True, eq=False):
     engine: RiskEngine
     keys: KeyRing
     vault: Vault
+    lookups: Lookups = msgspec.field(default_factory=Lookups)
 
 
 TheCounter = NamedDependency[Counter]
@@ -153,9 +158,11 @@ class Permits:
             )
 
 
-async def key_of(request: Web) -> Key | None:
-    """The caller's idempotency key, if they sent one. Refuses as stored_key does."""
+async def key_of(request: Web, asked: bytes | None = None) -> Key | None:
+    """The caller's idempotency key, if they sent one. `asked`: what stands for the body in its hash. Refuses as stored_key."""
     call = await call_of(request)
+    if asked is not None:
+        call = replace(call, body=asked)
     return None if call.key is None else stored_key(call)
 
 
@@ -176,29 +183,29 @@ def stored_key(call: Call) -> Key:
     return Key(call.principal.id, text, hashlib.sha256(asked).digest())
 
 
-async def once(
-    counter: Counter, key: Key | None, name: str, act: Callable[[Tx, datetime], Awaitable[Answer]]
-) -> Answer:
-    """Do what needs no turn in a transaction of its own; with a key, once. A refusal leaves the key free."""
+async def once(counter: Counter, key: Key | None, name: str, act: _Act, same: _Same | None = None) -> Answer:
+    """Do what needs no turn in a transaction of its own; with a key, once. A refusal leaves the key free.
+
+    `same`: whether what the stored answer is about is also what is asked now, where the key's hash does not say all.
+    """
     try:
-        return await _try_once(counter, key, name, act)
+        return await _try_once(counter, key, name, act, same)
     except Exception as error:
         if key is None or not (isinstance(error, Refused) or idempotency.is_clash(error)):
             raise
     # It may be the same request, sent twice at once, that was in the way: then its answer is there by now.
-    return await _try_once(counter, key, name, act)
+    return await _try_once(counter, key, name, act, same)
 
 
-async def _try_once(
-    counter: Counter, key: Key | None, name: str, act: Callable[[Tx, datetime], Awaitable[Answer]]
-) -> Answer:
+async def _try_once(counter: Counter, key: Key | None, name: str, act: _Act, same: _Same | None) -> Answer:
     now = counter.clock.now()
     async with counter.store.tx(name) as tx:
         if key is None:
             return await act(tx, now)
         known = await idempotency.found(await idempotency.send(tx, [key]))
         if known:
-            if known[0].input_hash != key.input_hash:
+            equal = known[0].input_hash == key.input_hash
+            if not equal or (same is not None and not await same(tx, known[0].answer)):
                 raise refuse("idempotency_key_reused", "use a new key for a new request", "Idempotency-Key")
             return known[0].answer
         answer = await act(tx, now)

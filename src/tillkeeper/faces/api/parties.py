@@ -10,13 +10,15 @@ import msgspec
 import segno
 from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from msgspec.structs import replace
 
 from tillkeeper import audit, ledger, parties, payments
 from tillkeeper.base import limits
 from tillkeeper.base.ids import new_id, to_typeid
-from tillkeeper.base.results import refuse
+from tillkeeper.base.personal import id_number, phone_number
+from tillkeeper.base.results import Refused, refuse
 from tillkeeper.faces.api import bodies, views
-from tillkeeper.faces.api.documents import responses
+from tillkeeper.faces.api.documents import REFUSALS, responses
 from tillkeeper.faces.api.door import (
     TheCounter,
     Web,
@@ -29,7 +31,7 @@ from tillkeeper.faces.api.door import (
 )
 from tillkeeper.faces.api.paging import Cursor, Limit, id_cursor, moment_in, version_cursor
 from tillkeeper.faces.api.problems import answer
-from tillkeeper.parties import Customer, Merchant
+from tillkeeper.parties import Customer, Merchant, Newcomer
 from tillkeeper.payments import QrCode
 from tillkeeper.store import Answer, Tx
 
@@ -39,22 +41,64 @@ Reference = Annotated[
 ]
 
 
+class _Made(msgspec.Struct, frozen=True):
+    """Whom a kept answer is about."""
+
+    id: str
+
+
 @post("/v1/customers", responses=responses(201, views.CustomerView), action="customer.create")
 async def new_customer(
     request: Web, counter: TheCounter, data: JSONBody[bodies.NewCustomer]
 ) -> Response[bytes]:
-    """Open a customer with wallets."""
+    """Open a customer with wallets. The answer is kept for ever under its key, so it shows nothing of the person."""
+    newcomer = Newcomer(
+        new_id(),
+        data.name,
+        data.reference,
+        phone_number(data.phone) if data.phone else None,
+        id_number(data.id_number) if data.id_number else None,
+    )
     currencies = _distinct(data.currencies)
     unset = data.daily_limit is msgspec.UNSET
     limit = counter.settings.default_daily_limit if unset else data.daily_limit
 
     async def act(tx: Tx, now: datetime) -> Answer:
-        customer = Customer(new_id(), data.name, "active", data.reference, now)
-        await parties.add_customer(tx, customer)
+        customer = await parties.add_customer(tx, counter.vault, newcomer, now)
         await payments.open_wallets(tx, customer.id, currencies, limit, now)  # type: ignore[arg-type]
-        return Answer(201, _encode((await _customers(tx, [customer]))[0]))
+        return Answer(201, _encode(views.unnamed((await _customers(tx, [customer]))[0])))
 
-    return answer(await once(counter, await key_of(request), "new customer", act))
+    async def same(tx: Tx, known: Answer) -> bool:
+        made = msgspec.json.decode(known.body, type=_Made)
+        return await parties.is_newcomer(tx, counter.vault, id_in("cus", made.id, "id"), newcomer)
+
+    # No hash of personal data is kept: whoever has it could try names and numbers until one fits.
+    key = await key_of(request, _encode(replace(data, name="", phone=None, id_number=None)))
+    return answer(await once(counter, key, "new customer", act, same))
+
+
+@post(
+    "/v1/customers/search",
+    status_code=200,
+    responses=responses(200, views.Customers, (*REFUSALS, 429)),
+    action="customer.view",
+)
+async def search_customers(
+    request: Web, counter: TheCounter, data: JSONBody[bodies.CustomerSearch]
+) -> Response[bytes]:
+    """Customers with a phone number, an id number or a name; in the body, as personal data has no place in an address."""
+    principal = caller(request)
+    asked = {name: text for name, text in msgspec.structs.asdict(data).items() if text is not None}
+    if len(asked) != 1:
+        raise refuse("invalid_value", "give one of phone, id_number and name")
+    ((field, text),) = asked.items()
+    text = {"phone": phone_number, "id_number": id_number}.get(field, str)(text)
+    key = to_typeid("key", principal.key)
+    if refusal := await counter.lookups.refuse(counter.store, counter.clock, principal.name, key):
+        raise Refused(refusal)
+    async with counter.store.tx("search customers") as tx:
+        found = await parties.customers_by(tx, counter.vault, field, text, limits.PAGE_DEFAULT)
+        return answer(Answer(200, _encode(views.Customers(await _customers(tx, found), None))))
 
 
 @post("/v1/merchants", responses=responses(201, views.MerchantView), action="merchant.create")
@@ -87,10 +131,10 @@ async def customers(
     asked_text(reference, "reference")
     async with counter.store.tx("customers") as tx:
         if reference is not None:
-            one = await parties.customer_by_reference(tx, reference)
+            one = await parties.customer_by_reference(tx, counter.vault, reference)
             found = [one] if one else []
         else:
-            found = await parties.customer_page(tx, id_cursor(cursor), limit)
+            found = await parties.customer_page(tx, counter.vault, id_cursor(cursor), limit)
         page = views.Customers(await _customers(tx, found), _next([each.id for each in found], limit))
     return answer(Answer(200, _encode(page)))
 
@@ -119,7 +163,7 @@ async def customer(counter: TheCounter, customer_id: FromPath[str]) -> Response[
     """One customer."""
     who = id_in("cus", customer_id, "customer")
     async with counter.store.tx("customer") as tx:
-        found = list((await parties.customers(tx, [who])).values())
+        found = list((await parties.customers(tx, counter.vault, [who])).values())
         if not found:
             raise refuse("unknown_customer", "check the id")
         return answer(Answer(200, _encode((await _customers(tx, found))[0])))
@@ -172,7 +216,7 @@ async def set_limit(
     who = id_in("cus", customer_id, "customer")
     currency = checked_currency(data.currency)
     async with counter.store.tx("daily limit") as tx:
-        found = list((await parties.customers(tx, [who])).values())
+        found = list((await parties.customers(tx, counter.vault, [who])).values())
         if not found:
             raise refuse("unknown_customer", "check the id")
         account = await _account(tx, who, currency)
@@ -203,7 +247,14 @@ async def set_customer_state(
         await audit.append(tx, principal.name, f"customer.{verb}", customer_id)
         return answer(
             Answer(
-                200, _encode((await _customers(tx, list((await parties.customers(tx, [who])).values())))[0])
+                200,
+                _encode(
+                    (
+                        await _customers(
+                            tx, list((await parties.customers(tx, counter.vault, [who])).values())
+                        )
+                    )[0]
+                ),
             )
         )
 
@@ -362,6 +413,7 @@ def _picture(payload: str) -> str:
 HANDLERS = [
     new_customer,
     new_merchant,
+    search_customers,
     customers,
     merchants,
     customer,

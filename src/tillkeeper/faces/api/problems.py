@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 PROBLEM_JSON: Final = "application/problem+json"
 JSON: Final = "application/json"
+_LATER: Final = (429, 503)
 _MEDIA: Final = (PROBLEM_JSON.encode(), JSON.encode())  # by whether it went well
 
 # msgspec says what is wrong in words; their beginnings are pinned by tests.
@@ -46,7 +47,7 @@ def answer(found: Answer) -> Response[bytes]:
         found.body,
         status_code=found.status,
         media_type=JSON if found.status < 400 else PROBLEM_JSON,
-        headers={"Retry-After": "1"} if found.status == 503 else None,
+        headers={"Retry-After": "1"} if found.status in _LATER else None,
     )
 
 
@@ -55,7 +56,7 @@ async def tell(found: Answer, send: Send) -> None:
     headers = [(b"content-type", _MEDIA[found.status < 400]), (b"content-length", b"%d" % len(found.body))]
     if found.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
-    if found.status == 503:
+    if found.status in _LATER:
         headers.append((b"retry-after", b"1"))
     await send({"type": "http.response.start", "status": found.status, "headers": headers})
     await send({"type": "http.response.body", "body": found.body, "more_body": False})

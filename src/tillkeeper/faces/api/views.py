@@ -3,6 +3,7 @@
 from datetime import datetime
 
 import msgspec
+from msgspec.structs import replace
 
 from tillkeeper.base.ids import to_typeid
 from tillkeeper.ledger import Account, Line
@@ -22,10 +23,12 @@ class WalletView(msgspec.Struct, frozen=True):
 
 
 class CustomerView(msgspec.Struct, frozen=True):
-    """A customer."""
+    """A customer. `name`, `phone` and `id_number` are masks: "王**", "138****5678"; null: never given, or erased."""
 
     id: str
-    name: str
+    name: str | None
+    phone: str | None
+    id_number: str | None
     state: str
     reference: str | None
     wallets: list[WalletView]
@@ -220,12 +223,19 @@ def customer_view(customer: Customer, wallets: list[WalletView]) -> CustomerView
     """A customer."""
     return CustomerView(
         to_typeid("cus", customer.id),
-        customer.name,
+        str(customer.name) or None,
+        str(customer.phone or "") or None,
+        str(customer.id_number or "") or None,
         customer.state,
         customer.reference,
         wallets,
         customer.created_at,
     )
+
+
+def unnamed(view: CustomerView) -> CustomerView:
+    """A customer of whom nothing is shown but that it was given: for answers that outlive an erasure."""
+    return replace(view, name="***", phone=view.phone and "***", id_number=view.id_number and "***")
 
 
 def merchant_view(merchant: Merchant, wallets: list[WalletView]) -> MerchantView:

@@ -26,6 +26,7 @@ async def new_endpoint(
     async with counter.store.tx("new webhook endpoint") as tx:
         endpoint, secret = await webhooks.create_endpoint(
             tx,
+            counter.vault,
             data.url,
             data.topics,
             counter.clock,

@@ -158,7 +158,7 @@ async def _replayed(chosen: Settings, wish: _Wish, json: bool) -> Report:  # noq
             "tillkeeper.wiring"
         )  # by name: the roof knows the faces, so no face may import it
         async with roof.till_with_risk(chosen) as counter:
-            desk = Desk(counter.store, counter.till, counter.engine, counter.clock)
+            desk = Desk(counter.store, counter.till, counter.engine, counter.vault, counter.clock)
             job = Job(
                 wish.source,
                 wish.mapping,

@@ -26,6 +26,7 @@ from tillkeeper.ledger import Total
 from tillkeeper.payments import Payment, browse
 from tillkeeper.payments.browse import Count, Sample
 from tillkeeper.store import Store, Tx
+from tillkeeper.vault import Vault
 
 RING: Final = 300  # seconds that the live picture shows
 RATE_SECONDS: Final = 10
@@ -138,8 +139,8 @@ class Figures:
 class Board:
     """Keeps the figures. `refresh` may be called by anybody at any time; it reads only what is new."""
 
-    def __init__(self, store: Store, clock: Clock, zone: ZoneInfo) -> None:
-        self._store, self._clock, self._zone = store, clock, zone
+    def __init__(self, store: Store, vault: Vault, clock: Clock, zone: ZoneInfo) -> None:
+        self._store, self._vault, self._clock, self._zone = store, vault, clock, zone
         self._lock = asyncio.Lock()
         self._figures: Figures | None = None
         self._seconds: dict[int, Bucket] = {}
@@ -164,7 +165,7 @@ class Board:
                 await self._check_books(tx, now)
                 held, since = await browse.held_size(tx)
                 samples = await browse.samples(tx, now - timedelta(seconds=_SAMPLES))
-                names = await names_of(tx, parties_in(self._refusals))
+                names = await names_of(tx, self._vault, parties_in(self._refusals))
             self._figures = self._sum_up(now, samples, names, held, since)
             return self._figures
 

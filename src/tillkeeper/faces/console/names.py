@@ -10,22 +10,26 @@ from tillkeeper.base.ids import NIL, to_typeid
 from tillkeeper.parties import browse
 from tillkeeper.payments import Payment
 from tillkeeper.store import Tx
+from tillkeeper.vault import Vault
 
 
 class Named(msgspec.Struct, frozen=True):
-    """A customer or merchant as a list shows them: the name, the public id, and the page to go to."""
+    """A customer or merchant as a list shows them: the name (a customer's is masked), the public id, and the page to go to.
+
+    `name` is empty once the customer was erased.
+    """
 
     name: str
     public_id: str
     href: str
 
 
-async def names_of(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, Named]:
+async def names_of(tx: Tx, vault: Vault, ids: Iterable[UUID]) -> dict[UUID, Named]:
     """Who the ids are; ids of nobody are left out."""
     wanted = [each for each in set(ids) if each != NIL]
     if not wanted:
         return {}
-    customers, merchants = await parties.customers(tx, wanted), await parties.merchants(tx, wanted)
+    customers, merchants = await parties.customers(tx, vault, wanted), await parties.merchants(tx, wanted)
     return {
         **{id_: named("cus", "customers", id_, each.name) for id_, each in customers.items()},
         **{id_: named("mer", "merchants", id_, each.name) for id_, each in merchants.items()},
@@ -43,11 +47,7 @@ def parties_in(rows: Iterable[Payment]) -> set[UUID]:
     return {party for row in rows for party in (row.payer, row.payee)}
 
 
-async def people_named(tx: Tx, text: str, limit: int) -> list[Named]:
-    """The first customers and merchants whose name begins with a text."""
-    customers = await browse.customers_named(tx, text, limit)
+async def shops_named(tx: Tx, text: str, limit: int) -> list[Named]:
+    """The first merchants whose name begins with a text. Customers are not found so: their names have no place in an address."""
     merchants = await browse.merchants_named(tx, text, limit)
-    return [
-        *[named("cus", "customers", each.id, each.name) for each in customers],
-        *[named("mer", "merchants", each.id, each.name) for each in merchants],
-    ]
+    return [named("mer", "merchants", each.id, each.name) for each in merchants]

@@ -36,6 +36,8 @@ def customer(facts: Facts, who: UUID, field: str) -> Refusal | None:
     standing = facts.standings.get(who)
     if standing is None or standing.merchant:
         return Refusal("unknown_customer", "check the id", field)
+    if standing.erased:
+        return Refusal("customer_erased", "this customer is no more", field)
     return None if standing.active else Refusal("customer_frozen", "unfreeze the customer first", field)
 
 

@@ -22,6 +22,8 @@ def plan(asked: Asked, command: RefundPayment, facts: Facts) -> Plan | Refusal:
     payment = found.payment
     if payment.kind != "payment":
         return Refusal("wrong_state", f"a {payment.kind} cannot be refunded")
+    if facts.standings[payment.payer].erased:
+        return Refusal("customer_erased", "nobody could take the money out of that wallet", "payment")
     left = payment.captured - payment.refunded
     amount = command.amount or left
     if amount > left:

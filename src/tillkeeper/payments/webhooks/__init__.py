@@ -2,11 +2,13 @@
 
 from tillkeeper.payments.webhooks.delivery import Deliverer
 from tillkeeper.payments.webhooks.endpoints import (
+    any_in_the_clear,
     create_endpoint,
     delete_endpoint,
     enable_endpoint,
     find_endpoint,
     list_endpoints,
+    seal_in_the_clear,
 )
 from tillkeeper.payments.webhooks.fanout import fan_out
 from tillkeeper.payments.webhooks.messages import (
@@ -24,6 +26,7 @@ __all__ = [
     "Delivery",
     "Endpoint",
     "Sender",
+    "any_in_the_clear",
     "create_endpoint",
     "delete_endpoint",
     "deliveries_about",
@@ -35,4 +38,5 @@ __all__ = [
     "list_endpoints",
     "replay",
     "replay_since",
+    "seal_in_the_clear",
 ]

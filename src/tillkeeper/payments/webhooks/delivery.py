@@ -21,9 +21,11 @@ from tillkeeper import audit
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock
 from tillkeeper.base.ids import to_typeid
+from tillkeeper.payments.webhooks.endpoints import secret_of
 from tillkeeper.payments.webhooks.fanout import DISABLED
 from tillkeeper.payments.webhooks.sender import Message, Sender, Sent
 from tillkeeper.store import News, Store, Tx, outbox, queries
+from tillkeeper.vault import CellError, Vault
 
 log = logging.getLogger(__name__)
 _sql = queries(__package__, "queries.sql")
@@ -68,8 +70,11 @@ def after_try(claimed: _Claimed, sent: Sent | None, now: datetime, jitter: float
 class Deliverer:
     """The loop that sends messages."""
 
-    def __init__(self, store: Store, sender: Sender, clock: Clock, draw: random.Random | None = None) -> None:
+    def __init__(
+        self, store: Store, vault: Vault, sender: Sender, clock: Clock, draw: random.Random | None = None
+    ) -> None:
         self._store = store
+        self._vault = vault
         self._sender = sender
         self._clock = clock
         self._draw = draw or random.Random()  # noqa: S311 - jitter
@@ -110,10 +115,26 @@ class Deliverer:
         async with self._store.tx("claim_deliveries") as tx:
             rows = await tx.rows(_sql.claim_deliveries, params)
         batches: dict[UUID, list[_Claimed]] = defaultdict(list)
+        secrets = {row.endpoint: await self._secret(row) for row in rows}
         for row in sorted(rows, key=lambda row: row.outbox_id):
-            message = Message(row.id, row.url, row.secret, row.payload)
-            batches[row.endpoint].append(_Claimed(message, row.tries, row.last_answer))
+            if secret := secrets[row.endpoint]:
+                message = Message(row.id, row.url, secret, row.payload)
+                batches[row.endpoint].append(_Claimed(message, row.tries, row.last_answer))
         return batches
+
+    async def _secret(self, row: Any) -> str | None:
+        """The signing secret of a message's endpoint. None if it does not open: nothing unsigned goes out, and the messages
+        become due again.
+        """
+        if row.secret is not None:  # older than the vault
+            return str(row.secret)
+        sealed = secret_of(self._vault).load(None, row.endpoint, row.signing_secret)
+        assert sealed is not None
+        try:
+            return await self._vault.open(sealed)
+        except CellError:
+            log.exception("the secret of %s does not open", to_typeid("whe", row.endpoint))
+            return None
 
     async def _carry(self, endpoint: UUID, batch: Sequence[_Claimed]) -> None:
         try:

@@ -15,6 +15,7 @@ from tillkeeper.base.results import refuse
 from tillkeeper.payments.webhooks.targets import check_url
 from tillkeeper.payments.webhooks.types import Endpoint
 from tillkeeper.store import Tx, queries
+from tillkeeper.vault import Field, Vault
 
 _sql = queries(__package__, "queries.sql")
 
@@ -23,7 +24,7 @@ _SECRET_BYTES: Final = 32
 
 
 async def create_endpoint(
-    tx: Tx, url: str, topics: Sequence[str], clock: Clock, *, private_targets: bool, actor: str
+    tx: Tx, vault: Vault, url: str, topics: Sequence[str], clock: Clock, *, private_targets: bool, actor: str
 ) -> tuple[Endpoint, str]:
     """A new endpoint, and its signing secret (`whsec_…`), which is shown this once.
 
@@ -43,12 +44,32 @@ async def create_endpoint(
         "id": made.id,
         "url": url,
         "topics": list(wanted),
-        "secret": secret,
+        "signing_secret": secret_of(vault).seal(None, made.id, secret),
         "created_at": made.created_at,
     }
     await tx.run(_sql.create_endpoint, params)
     await audit.append(tx, actor, "webhook_endpoint.created", to_typeid("whe", made.id), url)
     return made, secret
+
+
+def secret_of(vault: Vault) -> Field:
+    """The sealed column of endpoints' signing secrets."""
+    return vault.field("payments.webhook_endpoints", "signing_secret")
+
+
+async def any_in_the_clear(tx: Tx) -> bool:
+    """Whether there are endpoints older than the vault, whose secrets are not sealed yet."""
+    return bool(await tx.value(_sql.any_in_the_clear))
+
+
+async def seal_in_the_clear(tx: Tx, vault: Vault, limit: int) -> int:
+    """Seal the secrets of up to `limit` endpoints older than the vault; how many there were."""
+    rows = await tx.tuples(_sql.in_the_clear, {"limit": limit})
+    for id_, secret in rows:
+        await tx.run(
+            _sql.seal_secret, {"id": id_, "signing_secret": secret_of(vault).seal(None, id_, secret)}
+        )
+    return len(rows)
 
 
 async def list_endpoints(tx: Tx) -> list[Endpoint]:

@@ -1,7 +1,7 @@
 -- name: create_endpoint
 -- A new address for messages.
-INSERT INTO payments.webhook_endpoints (id, url, topics, secret, created_at)
-VALUES (%(id)s, %(url)s, %(topics)s, %(secret)s, %(created_at)s);
+INSERT INTO payments.webhook_endpoints (id, url, topics, signing_secret, created_at)
+VALUES (%(id)s, %(url)s, %(topics)s, %(signing_secret)s, %(created_at)s);
 
 -- name: count_endpoints
 -- How many there are.
@@ -48,7 +48,7 @@ ON CONFLICT (endpoint, outbox_id) DO NOTHING;
 -- The inner limit and the count, where NOT EXISTS reads better, keep a planner without statistics from joining with
 -- all that is due: 200,000 messages made that 2.5 s instead of 15 ms.
 WITH due AS MATERIALIZED (
-    SELECT first.id, e.url, e.secret
+    SELECT first.id, e.url, e.secret, e.signing_secret
     FROM payments.webhook_endpoints AS e
     CROSS JOIN LATERAL (
         SELECT w.id FROM (
@@ -68,7 +68,7 @@ WITH due AS MATERIALIZED (
     WHERE e.disabled_at IS NULL AND (e.paused_until IS NULL OR e.paused_until <= %(now)s)
       AND e.id <> ALL (%(busy)s::uuid[])
 ), locked AS MATERIALIZED (
-    SELECT d.id, due.url, due.secret
+    SELECT d.id, due.url, due.secret, due.signing_secret
     FROM due JOIN payments.webhook_deliveries AS d USING (id)
     WHERE d.state = 'due' AND d.due_at <= %(now)s
     FOR UPDATE OF d SKIP LOCKED
@@ -77,7 +77,8 @@ UPDATE payments.webhook_deliveries AS d
 SET due_at = %(claimed_until)s
 FROM locked
 WHERE d.id = locked.id
-RETURNING d.id, d.endpoint, d.outbox_id, d.tries, d.last_answer, locked.url, locked.secret, d.payload;
+RETURNING d.id, d.endpoint, d.outbox_id, d.tries, d.last_answer, locked.url, locked.secret, locked.signing_secret,
+    d.payload;
 
 -- name: settle_deliveries
 -- How tries ended, or that they were not made after all.
@@ -150,3 +151,15 @@ RETURNING d.outbox_id;
 DELETE FROM payments.webhook_deliveries
 WHERE id IN (SELECT id FROM payments.webhook_deliveries WHERE id < %(before)s ORDER BY id LIMIT %(limit)s)
 RETURNING id;
+
+-- name: any_in_the_clear
+-- Whether there are endpoints older than the vault.
+SELECT EXISTS (SELECT FROM payments.webhook_endpoints WHERE secret IS NOT NULL);
+
+-- name: in_the_clear
+-- Some of the endpoints older than the vault, for whoever seals their secrets.
+SELECT id, secret FROM payments.webhook_endpoints WHERE secret IS NOT NULL ORDER BY id LIMIT %(limit)s FOR UPDATE;
+
+-- name: seal_secret
+-- A secret in the clear gives way to its cell.
+UPDATE payments.webhook_endpoints SET secret = NULL, signing_secret = %(signing_secret)s WHERE id = %(id)s;

@@ -29,6 +29,10 @@ class Message(msgspec.Struct, frozen=True):
     secret: str
     payload: str
 
+    def __repr__(self) -> str:
+        """What a log may show."""
+        return f"Message({self.id})"
+
 
 class Sent(msgspec.Struct, frozen=True):
     """How a try ended: delivered (2xx), or not, and why. `gone`: the receiver wants no more messages at all."""

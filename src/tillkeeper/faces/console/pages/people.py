@@ -1,4 +1,4 @@
-"""Customers and merchants: lists, and a page for each with wallets, statement, payments and QR codes."""
+"""Merchants: a list, and a page for each; and what the pages of merchants and customers share."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -42,31 +42,18 @@ class Found(msgspec.Struct, frozen=True):
     before: UUID | None = None
 
 
-@get("/customers")
-async def customers(request: Web, desk: TheDesk) -> Page:
-    """Customers, newest first, or those a text finds."""
-    return await _list(request, desk, "cus")
-
-
-@get("/merchants")
+@get("/merchants", action="merchant.view")
 async def merchants(request: Web, desk: TheDesk) -> Page:
     """Merchants, newest first, or those a text finds."""
-    return await _list(request, desk, "mer")
+    text = typed(request.query_params, "q")
+    before = cursor(request.query_params.get("before"), "mer")
+    async with desk.store.tx("console merchants") as tx:
+        found = await _find(tx, text) if text else first_page(await _newest(tx, before))
+        context = await list_context(tx, found, "mer", text)
+    return await desk.page(request, "parties.html", context | {"newest": before is not None})
 
 
-@get("/customers/{public_id:str}")
-async def customer(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page:
-    """One customer."""
-    id_ = id_from("cus", public_id)
-    async with desk.store.tx("console customer") as tx:
-        found = (await parties.customers(tx, [id_])).get(id_)
-        if found is None:
-            raise NotFoundException
-        context = await _party(tx, id_, request.query_params, desk.renderer(request))
-    return await desk.page(request, "customer.html", {"party": found} | context)
-
-
-@get("/merchants/{public_id:str}")
+@get("/merchants/{public_id:str}", action="merchant.view")
 async def merchant(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page:
     """One merchant."""
     id_ = id_from("mer", public_id)
@@ -74,61 +61,52 @@ async def merchant(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Pag
         found = (await parties.merchants(tx, [id_])).get(id_)
         if found is None:
             raise NotFoundException
-        context = await _party(tx, id_, request.query_params, desk.renderer(request))
+        context = await party_context(tx, desk, id_, request)
         codes = await browse.qr_codes_of(tx, id_, _QR_CODES)
     context["codes"] = [(code, qr_picture(code)) for code in codes]
     return await desk.page(request, "merchant.html", {"party": found} | context)
 
 
-async def _list(request: Web, desk: Desk, prefix: str) -> Page:
-    text = typed(request.query_params, "q")
-    before = cursor(request.query_params.get("before"), prefix)
-    async with desk.store.tx("console parties") as tx:
-        found = await _find(tx, prefix, text) if text else await _newest(tx, prefix, before)
-        purses = await _purses(tx, [row.id for row in found.rows])
-    context = {
-        "prefix": prefix,
-        "text": text,
-        "rows": found.rows,
-        "purses": purses,
-        "older": urlencode({"before": to_typeid(prefix, found.before)}) if found.before else None,
-        "newest": before is not None,
-    }
-    return await desk.page(request, "parties.html", context)
+async def _newest(tx: Tx, before: UUID | None) -> Sequence[Merchant]:
+    return await parties.merchant_page(tx, before, limits.PAGE_DEFAULT + 1)
 
 
-async def _newest(tx: Tx, prefix: str, before: UUID | None) -> Found:
-    read = parties.customer_page if prefix == "cus" else parties.merchant_page
-    rows: Sequence[Customer | Merchant] = await read(tx, before, limits.PAGE_DEFAULT + 1)
+async def _find(tx: Tx, text: str) -> Found:
+    """By id, by reference, or by the beginning of the name."""
+    try:
+        id_ = from_typeid("mer", text)
+    except BadIdError:
+        exact = await parties.merchant_by_reference(tx, text)
+        return Found([exact] if exact else await people.merchants_named(tx, text, limits.PAGE_DEFAULT))
+    return Found(list((await parties.merchants(tx, [id_])).values()))
+
+
+# -- shared
+
+
+def first_page(rows: Sequence[Customer | Merchant]) -> Found:
+    """The rows of a page, of which one more was read to know whether it goes on."""
     more = len(rows) > limits.PAGE_DEFAULT
     rows = rows[: limits.PAGE_DEFAULT]
     return Found(rows, rows[-1].id if more else None)
 
 
-async def _find(tx: Tx, prefix: str, text: str) -> Found:
-    """By id, by reference, or by the beginning of the name."""
-    customers = prefix == "cus"
-    try:
-        id_ = from_typeid(prefix, text)
-    except BadIdError:
-        by_reference = parties.customer_by_reference if customers else parties.merchant_by_reference
-        named = people.customers_named if customers else people.merchants_named
-        exact: Customer | Merchant | None = await by_reference(tx, text)
-        rows: Sequence[Customer | Merchant] = await named(tx, text, limits.PAGE_DEFAULT)
-        return Found([exact] if exact else rows)
-    by_id = parties.customers if customers else parties.merchants
-    return Found(list((await by_id(tx, [id_])).values()))
+async def list_context(tx: Tx, found: Found, prefix: str, text: str) -> dict[str, Any]:
+    """What a list shows of those who were found."""
+    return {
+        "prefix": prefix,
+        "text": text,
+        "rows": found.rows,
+        "purses": await _purses(tx, [row.id for row in found.rows]),
+        "older": urlencode({"before": to_typeid(prefix, found.before)}) if found.before else None,
+        "newest": False,
+        "refusal": None,
+    }
 
 
-async def _purses(tx: Tx, owners: Sequence[UUID]) -> dict[UUID, list[Purse]]:
-    purses: dict[UUID, list[Purse]] = {owner: [] for owner in owners}
-    for wallet, account in await wallets_with_accounts(tx, owners) if owners else ():
-        purses[wallet.owner].append((wallet, account))
-    return purses
-
-
-async def _party(tx: Tx, id_: UUID, query: Mapping[str, str], renderer: Renderer) -> dict[str, Any]:
+async def party_context(tx: Tx, desk: Desk, id_: UUID, request: Web) -> dict[str, Any]:
     """What the pages of customers and merchants share."""
+    query: Mapping[str, str] = request.query_params
     purses = (await _purses(tx, [id_]))[id_]
     page = await browse.search(tx, Filter(party=id_), None, _PAYMENTS)
     chosen = next(
@@ -141,16 +119,24 @@ async def _party(tx: Tx, id_: UUID, query: Mapping[str, str], renderer: Renderer
             tx, chosen[1].id, int(before) if before.isdecimal() and len(before) < 19 else None, _STATEMENT + 1
         )
     others = await _others(tx, lines, chosen)
+    met = [*parties_in(page.rows), *[wallet.owner for wallet in others.values()]]
     return {
         "purses": purses,
         "chosen": chosen,
         "lines": lines[:_STATEMENT],
         "earlier": lines[_STATEMENT - 1].version if len(lines) > _STATEMENT else None,
         "others": others,
-        "course": _course(lines, renderer),
+        "course": _course(lines, desk.renderer(request)),
         "page": page,
-        "names": await names_of(tx, [*parties_in(page.rows), *[wallet.owner for wallet in others.values()]]),
+        "names": await names_of(tx, desk.vault, met),
     }
+
+
+async def _purses(tx: Tx, owners: Sequence[UUID]) -> dict[UUID, list[Purse]]:
+    purses: dict[UUID, list[Purse]] = {owner: [] for owner in owners}
+    for wallet, account in await wallets_with_accounts(tx, owners) if owners else ():
+        purses[wallet.owner].append((wallet, account))
+    return purses
 
 
 async def _others(tx: Tx, lines: Sequence[Line], chosen: Purse | None) -> dict[UUID, Wallet]:

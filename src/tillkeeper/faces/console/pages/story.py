@@ -18,6 +18,7 @@ from tillkeeper.ledger import Hold, Transfer
 from tillkeeper.payments import Payment, Refund, Wallet, browse
 from tillkeeper.payments.browse import Story
 from tillkeeper.store import Tx
+from tillkeeper.vault import Vault
 
 _HOLDING: Final = frozenset({"challenged", "in_review", "authorized"})
 
@@ -53,7 +54,7 @@ class Leg(msgspec.Struct, frozen=True):
         return self.transfer.credit_balance - change
 
 
-async def read_story(tx: Tx, row: Payment, renderer: Renderer) -> Mapping[str, Any]:
+async def read_story(tx: Tx, vault: Vault, row: Payment, renderer: Renderer) -> Mapping[str, Any]:
     """Everything the page of a payment shows."""
     story = await browse.story(tx, row.id)
     transfers, holds = await ledger.transfers_of(tx, row.id), await ledger.holds_of(tx, row.id)
@@ -61,7 +62,7 @@ async def read_story(tx: Tx, row: Payment, renderer: Renderer) -> Mapping[str, A
     decision = await read_decision(tx, row.id, renderer)
     accounts = [account for each in transfers for account in (each.debit_account, each.credit_account)]
     wallets = await browse.wallets_by_account(tx, accounts)
-    names = await names_of(tx, [row.payer, row.payee, *[wallet.owner for wallet in wallets.values()]])
+    names = await names_of(tx, vault, [row.payer, row.payee, *[wallet.owner for wallet in wallets.values()]])
     sides = {id_: each.side for id_, each in (await ledger.accounts(tx, accounts)).items()}
     where = _where(row, story.refunds)
     return {
@@ -88,7 +89,7 @@ def _leg(
         wallet = wallets.get(account)
         if wallet is None or wallet.owner not in names:
             return renderer.texts.named("purpose", wallet.purpose if wallet else "unknown")
-        return names[wallet.owner].name
+        return names[wallet.owner].name or renderer.texts("party.erased")
 
     debit, credit = transfer.debit_account, transfer.credit_account
     return Leg(
