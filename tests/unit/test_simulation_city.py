@@ -12,6 +12,7 @@ from statistics import median
 import msgspec
 import pytest
 
+from tillkeeper.base.personal import id_number, phone_number
 from tillkeeper.simulation import City, build_city, city_life
 from tillkeeper.simulation.acts import HONEST, Intent, Pay, Send, Spoil
 from tillkeeper.simulation.faults import FAULTS
@@ -53,6 +54,19 @@ def test_same_seed_same_city_in_another_process() -> None:
 
 def test_another_seed_is_another_city() -> None:
     assert fingerprint(11) != fingerprint(12)
+
+
+def test_peoples_numbers_are_right_in_form_and_their_own(city: City) -> None:
+    people = city.everybody()
+    for person in people:
+        assert phone_number(person.phone).endswith(person.phone.removeprefix("+"))
+        if person.id_number is not None:
+            assert id_number(person.id_number) == person.id_number
+    residents = [person for person in people if not person.name.isascii()]
+    assert len({person.phone for person in residents}) == len(residents) > 1500
+    with_id = [person.id_number for person in people if person.id_number]
+    assert 0.85 < len(with_id) / len(people) < 0.95
+    assert all(each[2:6] == "0199" or each.startswith("UTO") for each in with_id)
 
 
 def test_another_chapter_is_another_life_of_the_same_city(city: City) -> None:

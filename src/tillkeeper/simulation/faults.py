@@ -27,6 +27,11 @@ FAULTS: Final[dict[str, Callable[[str, str], Requests]]] = {
     "unknown_field": lambda payer, merchant: _payment(payer, merchant, colour="red"),
     "bad_payee": lambda payer, _: _payment(payer, "mer_nobody"),
     "card_number": lambda payer, merchant: _payment(payer, merchant, note="4111 1111 1111 1111"),
+    "wide_card_number": lambda payer, merchant: _payment(
+        payer, merchant, note="４１１１－１１１１－１１１１－１１１１ 12/27"
+    ),
+    "security_code": lambda payer, merchant: _payment(payer, merchant, reference="cvv: 123"),
+    "pin_field": lambda payer, merchant: _payment(payer, merchant, pin="1234"),
     "to_oneself": lambda payer, _: [
         ("/v1/sends", {"payer": payer, "payee": payer, "amount": 100, "currency": "CNY"})
     ],

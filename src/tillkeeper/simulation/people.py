@@ -7,6 +7,7 @@ from random import Random
 
 import msgspec
 
+from tillkeeper.simulation import papers
 from tillkeeper.simulation.names import full_name, surname
 from tillkeeper.simulation.places import TOWNS, Place, distance_km, near
 from tillkeeper.simulation.shops import CATEGORIES, PER_MILLE, Merchant
@@ -28,6 +29,8 @@ class Customer(msgspec.Struct, frozen=True):
     index: int
     reference: str
     name: str
+    phone: str
+    id_number: str | None
     town: int
     home: Place
     work: Place
@@ -76,10 +79,13 @@ def hire_mules(seed: int, first: int, count: int) -> tuple[Customer, ...]:
 def _hire(seed: int, index: int, number: int) -> Customer:
     rng = Random(f"{seed}/mule/{number}")
     roof = _roof(seed, "mule-home", number, 3.0)
+    name = full_name(rng, surname(rng))
     return Customer(
         index=index,
         reference=f"city{seed}-late-{number:04d}",
-        name=full_name(rng, surname(rng)),
+        name=name,
+        phone=papers.phone(seed, index, name),
+        id_number=papers.id_number(Random(f"{seed}/papers/{index}"), name, roof.town),
         town=roof.town,
         home=roof.place,
         work=roof.place,
@@ -108,10 +114,13 @@ def _settle(
     if rng.random() < SECOND_DEVICE_SHARE:
         devices.append(device(rng, "tablet"))
     second = (rng.choice(SECOND_CURRENCIES),) if rng.random() < SECOND_CURRENCY_SHARE else ()
+    name = full_name(rng, home.family)
     return Customer(
         index=index,
         reference=f"city{seed}-person-{index:05d}",
-        name=full_name(rng, home.family),
+        name=name,
+        phone=papers.phone(seed, index, name),
+        id_number=papers.id_number(Random(f"{seed}/papers/{index}"), name, home.town),
         town=home.town,
         home=home.place,
         work=work.place,

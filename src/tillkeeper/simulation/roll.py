@@ -122,6 +122,8 @@ async def _enroll(api: Api, roll: Roll, known: dict[str, dict[str, Any]], tell: 
 async def _open_customer(api: Api, roll: Roll, person: Customer) -> dict[str, Any]:
     body = {
         "name": person.name,
+        "phone": person.phone,
+        "id_number": person.id_number,
         "currencies": person.currencies,
         "reference": person.reference,
         "daily_limit": LOW_LIMIT if person.index % LOW_LIMIT_EVERY == 1 else DAILY_LIMIT,
