@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from litestar.types import ASGIApp
 
+from tillkeeper import audit
 from tillkeeper.access import KeyRing
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.settings import Settings
@@ -51,7 +52,9 @@ async def console(settings: Settings) -> AsyncIterator[ASGIApp]:
     clock = SystemClock()
     async with opened(settings) as (store, _), Vault.opened(store, root_of(settings), clock) as vault:
         till = Till(store, None, clock, settings.timezone)
-        yield create_console(store, clock, settings.timezone, till, vault)
+        yield create_console(
+            store, clock, settings.timezone, till, vault, four_eyes_amount=settings.four_eyes_amount
+        )
         await till.close()
 
 
@@ -61,11 +64,14 @@ async def agent(settings: Settings) -> None:
     settings.home.mkdir(parents=True, exist_ok=True)
     async with (
         opened(settings) as (store, _),
+        Vault.opened(store, root_of(settings), clock) as vault,
         webhooks.Sender(private_targets=settings.allow_private_webhooks) as sender,
     ):
         till = Till(store, None, clock, settings.timezone)
         bank = rails.SandboxBank(clock, settings.home / "sandbox-bank.jsonl")
-        loops = loops_of(store, {rails.SANDBOX: bank}, till.submit, sender, clock)
+        anchors = audit.anchors_of(settings.key_folder, settings.audit_anchors.split())
+        sealer = audit.Sealer(store, settings.key_folder, anchors, clock)
+        loops = loops_of(store, vault, {rails.SANDBOX: bank}, till.submit, sender, sealer, clock)
         try:
             await Agent(store, loops, clock).run()
         finally:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID
 
 import msgspec
@@ -13,7 +14,7 @@ from standardwebhooks.webhooks import Webhook
 
 from tests.support.postgres import Database
 from tests.support.receiver import Receiver, receiving
-from tillkeeper import ledger, parties, payments
+from tillkeeper import audit, ledger, parties, payments
 from tillkeeper.base import limits
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.ids import from_typeid, new_id
@@ -22,6 +23,7 @@ from tillkeeper.payments import Till, rails, webhooks
 from tillkeeper.payments.commands import Pay, TopUp, Withdraw
 from tillkeeper.risk import RiskEngine
 from tillkeeper.store import Answer, Store, leases
+from tillkeeper.vault import Vault
 
 ZONE = "Asia/Shanghai"
 PLANT = """
@@ -157,21 +159,23 @@ async def test_a_failing_loop_is_started_again_and_troubles_no_other(
 class Town:
     """A counter, a customer, a shop, and a receiver of all news."""
 
-    def __init__(self, store: Store, till: Till, bank: rails.SandboxBank, receiver: Receiver) -> None:
-        self.store, self.till, self.bank, self.receiver = store, till, bank, receiver
+    def __init__(
+        self, store: Store, vault: Vault, till: Till, bank: rails.SandboxBank, receiver: Receiver
+    ) -> None:
+        self.store, self.vault, self.till, self.bank, self.receiver = store, vault, till, bank, receiver
         self.customer, self.shop = new_id(), new_id()
         self.secret = ""
 
     async def settle_in(self) -> None:
         clock = SystemClock()
         async with self.store.tx("test") as tx:
-            await parties.add_customer(tx, parties.Customer(self.customer, "Li", "active", None, clock.now()))
+            await parties.add_customer(tx, self.vault, parties.Newcomer(self.customer, "Li"), clock.now())
             shop = parties.Merchant(self.shop, "Tea", "food", "active", 60, None, None, None, clock.now())
             await parties.add_merchant(tx, shop)
             await payments.open_wallets(tx, self.customer, ["CNY"], None, clock.now())
             await payments.open_wallets(tx, self.shop, ["CNY"], None, clock.now())
             _, self.secret = await webhooks.create_endpoint(
-                tx, self.receiver.url(), ["payment.*"], clock, private_targets=True, actor="test"
+                tx, self.vault, self.receiver.url(), ["payment.*"], clock, private_targets=True, actor="test"
             )
 
     async def ask(self, command: object) -> UUID:
@@ -198,16 +202,18 @@ class Town:
 
 
 @pytest.fixture
-async def town(database: Database, store: Store) -> AsyncIterator[Town]:
+async def town(database: Database, store: Store, vault: Vault, tmp_path: Path) -> AsyncIterator[Town]:
     clock = SystemClock()
     habits = rails.Habits(answer_seconds=0.005, late_seconds=0.2)
     bank = rails.SandboxBank(clock, habits=habits)
     engine = await RiskEngine.open(store, None, clock, ZONE)
     till = Till(store, engine, clock, ZONE)
     async with receiving() as receiver, webhooks.Sender(private_targets=True) as sender:
-        made = Town(store, till, bank, receiver)
+        made = Town(store, vault, till, bank, receiver)
         await made.settle_in()
-        loops = loops_of(store, {rails.SANDBOX: bank}, Till(store, None, clock, ZONE).submit, sender, clock)
+        submit = Till(store, None, clock, ZONE).submit
+        sealer = audit.Sealer(store, tmp_path, [], clock)
+        loops = loops_of(store, vault, {rails.SANDBOX: bank}, submit, sender, sealer, clock)
         async with running(store, **loops):
             yield made
         await bank.close()

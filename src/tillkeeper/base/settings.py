@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
+from tillkeeper.base.limits import FOUR_EYES_AMOUNT
+
 
 class SettingsError(ValueError):
     """A setting that cannot be used. The message names the setting, where it came from, and the remedy."""
@@ -43,10 +45,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Platform fee of a new merchant, hundredths of a percent."""
     default_daily_limit: int | None = 5_000_000
     """What may leave a new customer's wallet in a day, minor units."""
-    four_eyes_amount: int = 1_000_000
+    four_eyes_amount: int = FOUR_EYES_AMOUNT
     """From so much on a release of a held payment, a refund or a withdrawal takes a second person; minor units."""
     trusted_proxies: str = ""
     """Addresses of proxies before us, separated by commas, whose X-Forwarded-For counts; unset: nobody's."""
+    audit_anchors: str = ""
+    """Where else the audit trail is anchored, separated by spaces: `postgresql://…`, `dir:FOLDER`; always: a file beside the key."""
     allow_private_webhooks: bool = False
     """Deliver webhooks to loopback and private addresses (tests, demo)."""
 

@@ -1,0 +1,25 @@
+"""How far the seal has come, for the doctor and the console."""
+
+from tillkeeper.audit import rows
+from tillkeeper.audit.anchoring import FAILED, RECOVERED
+from tillkeeper.audit.events import last_of
+from tillkeeper.audit.types import Standing
+from tillkeeper.store import Tx
+
+
+async def unsealed(tx: Tx) -> tuple[int, float]:
+    """How many events wait for the seal, counted up to AUDIT_WAITING, and for how many seconds the oldest has.
+
+    Cheap: it looks only at what was written since the last head. By the database's clock; one that was set back gives 0.
+    """
+    count, seconds = await rows.waiting(tx)
+    return count, max(seconds, 0.0)
+
+
+async def standing(tx: Tx) -> Standing:
+    """How far the seal has come, and which anchors cannot be used."""
+    last = await rows.last_head(tx)
+    waiting, lag = await unsealed(tx)
+    anchors = await last_of(tx, FAILED, RECOVERED)
+    failing = tuple(sorted(name for name, action in anchors.items() if action == FAILED))
+    return Standing(last.head if last else None, waiting, lag, failing)
