@@ -19,11 +19,12 @@ run() { # name, command...
     run house_rules .venv/bin/python tools/house_rules.py
     run columns .venv/bin/python -m tools.columns
     run floors .venv/bin/lint-imports
+    run policies .venv/bin/python -m tillkeeper access check
 ) &
 wait
 
 failed=
-for name in ruff format house_rules columns floors mypy; do
+for name in ruff format house_rules columns floors policies mypy; do
     if [ -e "$said/$name.failed" ]; then
         failed="$failed $name"
         printf '== %s\n' "$name"
@@ -34,4 +35,4 @@ if [ -n "$failed" ]; then
     printf 'make check: failed:%s (make format puts ruff right where it can)\n' "$failed"
     exit 1
 fi
-echo "make check: ruff, format, mypy, floors, house rules and declared columns are kept."
+echo "make check: ruff, format, mypy, floors, house rules, declared columns and policies are kept."

@@ -120,9 +120,10 @@ async def test_the_same_question_waits_once(store: Store, clock: ManualClock, wo
     async with store.tx("look") as tx:
         assert len(await approvals.open_ones(tx, clock, None, 10)) == 2
         assert await approvals.count_open(tx, clock) == 2
-        found = await approvals.waiting(tx, world.release, Terms(5), clock)
-    assert found is not None
-    assert found.id == asked[0].id
+        found = await approvals.open_about(tx, "payment.release", ["5", "6", "7"], clock)
+        assert [each.id for each in await approvals.about(tx, "5", 10)] == [asked[0].id]
+    assert found["5"].id == asked[0].id
+    assert found.keys() == {"5", "6"}
 
 
 async def test_nobody_approves_what_they_asked_for(

@@ -6,7 +6,7 @@ was not agreed to. A package that has deeds of this kind writes a `Deed` for eac
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -33,7 +33,7 @@ COUNTED: Final = 99  # of what waits, for the badge
 class Deed:
     """One kind of deed that takes four eyes. `name`: a noun.verb, which the policies of approval.decide speak of.
 
-    `terms`: the type of what will happen; ids and figures, never personal data, as it is kept and shown. An `amount`
+    `terms`: the type of what will happen, the first of them saying to what; ids and figures, never personal data, as it is kept and shown. An `amount`
     stands beside its `currency`; a `person` is one of the team whose rights it is about, and who cannot decide.
     `present`: what the terms stand on now: any value; a Refusal if the deed cannot be done at all. When it changes, the
     approval is void.
@@ -235,14 +235,16 @@ async def find(tx: Tx, approval: UUID) -> Approval | None:
     return Approval(*row) if row else None
 
 
-async def waiting(tx: Tx, deed: Deed, terms: msgspec.Struct, clock: Clock) -> Approval | None:
-    """The question about exactly this that a person asked and nobody answered."""
-    present = await deed.present(tx, terms)
-    if isinstance(present, Refusal):
-        return None
-    digest = digest_of(deed.name, terms, present)
-    params = {"digest": digest, "principal": None, "used_for": "", "at": clock.now()}
-    return _in_state([Approval(*row) for row in await tx.tuples(_sql.about, params)], "waiting")
+async def open_about(tx: Tx, deed: str, subjects: Sequence[str], clock: Clock) -> dict[str, Approval]:
+    """What waits for an answer or for being done, of one kind, by the things it is about."""
+    params = {"deed": deed, "subjects": list(subjects), "at": clock.now()}
+    found = [Approval(*row) for row in await tx.tuples(_sql.about_subjects, params)]
+    return {each.subject: each for each in found}
+
+
+async def about(tx: Tx, subject: str, limit: int) -> list[Approval]:
+    """What was ever asked about a thing, by its public id, the newest first."""
+    return [Approval(*row) for row in await tx.tuples(_sql.of_subject, {"subject": subject, "limit": limit})]
 
 
 async def open_ones(tx: Tx, clock: Clock, after: UUID | None, limit: int) -> list[Approval]:
@@ -312,6 +314,7 @@ async def _ask(
         **mine,
         "id": new_id(),
         "deed": deed.name,
+        "subject": str(getattr(terms, terms.__struct_fields__[0])),
         "terms": msgspec.json.encode(terms, order="sorted").decode(),
         "digest": digest,
         "reason": reason,

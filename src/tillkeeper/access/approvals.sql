@@ -16,15 +16,15 @@ WHERE state = 'waiting' AND expires_at > %(at)s
 -- name: ask
 -- A question, unless the same one waits: of two askers at once one gets the row.
 INSERT INTO access.approvals
-    (id, deed, terms, digest, asked_by, principal, reason, origin, asked_at, expires_at, state)
-VALUES (%(id)s, %(deed)s, %(terms)s, %(digest)s, %(asked_by)s, %(principal)s, %(reason)s, %(origin)s, %(at)s,
-        %(expires_at)s, 'waiting')
+    (id, deed, subject, terms, digest, asked_by, principal, reason, origin, asked_at, expires_at, state)
+VALUES (%(id)s, %(deed)s, %(subject)s, %(terms)s, %(digest)s, %(asked_by)s, %(principal)s, %(reason)s, %(origin)s,
+        %(at)s, %(expires_at)s, 'waiting')
 ON CONFLICT (digest, coalesce(principal, '00000000-0000-0000-0000-000000000000')) WHERE state = 'waiting' DO NOTHING
 RETURNING id;
 
 -- name: about
 -- What was asked and answered about exactly the same by one asker, still in force, the newest first.
-SELECT id, deed, terms, digest, asked_by, principal, reason, origin, asked_at, expires_at, state, decided_by, decided_at,
+SELECT id, deed, subject, terms, digest, asked_by, principal, reason, origin, asked_at, expires_at, state, decided_by, decided_at,
        comment, used_at, used_for, outcome
 FROM access.approvals
 WHERE digest = %(digest)s AND principal IS NOT DISTINCT FROM %(principal)s
@@ -34,20 +34,37 @@ FOR UPDATE;
 
 -- name: find
 -- One approval.
-SELECT id, deed, terms, digest, asked_by, principal, reason, origin, asked_at, expires_at, state, decided_by, decided_at,
+SELECT id, deed, subject, terms, digest, asked_by, principal, reason, origin, asked_at, expires_at, state, decided_by, decided_at,
        comment, used_at, used_for, outcome
 FROM access.approvals WHERE id = %(id)s;
 
 -- name: lock
 -- One approval, for whoever changes it: the others wait here.
-SELECT id, deed, terms, digest, asked_by, principal, reason, origin, asked_at, expires_at, state, decided_by, decided_at,
+SELECT id, deed, subject, terms, digest, asked_by, principal, reason, origin, asked_at, expires_at, state, decided_by, decided_at,
        comment, used_at, used_for, outcome
 FROM access.approvals WHERE id = %(id)s
 FOR UPDATE;
 
+-- name: of_subject
+-- What was ever asked about a thing, the newest first.
+SELECT id, deed, subject, terms, digest, asked_by, principal, reason, origin, asked_at, expires_at, state, decided_by,
+       decided_at, comment, used_at, used_for, outcome
+FROM access.approvals
+WHERE subject = %(subject)s
+ORDER BY id DESC
+LIMIT %(limit)s;
+
+-- name: about_subjects
+-- What waits for an answer or for being done, of one kind, about any of these things.
+SELECT id, deed, subject, terms, digest, asked_by, principal, reason, origin, asked_at, expires_at, state, decided_by,
+       decided_at, comment, used_at, used_for, outcome
+FROM access.approvals
+WHERE deed = %(deed)s AND subject = ANY(%(subjects)s) AND state IN ('waiting', 'given') AND expires_at > %(at)s
+ORDER BY id;
+
 -- name: open
 -- What waits for an answer or for being done, the longest first.
-SELECT id, deed, terms, digest, asked_by, principal, reason, origin, asked_at, expires_at, state, decided_by, decided_at,
+SELECT id, deed, subject, terms, digest, asked_by, principal, reason, origin, asked_at, expires_at, state, decided_by, decided_at,
        comment, used_at, used_for, outcome
 FROM access.approvals
 WHERE state IN ('waiting', 'given') AND expires_at > %(at)s AND (%(after)s::uuid IS NULL OR id > %(after)s)
@@ -56,7 +73,7 @@ LIMIT %(limit)s;
 
 -- name: past
 -- What was answered or came to nothing, the newest question first.
-SELECT id, deed, terms, digest, asked_by, principal, reason, origin, asked_at, expires_at, state, decided_by, decided_at,
+SELECT id, deed, subject, terms, digest, asked_by, principal, reason, origin, asked_at, expires_at, state, decided_by, decided_at,
        comment, used_at, used_for, outcome
 FROM access.approvals
 WHERE NOT (state IN ('waiting', 'given') AND expires_at > %(at)s) AND (%(before)s::uuid IS NULL OR id < %(before)s)

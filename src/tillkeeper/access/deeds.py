@@ -22,7 +22,6 @@ class RoleChange(msgspec.Struct, frozen=True):
 class RootChange(msgspec.Struct, frozen=True):
     """Terms: put one root key in the place of another, both by name."""
 
-    operation: str
     root: str
     new_root: str
 

@@ -129,7 +129,8 @@ class Asker(msgspec.Struct, frozen=True):
 
 
 class Approval(msgspec.Struct, frozen=True):
-    """A deed that takes four eyes. `terms`: what will happen, as JSON; `digest`: SHA-256 over it and what it stands on.
+    """A deed that takes four eyes. `terms`: what will happen, as JSON; `subject`: the first of them, what it is about;
+    `digest`: SHA-256 over them and what they stand on.
 
     `state`: waiting, given, refused, withdrawn, used, failed, stale, expired. `used_for`: the idempotency key that it was
     used up for. `outcome`: why a deed that was agreed to came to nothing.
@@ -137,6 +138,7 @@ class Approval(msgspec.Struct, frozen=True):
 
     id: UUID
     deed: str
+    subject: str
     terms: str
     digest: bytes
     asked_by: str

@@ -5,6 +5,7 @@
 CREATE TABLE access.approvals (
     id         uuid PRIMARY KEY,
     deed       text NOT NULL,
+    subject    text NOT NULL,  -- what it is about: the first of the terms
     terms      text NOT NULL,
     digest     bytea NOT NULL CHECK (length(digest) = 32),
     asked_by   text NOT NULL,
@@ -30,6 +31,7 @@ CREATE TABLE access.approvals (
 -- The same question waits once.
 CREATE UNIQUE INDEX approvals_waiting ON access.approvals
     (digest, coalesce(principal, '00000000-0000-0000-0000-000000000000')) WHERE state = 'waiting';
+CREATE INDEX approvals_by_subject ON access.approvals (subject, id);
 CREATE INDEX approvals_by_digest ON access.approvals (digest);
 CREATE INDEX approvals_open ON access.approvals (id) WHERE state IN ('waiting', 'given');
 GRANT SELECT, INSERT ON access.approvals TO till_app;

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 import typer
 
-from tillkeeper import risk
+from tillkeeper import access, risk
 from tillkeeper.base import limits
 from tillkeeper.base.settings import ENVIRONMENT_PREFIX, Settings
 from tillkeeper.faces.cli.opening import face_url, run, settings
@@ -112,6 +112,7 @@ def local_findings(chosen: Settings) -> Iterator[Finding]:
     yield _disk(chosen.home)
     yield _timezone(chosen.timezone)
     yield _rules(chosen)
+    yield _policies()
     yield _port("api port", chosen, chosen.api_port)
     yield _port("console port", chosen, chosen.console_port)
     yield _served(chosen)
@@ -158,6 +159,14 @@ def _rules(chosen: Settings) -> Finding:
     return Finding(
         "risk rules", "fine", f"{len(rules.rules)} rules from {chosen.rules_file or 'the package'}"
     )
+
+
+def _policies() -> Finding:
+    try:
+        found = access.policies()
+    except access.PolicyError as error:
+        return Finding("policies", "wrong", str(error), "mend src/tillkeeper/access/policies")
+    return Finding("policies", "fine", f"{len(found.names)} of them, SHA-256 {found.digest}")
 
 
 def _port(name: str, chosen: Settings, port: int) -> Finding:

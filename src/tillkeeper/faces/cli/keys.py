@@ -1,7 +1,9 @@
-"""`till keys create|list|revoke|rotate`."""
+"""`till keys create|renew|list|revoke|rotate`."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
@@ -21,7 +23,7 @@ _ACTOR = "cli"
 
 @app.callback()
 def keys() -> None:
-    """Create, list and revoke API keys; rotate the keys of sealed data."""
+    """Create, renew, list and revoke API keys; rotate the keys of sealed data."""
 
 
 @app.command()
@@ -34,14 +36,18 @@ def create(
     days: Annotated[
         int | None, typer.Option(min=1, help="Days until it expires; unset: it does not.")
     ] = None,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(help="Where it may be used from, repeatable: 10.1.0.0/16; unset: from anywhere."),
+    ] = None,
     *,
     json: Json = False,
 ) -> None:
     """Create a key and show it, this once; only its hash is stored. Without --scope it may do everything.
 
-    Example: till keys create shop --scope payments:write --scope payments:read --days 90
+    Example: till keys create shop --scope payments:write --scope payments:read --days 90 --network 10.1.0.0/16
     """
-    key, text = run(_create(name, scope or sorted(access.SCOPES), days))
+    key, text = run(_create(name, scope or sorted(access.SCOPES), days, network or []))
     if json:
         say_json({**_public(key), "key": text})
         return
@@ -49,10 +55,40 @@ def create(
     say(f"Keep it now: it is not shown again. {to_typeid('key', key.id)}, may: {', '.join(key.scopes)}.")
 
 
-async def _create(name: str, scopes: list[str], days: int | None) -> tuple[access.KeyInfo, str]:
+async def _create(
+    name: str, scopes: list[str], days: int | None, networks: list[str]
+) -> tuple[access.KeyInfo, str]:
     expires_at = _clock.now() + timedelta(days=days) if days else None
     async with opened(settings(), size=1) as (store, _), store.tx("cli create key") as tx:
-        return await access.create_key(tx, None, name, scopes, expires_at, _clock, actor=_ACTOR)
+        return await access.create_key(
+            tx, None, name, scopes, expires_at, _clock, networks=networks, actor=_ACTOR
+        )
+
+
+@app.command()
+def renew(
+    key: Annotated[str, typer.Argument(help="The key's id, key_…")],
+    overlap: Annotated[str, typer.Option(help="How long the old one still works: 24h, 7d.")] = "24h",
+    *,
+    json: Json = False,
+) -> None:
+    """Make a new key for the same caller and show it, this once; the old one ends after the overlap.
+
+    Example: till keys renew key_01k… --overlap 24h
+    """
+    new, text, until = run(_renew(key, _span(overlap)))
+    if json:
+        say_json({**_public(new), "key": text, "old_ends_at": until})
+        return
+    say(text)
+    say(
+        f"Keep it now: it is not shown again. {to_typeid('key', new.id)}; {key} works until {until:%Y-%m-%d %H:%M} UTC."
+    )
+
+
+async def _renew(key: str, overlap: timedelta) -> tuple[access.KeyInfo, str, datetime]:
+    async with opened(settings(), size=1) as (store, _), store.tx("cli renew key") as tx:
+        return await access.renew_key(tx, _key_id(key), overlap, _clock, actor=_ACTOR)
 
 
 @app.command("list")
@@ -72,11 +108,13 @@ def list_(*, json: Json = False) -> None:
             key.short_id,
             ", ".join(key.scopes),
             _day(key.created_at),
+            ", ".join(key.networks) or "anywhere",
+            _day(key.used_at) if key.used_at else "never",
             _state(key),
         ]
         for key in found
     ]
-    say_table(["id", "name", "starts with till_", "may", "created", "state"], rows)
+    say_table(["id", "name", "starts with till_", "may", "created", "from", "last used", "state"], rows)
 
 
 async def _list() -> list[access.KeyInfo]:
@@ -103,12 +141,23 @@ def revoke(
 
 
 async def _revoke(key: str, reason: str) -> None:
-    try:
-        key_id = from_typeid("key", key)
-    except BadIdError as error:
-        raise CliError(f"{key} is no key id", "till keys list shows them; they begin with key_") from error
+    key_id = _key_id(key)
     async with opened(settings(), size=1) as (store, _), store.tx("cli revoke key") as tx:
         await access.revoke_key(tx, key_id, _clock, actor=_ACTOR, reason=reason)
+
+
+def _span(text: str) -> timedelta:
+    found = re.fullmatch(r"(\d{1,4})([hd])", text)
+    if found is None:
+        raise CliError(f"{text} is no time span", "like 24h or 7d")
+    return timedelta(hours=int(found[1])) if found[2] == "h" else timedelta(days=int(found[1]))
+
+
+def _key_id(key: str) -> UUID:
+    try:
+        return from_typeid("key", key)
+    except BadIdError as error:
+        raise CliError(f"{key} is no key id", "till keys list shows them; they begin with key_") from error
 
 
 def _state(key: access.KeyInfo) -> str:
@@ -132,4 +181,7 @@ def _public(key: access.KeyInfo) -> dict[str, object]:
         "created_at": key.created_at,
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
+        "networks": key.networks,
+        "used_at": key.used_at,
+        "renews": to_typeid("key", key.renews) if key.renews else None,
     }

@@ -25,9 +25,11 @@ COMMANDS: Final[dict[str, str]] = {
     "bench": "Measure payments, ledger, risk and replay on this machine, beside bare pgbench as the yardstick.",
     "ledger": "Verify the books.",
     "decision": "Explain a risk decision.",
+    "access": "Say which policy lets somebody do something, or which would.",
     "console": "Make a one-time sign-in link for the console.",
-    "keys": "Create, list and revoke API keys; rotate the keys of sealed data.",
+    "keys": "Create, renew, list and revoke API keys; rotate the keys of sealed data.",
     "vault": "Show what every column is and the keys of sealed data; empty what is past its retention.",
+    "audit": "Verify, prove and search the audit trail.",
     "migrate": "Bring the database schema up to date.",
     "doctor": "Say what is set, from where, and what is wrong.",
 }

@@ -10,10 +10,12 @@ from typing import Annotated, Any, Final
 import typer
 
 from tillkeeper import vault
+from tillkeeper.access import ROOT_CHANGE, RootChange
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.faces.cli.links import own_handle
 from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import FOUND, CliError, Json, say, say_json, say_table
+from tillkeeper.faces.cli.second import second_person
 from tillkeeper.store import sole
 from tillkeeper.store.opening import opened
 
@@ -67,6 +69,8 @@ def root(
 ) -> None:
     """Wrap the class keys with a new root key. The old one stays readable until the new one is in use.
 
+    A second person must agree in the console first: a security admin.
+
     Example: till keys rotate root --to split:/media/anna/till.share,/media/bela/till.share
     """
     done = run(_root(to))
@@ -83,7 +87,9 @@ async def _root(to: str | None) -> vault.NewRoot:
     chosen = settings()
     old = vault.root_of(chosen)
     new = vault.root_of(chosen, to) if to else old
+    terms = RootChange(old.name, new.name)
     async with opened(chosen, size=1) as (store, urls), _alone(urls.app):
+        await second_person(store, chosen, ROOT_CHANGE, terms)
         return await vault.rotate_root(store, old, new, own_handle())
 
 

@@ -122,7 +122,7 @@ def _roof() -> Any:
 def _serve(name: str, chosen: Settings, port: int) -> None:
     context = server_context(chosen, SystemClock())
     with listen(chosen.host, port) as bound:
-        _to_the_end(_serving(getattr(_roof(), name)(chosen), bound, context))
+        _to_the_end(_serving(getattr(_roof(), name)(chosen), bound, context, chosen.trusted_proxies))
 
 
 def _to_the_end(work: Any) -> None:
@@ -137,7 +137,9 @@ def _to_the_end(work: Any) -> None:
         raise typer.Exit(CRASHED) from error
 
 
-async def _serving(building: Any, bound: socket.socket, context: ssl.SSLContext | None) -> None:
+async def _serving(
+    building: Any, bound: socket.socket, context: ssl.SSLContext | None, trusted_proxies: str
+) -> None:
     async with building as application:
         _spare_the_collector()
         config = uvicorn.Config(
@@ -148,6 +150,8 @@ async def _serving(building: Any, bound: socket.socket, context: ssl.SSLContext 
             access_log=False,
             log_config=None,
             server_header=False,
+            proxy_headers=bool(trusted_proxies),  # else anybody could say whence they come
+            forwarded_allow_ips=trusted_proxies,
             backlog=limits.MAX_QUEUE,
             timeout_graceful_shutdown=limits.SERVE_DRAIN_SECONDS,
         )
