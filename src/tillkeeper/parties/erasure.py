@@ -23,6 +23,7 @@ from tillkeeper.parties.holds import held, hold_on, unfit
 from tillkeeper.parties.types import Erasure
 from tillkeeper.store import Store, Tx, columns, queries
 from tillkeeper.store.private import append_private, read_private
+from tillkeeper.vault import catalogue, erase_subjects
 
 log = logging.getLogger(__name__)
 _sql = queries(__package__, "queries.sql")
@@ -134,11 +135,13 @@ async def _erase_again(store: Store, batch: Sequence[Erasure]) -> None:
 
 
 async def _destroy(tx: Tx, erasures: Sequence[Erasure]) -> None:
-    await tx.run(_sql.erase_customers, {"ids": columns.uuids([each.customer for each in erasures])})
+    ids = [each.customer for each in erasures]
+    await tx.run(_sql.erase_customers, {"ids": columns.uuids(ids)})
+    await erase_subjects(tx, catalogue(), ids)
     await tx.run(
         _sql.add_erasures,
         {
-            "customers": columns.uuids([each.customer for each in erasures]),
+            "customers": columns.uuids(ids),
             "actors": columns.texts([each.actor for each in erasures]),
             "reasons": columns.texts([each.reason for each in erasures]),
             "times": columns.times([each.erased_at for each in erasures]),

@@ -3,8 +3,8 @@
 from typing import Final
 from uuid import UUID
 
-from tillkeeper import audit
-from tillkeeper.access import Session, grants, policies
+from tillkeeper import access, audit
+from tillkeeper.access import Session
 from tillkeeper.base.clock import Clock
 from tillkeeper.base.ids import to_typeid
 from tillkeeper.base.results import Refusal
@@ -53,13 +53,13 @@ async def _allowed(
     clock: Clock,
     origin: str,
 ) -> Sealed | Refusal:
-    if not policies().judge(session, ACTION).allowed:
+    if not access.policies().judge(session, ACTION).allowed:
         return Refusal("forbidden", f"no policy lets you do {ACTION}")
     value = await _value(tx, vault, customer, field)
     if isinstance(value, Refusal):
         return value
     public = to_typeid("cus", customer)
-    spent = await grants.spend(tx, grant, session.person, public, clock)
+    spent = await access.grants.spend(tx, grant, session.person, public, clock)
     if isinstance(spent, Refusal):
         return spent
     reason = f"{field}: {spent.purpose} {spent.reference}"

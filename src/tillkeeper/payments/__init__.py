@@ -12,6 +12,7 @@ from tillkeeper.payments.deeds import (
     release_of,
 )
 from tillkeeper.payments.gauge import Gauge
+from tillkeeper.payments.leaving import erase_customer, may_leave
 from tillkeeper.payments.render import (
     PAYEE_PREFIX,
     PAYER_PREFIX,
@@ -55,8 +56,10 @@ __all__ = [
     "Wallet",
     "add_qr_code",
     "commands",
+    "erase_customer",
     "expire_due",
     "forget_samples",
+    "may_leave",
     "open_missing_wallets",
     "open_wallets",
     "party_id",

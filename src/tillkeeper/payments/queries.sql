@@ -124,6 +124,12 @@ SELECT id, kind, state, payer, payee, amount, currency::text, fee_bps, fee, capt
        hold, reference, note, event_at, created_at, changed_at, expires_at
 FROM payments.payments WHERE id = %(id)s;
 
+-- name: waiting_of
+-- Payments from or to somebody that wait to be finished, oldest first.
+SELECT id FROM payments.payments
+WHERE (payer = %(party)s OR payee = %(party)s) AND state IN ('pending', 'challenged', 'in_review', 'authorized')
+ORDER BY id;
+
 -- name: refunds_of
 -- Refunds of a payment, oldest first.
 SELECT id, payment, amount, fee_returned, reason, created_at FROM payments.refunds

@@ -99,6 +99,11 @@ async def payment(tx: Tx, payment_id: UUID) -> Payment | None:
     return Payment(*rows[0]) if rows else None
 
 
+async def waiting_of(tx: Tx, party: UUID) -> list[UUID]:
+    """Payments from or to somebody that wait to be finished, oldest first."""
+    return [id_ for (id_,) in await tx.tuples(_sql.waiting_of, {"party": party})]
+
+
 async def refunds_of(tx: Tx, payment_id: UUID, limit: int) -> list[Refund]:
     """Refunds of a payment, oldest first."""
     return [Refund(*row) for row in await tx.tuples(_sql.refunds_of, {"payment": payment_id, "limit": limit})]

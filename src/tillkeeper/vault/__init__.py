@@ -12,6 +12,7 @@ from tillkeeper.vault.cells import RowId
 from tillkeeper.vault.choice import root_of
 from tillkeeper.vault.datamap import Treatment, treatments
 from tillkeeper.vault.declarations import Catalogue, SealedColumn, Table, UnsealedColumn, catalogue
+from tillkeeper.vault.erasure import erase_subjects
 from tillkeeper.vault.errors import (
     BrokenCellError,
     CellError,
@@ -71,6 +72,7 @@ __all__ = [
     "by_version",
     "catalogue",
     "empty_overdue",
+    "erase_subjects",
     "keys",
     "mask",
     "overdue",

@@ -43,6 +43,7 @@ def treatments(tables: Catalogue) -> Iterator[Treatment]:
                 "clear",
                 open_.purpose,
                 retention=open_.retention or "row",
+                erase=open_.erase,
                 reason=open_.reason,
             )
 

@@ -22,6 +22,7 @@ erase = "subject"                  # goes when the customer is erased; "never" (
 class = "C2"
 purpose = "windows by device"
 reason = "..."
+erase = "subject"                  # becomes NULL when the customer is erased
 """
 
 import re
@@ -61,6 +62,7 @@ class UnsealedColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     purpose: str
     reason: str
     retention: str | None = None
+    erase: Literal["subject", "never"] = "never"
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -148,6 +150,9 @@ def _faults(table: Table, found: Catalogue) -> Iterable[str]:
         yield f"keeper = {table.keeper!r}: the table that has the column with the customer's key"
     for name, column in table.sealed.items():
         yield from _column_faults(name, column, table)
+    for name, unsealed in table.unsealed.items():
+        if unsealed.erase == "subject" and table.subject is None:
+            yield f"{name}: erase = 'subject' needs the table's subject"
 
 
 def _keeps(table: Table | None) -> bool:
