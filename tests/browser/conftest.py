@@ -15,10 +15,11 @@ import pytest_asyncio
 import uvicorn
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
-from tests.support.people import link_for
+from tests.support.people import Drawer, link_for
 from tests.support.postgres import fresh_database
 from tests.support.shop import ASKED, HELD, REFUSED, ZONE, Shop, open_shop
 from tests.support.surroundings import CHROMIUM
+from tillkeeper.access.entrance import Entrance
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.ids import from_typeid, to_typeid
 from tillkeeper.faces.console import create_console
@@ -81,7 +82,9 @@ async def place(postgres: EmbeddedServer, template: str, tmp_path_factory: Any) 
 async def served(store: Store, vault: Vault) -> AsyncIterator[tuple[str, Desk]]:
     """A console on a free port of this machine."""
     till = Till(store, None, SystemClock(), ZONE)
-    application = create_console(store, SystemClock(), ZONE, till, vault)
+    application = create_console(
+        store, SystemClock(), ZONE, till, vault, Entrance(store, SystemClock(), Drawer())
+    )
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         config = uvicorn.Config(application, log_config=None, access_log=False, timeout_graceful_shutdown=1)

@@ -1,6 +1,6 @@
 """The console as an application: pages, door, live figures."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -8,19 +8,37 @@ from zoneinfo import ZoneInfo
 from litestar import Litestar, Response
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.enums import HttpMethod
 from litestar.exceptions import HTTPException
+from litestar.routes import HTTPRoute
 
+from tillkeeper import access
+from tillkeeper.access.entrance import Entrance
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock
 from tillkeeper.faces.console import door
 from tillkeeper.faces.console.board import Board
 from tillkeeper.faces.console.desk import Desk, Page, Web
 from tillkeeper.faces.console.live import Live
-from tillkeeper.faces.console.pages import errors, held, overview, payments, people, rules, session
+from tillkeeper.faces.console.pages import (
+    account,
+    approvals,
+    customers,
+    errors,
+    held,
+    overview,
+    payments,
+    people,
+    rules,
+    session,
+    sign_in,
+    staff,
+)
 from tillkeeper.faces.console.render import Renderer
+from tillkeeper.faces.console.sites import Sites
 from tillkeeper.faces.console.statics import read_statics
 from tillkeeper.faces.console.texts import read_texts
-from tillkeeper.payments import Till
+from tillkeeper.payments import REFUND, WITHDRAWAL, Till, release
 from tillkeeper.store import Store
 from tillkeeper.vault import Vault
 
@@ -32,39 +50,92 @@ _HANDLERS = [
     payments.payment,
     held.held,
     held.verdict,
-    people.customers,
-    people.customer,
+    approvals.approvals,
+    approvals.decide,
+    approvals.carry_out,
+    approvals.withdraw,
+    customers.customers,
+    customers.search,
+    customers.customer,
     people.merchants,
     people.merchant,
     rules.rules,
     rules.rule,
-    session.sign_in,
-    session.open_session,
+    sign_in.sign_in,
+    sign_in.by_link,
+    sign_in.passkey_question,
+    sign_in.by_passkey,
+    sign_in.by_password,
+    sign_in.leave_for_provider,
+    sign_in.back_from_provider,
+    sign_in.confirm,
+    sign_in.confirm_question,
+    sign_in.confirmed,
+    account.account,
+    account.passkey_question,
+    account.add_passkey,
+    account.remove_passkey,
+    account.set_password,
+    account.remove_password,
+    account.begin_authenticator,
+    account.new_authenticator,
+    account.prove_authenticator,
+    account.remove_authenticator,
+    account.make_recovery_codes,
+    account.connect_provider,
+    account.remove_provider,
+    account.end_sessions,
+    staff.staff,
+    staff.invite,
+    staff.one,
+    staff.invite_again,
+    staff.ask_for_roles,
+    staff.suspend,
+    staff.reinstate,
+    staff.end_sessions,
     session.sign_out,
     session.preferences,
     session.static,
 ]
 
 
-def create_console(store: Store, clock: Clock, timezone: str, till: Till, vault: Vault) -> Litestar:
-    """The console over a store. `timezone`: the business time zone (IANA name). `till`: carries verdicts out."""
+def create_console(
+    store: Store,
+    clock: Clock,
+    timezone: str,
+    till: Till,
+    vault: Vault,
+    entrance: Entrance,
+    *,
+    sites: Sites | None = None,
+    four_eyes_amount: int = limits.FOUR_EYES_AMOUNT,
+) -> Litestar:
+    """The console over a store. `timezone`: the business time zone (IANA name). `till`: carries verdicts out; `entrance`
+    lets people in. `sites`: the addresses the console answers under; unset: those of this machine.
+
+    Raises PolicyError for a route that declares no action, or one that no policy knows.
+    """
     zone = ZoneInfo(timezone)
     statics = read_statics()
     renderers = {language: Renderer(texts, zone, statics) for language, texts in read_texts().items()}
-    board = Board(store, clock, zone)
+    board = Board(store, vault, clock, zone)
 
     async def draw(language: str) -> dict[str, str]:
         return overview.draw_live(await board.refresh(), renderers[language])
 
-    desk = Desk(store, clock, zone, renderers, statics, Live(draw), till, vault)
+    deeds = access.approvals.deeds(
+        release(till), REFUND, WITHDRAWAL, access.ROLE_CHANGE, access.ROOT_CHANGE, access.grants.BULK
+    )
+    live, answers_as = Live(draw), sites or Sites()
+    desk = Desk(store, clock, zone, renderers, statics, live, till, vault, deeds, four_eyes_amount, entrance)
 
     async def enter(request: Web) -> Page | None:
-        return await door.enter(request, desk)
+        return await door.enter(request, desk, answers_as)
 
     def put_headers(response: Response[Any]) -> Response[Any]:
         return door.put_headers(response)
 
-    return Litestar(
+    app = Litestar(
         _HANDLERS,
         dependencies={
             "desk": Provide(lambda: desk, sync_to_thread=False),
@@ -79,6 +150,19 @@ def create_console(store: Store, clock: Clock, timezone: str, till: Till, vault:
         openapi_config=None,
         logging_config=None,
     )
+    access.policies().check_routes("Person", _routes(app))
+    return app
+
+
+def _routes(app: Litestar) -> dict[str, Mapping[str, Any]]:
+    """The options of every way in, by method and path; OPTIONS only says which methods there are."""
+    return {
+        f"{method} {route.path}": handler.opt
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for method, (handler, _) in route.route_handler_map.items()
+        if method != HttpMethod.OPTIONS
+    }
 
 
 def _living(desk: Desk) -> Any:

@@ -1,7 +1,7 @@
 """What every page works with, and how a page becomes a response."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -10,22 +10,29 @@ from litestar import Request, Response
 from litestar.di import NamedDependency
 from litestar.status_codes import HTTP_303_SEE_OTHER
 
+from tillkeeper import access
 from tillkeeper.access import Session, Visitor
+from tillkeeper.access.entrance import Entrance, Site
 from tillkeeper.base.clock import Clock
 from tillkeeper.faces.console import texts
 from tillkeeper.faces.console.live import Live
 from tillkeeper.faces.console.render import Renderer
 from tillkeeper.faces.console.statics import Static
+from tillkeeper.parties import Lookups
 from tillkeeper.payments import Till, browse
 from tillkeeper.store import Store
 from tillkeeper.vault import Vault
 
 HTML: Final = "text/html"
 SESSION_COOKIE: Final = "till_session"
+CEREMONY_COOKIE: Final = "till_ceremony"
 LANGUAGE_COOKIE: Final = "till_language"
 THEME_COOKIE: Final = "till_theme"
 THEMES: Final = ("auto", "light", "dark")
-NOTICES: Final = frozenset({"released", "refused", "signed_out"})
+NOTICES: Final = frozenset(
+    {"released", "refused", "signed_out", "asked", "given", "denied", "withdrawn", "carried_out"}
+    | {"factor_added", "factor_removed", "session_ended", "suspended", "reinstated"}
+)
 
 # In this order: most of them claim to be their neighbours too.
 _BROWSERS: Final = {
@@ -54,6 +61,10 @@ class Desk:
     live: Live
     till: Till
     vault: Vault
+    deeds: access.approvals.Deeds
+    four_eyes_amount: int
+    entrance: Entrance
+    lookups: Lookups = field(default_factory=Lookups)
 
     def renderer(self, request: Web) -> Renderer:
         """The renderer of the browser's language."""
@@ -68,12 +79,17 @@ class Desk:
 
     async def _frame(self, request: Web) -> dict[str, Any]:
         session = session_of(request)
-        waiting = 0
+        waiting = asked = 0
         if session is not None:
             async with self.store.tx("console frame") as tx:
                 waiting, _ = await browse.held_size(tx)
+                asked = await access.approvals.count_open(tx, self.clock)
         return {
             "session": session,
+            "may": access.policies().permitted("Person", session.roles) if session else frozenset(),
+            "asked": asked,
+            "asked_most": access.approvals.COUNTED,
+            "four_eyes_amount": self.four_eyes_amount,
             "theme": theme_of(request),
             "themes": THEMES,
             "now": self.clock.now(),
@@ -99,11 +115,54 @@ def session_of(request: Web) -> Session | None:
     return found if isinstance(found, Session) else None
 
 
-def person_of(request: Web) -> str:
-    """Who acts."""
+def session_in(request: Web) -> Session:
+    """The session of a request that passed the door, on pages that are not for everybody."""
     session = session_of(request)
     assert session is not None  # the door let nobody else through
-    return session.person
+    return session
+
+
+def person_of(request: Web) -> str:
+    """Who acts."""
+    return session_in(request).person
+
+
+def site_of(request: Web) -> Site:
+    """The console as the browser addressed it; the door let no other name through."""
+    site: Site = request.state["site"]
+    return site
+
+
+def cookie_of(request: Web, name: str) -> str:
+    """A secret that the browser keeps for us; "" if it keeps none."""
+    return request.cookies.get(_kept_as(request, name), "")
+
+
+def set_cookie(answer: Response[Any], request: Web, name: str, value: str, seconds: int) -> None:
+    """Have the browser keep a secret, away from scripts and from other sites."""
+    answer.set_cookie(
+        key=_kept_as(request, name),
+        value=value,
+        max_age=seconds,
+        path="/",
+        httponly=True,
+        samesite="lax",
+        secure=_is_secure(request),
+    )
+
+
+def forget_cookie(answer: Response[Any], request: Web, name: str) -> None:
+    """Have the browser forget a secret."""
+    set_cookie(answer, request, name, "", 0)
+
+
+def _kept_as(request: Web, name: str) -> str:
+    """By TLS under a name that browsers let no neighbour of our host and no plain page write."""
+    return f"__Host-{name}" if _is_secure(request) else name
+
+
+def _is_secure(request: Web) -> bool:
+    return site_of(request).origin.startswith("https:")
 
 
 def origin_of(request: Web) -> str:

@@ -13,7 +13,7 @@ from tillkeeper.store import StoreUnavailableError, is_transient
 
 log = logging.getLogger(__name__)
 
-_KNOWN: Final = frozenset({400, 401, 403, 404, 405, 413})
+_KNOWN: Final = frozenset({400, 401, 403, 404, 405, 413, 421})
 
 
 def refuse(request: Web, error: HTTPException) -> Page:

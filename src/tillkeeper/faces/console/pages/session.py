@@ -1,15 +1,12 @@
-"""Sign-in by a one-time link, sign-out, and the browser's language and theme."""
+"""Sign-out, the browser's language and theme, and the files it loads."""
 
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
 
 from litestar import Response, get, post
 from litestar.datastructures import Cookie
 from litestar.params import FromPath
 
 from tillkeeper import access
-from tillkeeper.base import limits
-from tillkeeper.base.results import Refusal
 from tillkeeper.faces.console import texts
 from tillkeeper.faces.console.desk import (
     LANGUAGE_COOKIE,
@@ -19,51 +16,25 @@ from tillkeeper.faces.console.desk import (
     Page,
     TheDesk,
     Web,
+    forget_cookie,
     go_to,
+    origin_of,
     own_path,
-    person_of,
-    session_of,
-    visitor_of,
+    session_in,
+    site_of,
 )
 
 _YEAR: Final = 365 * 24 * 3600
 
 
-@get("/sign-in", public=True)
-async def sign_in(request: Web, desk: TheDesk) -> Page:
-    """Ask to confirm the link: mail scanners and previews open links too, and must not use it up."""
-    query = request.query_params
-    context = {"token": query.get("token", ""), "next": own_path(query.get("next", "/")), "failed": False}
-    return await desk.page(request, "sign_in.html", context)
-
-
-@post("/sign-in", public=True)
-async def open_session(request: Web, desk: TheDesk) -> Page:
-    """Use the link up and remember the browser."""
-    form = await request.form()
-    next_path = own_path(str(form.get("next", "/")))
-    async with desk.store.tx("console sign-in") as tx:
-        opened = await access.open_session(
-            tx, _token(str(form.get("token", ""))), desk.clock, visitor_of(request)
-        )
-    if isinstance(opened, Refusal):
-        return await desk.page(
-            request, "sign_in.html", {"token": "", "next": next_path, "failed": True}, opened.status
-        )
-    answer = go_to(next_path)
-    answer.set_cookie(_cookie(request, SESSION_COOKIE, opened.cookie, limits.SESSION_SECONDS))
-    return answer
-
-
-@post("/sign-out")
+@post("/sign-out", action="account.manage")
 async def sign_out(request: Web, desk: TheDesk) -> Page:
     """End the session here and in the database."""
-    session = session_of(request)
-    assert session is not None
+    session = session_in(request)
     async with desk.store.tx("console sign-out") as tx:
-        await access.end_session(tx, session.id, desk.clock, actor=person_of(request))
+        await access.end_session(tx, session.id, desk.clock, actor=session.person, origin=origin_of(request))
     answer = go_to("/sign-in?notice=signed_out")
-    answer.delete_cookie(SESSION_COOKIE)
+    forget_cookie(answer, request, SESSION_COOKIE)
     return answer
 
 
@@ -92,11 +63,6 @@ async def static(request: Web, desk: TheDesk, digest: FromPath[str], name: FromP
     return Response(found.zipped if zipped else found.plain, media_type=found.media_type, headers=headers)
 
 
-def _token(text: str) -> str:
-    """The token itself, or the one in a whole link that somebody pasted."""
-    return parse_qs(urlsplit(text.strip()).query).get("token", [text.strip()])[0]
-
-
 def _cookie(request: Web, key: str, value: str, seconds: int) -> Cookie:
     return Cookie(
         key=key,
@@ -105,5 +71,5 @@ def _cookie(request: Web, key: str, value: str, seconds: int) -> Cookie:
         path="/",
         httponly=True,
         samesite="lax",
-        secure=request.url.scheme == "https",
+        secure=site_of(request).origin.startswith("https:"),
     )
