@@ -5,7 +5,7 @@ with each head, each head's signature is checked, and each anchored head is look
 its memory does not grow, and events may be written and sealed meanwhile. What cannot be looked at is "not assessed".
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -55,8 +55,14 @@ class Report(msgspec.Struct, frozen=True):
         return self.faults[0] if self.faults else None
 
 
-async def verify(store: Store, ring: Ring | None, anchors: Sequence[Anchor], clock: Clock) -> Report:
-    """Look at everything. `ring`: the keys to trust; None if there is no key file here."""
+async def verify(
+    store: Store,
+    ring: Ring | None,
+    anchors: Sequence[Anchor],
+    clock: Clock,
+    tell: Callable[[int, int], None] = lambda _done, _size: None,
+) -> Report:
+    """Look at everything. `ring`: the keys to trust; None if there is no key file here. `tell` hears how far it has come."""
     found = Findings()
     async with store.tx("audit verify") as tx:
         last = await rows.last_head(tx)
@@ -64,7 +70,7 @@ async def verify(store: Store, ring: Ring | None, anchors: Sequence[Anchor], clo
     trail = ring.trail if ring else trail
     anchored = [await Comparison(store, each, ring, found).part(trail, clock) for each in anchors]
     walk = _Walk(ring, found)
-    await walk.through(store, size)
+    await walk.through(store, size, tell)
     parts = (
         found.part(EVENTS, f"{walk.tree.size} sealed events looked at"),
         walk.signatures(),
@@ -87,12 +93,14 @@ class _Walk:
         self._whole = True  # no leaf was missing so far: only then a tree can be computed
         self._key = 0  # the place of the last head's key in the order of use
 
-    async def through(self, store: Store, size: int) -> None:
+    async def through(self, store: Store, size: int, tell: Callable[[int, int], None]) -> None:
         """All leaves and heads up to a size."""
         heads = _heads(store, size)
         next_head = await anext(heads, None)
         async for leaf in _leaves(store, size):
             self._take(leaf)
+            if leaf.seq % limits.AUDIT_PAGE == 0:
+                tell(leaf.seq, size)
             if next_head is not None and self._whole and self.tree.size == next_head[0].size:
                 if self._judge(next_head[0]):
                     self._compare(*next_head)
