@@ -9,15 +9,18 @@ from litestar.types import ASGIApp
 
 from tillkeeper import audit
 from tillkeeper.access import KeyRing
-from tillkeeper.base.clock import SystemClock
-from tillkeeper.base.settings import Settings
+from tillkeeper.access.entrance import Entrance, Provider
+from tillkeeper.base.clock import Clock, SystemClock
+from tillkeeper.base.settings import Settings, SettingsError
 from tillkeeper.faces.agent import Agent, loops_of
 from tillkeeper.faces.api import Counter, create_api
 from tillkeeper.faces.console.app import create_console
+from tillkeeper.faces.console.sites import Sites
 from tillkeeper.payments import Till, rails, webhooks
 from tillkeeper.risk import RiskEngine
 from tillkeeper.store import sole
 from tillkeeper.store.opening import opened
+from tillkeeper.store.private import read_private
 from tillkeeper.vault import Vault, root_of
 
 PROFILES = "risk profiles"
@@ -52,9 +55,18 @@ async def console(settings: Settings) -> AsyncIterator[ASGIApp]:
     clock = SystemClock()
     async with opened(settings) as (store, _), Vault.opened(store, root_of(settings), clock) as vault:
         till = Till(store, None, clock, settings.timezone)
+        entrance = Entrance(store, clock, _Keeper(vault), _provider(settings, clock))
         yield create_console(
-            store, clock, settings.timezone, till, vault, four_eyes_amount=settings.four_eyes_amount
+            store,
+            clock,
+            settings.timezone,
+            till,
+            vault,
+            entrance,
+            sites=Sites(settings.console_url, settings.host),
+            four_eyes_amount=settings.four_eyes_amount,
         )
+        entrance.close()
         await till.close()
 
 
@@ -77,6 +89,37 @@ async def agent(settings: Settings) -> None:
         finally:
             await bank.close()
             await till.close()
+
+
+class _Keeper:
+    """Keeps the secrets of authenticator apps in the vault, for access, which knows no vault."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._field = vault.field("access.totp", "secret")
+
+    def seal(self, row: str, text: str) -> bytes:
+        return self._field.seal(None, row, text)
+
+    async def open(self, row: str, cell: bytes) -> str:
+        sealed = self._field.load(None, row, cell)
+        assert sealed is not None
+        return await self._vault.open(sealed)
+
+
+def _provider(settings: Settings, clock: Clock) -> Provider | None:
+    """The identity provider that the settings name."""
+    if settings.oidc_issuer is None or settings.oidc_client_id is None:
+        return None
+    secret = settings.oidc_client_secret
+    if settings.oidc_client_secret_file is not None:
+        kept = read_private(settings.oidc_client_secret_file)
+        if kept is None:
+            raise SettingsError(
+                f"TILL_OIDC_CLIENT_SECRET_FILE: {settings.oidc_client_secret_file} is not there"
+            )
+        secret = kept.decode().strip()
+    return Provider(settings.oidc_issuer, settings.oidc_client_id, secret, clock)
 
 
 async def _stop() -> None:

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tillkeeper.faces.console.desk import own_path
-from tillkeeper.faces.console.pages.session import _token
+from tillkeeper.faces.console.pages.sign_in import _token
 from tillkeeper.faces.console.render import Renderer
 from tillkeeper.faces.console.texts import read_texts
 

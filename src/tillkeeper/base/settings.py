@@ -1,6 +1,7 @@
 """The few settings, from the environment or one TOML file, read once by wiring."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,6 +38,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """PEM file: the certificate and those between it and its authority; unset: one by a development CA of our own."""
     tls_key: Path | None = None
     """PEM file: the certificate's private key."""
+    console_url: str | None = None
+    """Where browsers reach the console, as in https://console.example; unset: http://localhost and the port."""
+    oidc_issuer: str | None = None
+    """An OpenID Connect provider that vouches for people, as it calls itself; unset: nobody does."""
+    oidc_client_id: str | None = None
+    oidc_client_secret: str | None = None
+    oidc_client_secret_file: Path | None = None
+    """The secret in a file of its own, mode 0600, in place of the above."""
     timezone: str = "Asia/Shanghai"
     """The business time zone (IANA name): where a customer's day ends."""
     rules_file: Path | None = None
@@ -54,6 +63,23 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allow_private_webhooks: bool = False
     """Deliver webhooks to loopback and private addresses (tests, demo)."""
 
+    def __post_init__(self) -> None:
+        """Refuse what would fail later and less plainly."""
+        if self.console_url is not None and not _ADDRESS.fullmatch(self.console_url):
+            raise ValueError(
+                f"console_url: {self.console_url} is no address like https://console.example:8443"
+            )
+        if (self.oidc_issuer is None) != (self.oidc_client_id is None):
+            raise ValueError("oidc_issuer and oidc_client_id are set together")
+
+    @property
+    def console_address(self) -> str:
+        """Where people find the console. Passkeys need a name, so a loopback address goes by `localhost`."""
+        if self.console_url is not None:
+            return self.console_url.rstrip("/")
+        host = "localhost" if self.host in _HERE else f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls else 'http'}://{host}:{self.console_port}"
+
     @property
     def key_folder(self) -> Path:
         """Where the key files are: whoever copies the data folder must not get the keys with it."""
@@ -61,6 +87,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 ENVIRONMENT_PREFIX: Final = "TILL_"
+_ADDRESS: Final = re.compile(r"https?://[a-z0-9.\-]+(:\d{1,5})?/?")
+_HERE: Final = frozenset({"127.0.0.1", "::1", "0.0.0.0", "::"})  # noqa: S104 - compared with, not bound to
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
