@@ -79,16 +79,16 @@ class Desk:
 
     async def _frame(self, request: Web) -> dict[str, Any]:
         session = session_of(request)
-        waiting = asked = 0
+        waiting = to_decide = 0
         if session is not None:
             async with self.store.tx("console frame") as tx:
                 waiting, _ = await browse.held_size(tx)
-                asked = await access.approvals.count_open(tx, self.clock)
+                to_decide = await access.approvals.count_open(tx, self.clock)
         return {
             "session": session,
             "may": access.policies().permitted("Person", session.roles) if session else frozenset(),
-            "asked": asked,
-            "asked_most": access.approvals.COUNTED,
+            "to_decide": to_decide,
+            "to_decide_most": access.approvals.COUNTED,
             "four_eyes_amount": self.four_eyes_amount,
             "theme": theme_of(request),
             "themes": THEMES,

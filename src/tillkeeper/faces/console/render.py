@@ -22,6 +22,7 @@ TONES: Final = {
     "succeeded": "good", "delivered": "good", "accepted": "good", "captured": "good", "ledger.verified": "good", "ledger.differs": "bad", "active": "good",
     "pending": "wait", "challenged": "wait", "in_review": "wait", "authorized": "wait", "open": "wait", "due": "wait",
     "sent": "wait", "challenge": "wait", "hold": "wait",
+    "waiting": "wait", "given": "good", "used": "good", "stale": "bad", "refused": "bad",
     "declined": "bad", "failed": "bad", "deny": "bad", "rejected": "bad", "frozen": "bad", "closed": "bad",
 }  # fmt: skip
 """How a state looks; what is not named here is over and quiet."""

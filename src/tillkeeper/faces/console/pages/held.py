@@ -1,64 +1,85 @@
 """Payments that wait for a person: the queue, and the verdict."""
 
 from typing import Final
+from uuid import UUID
 
 import msgspec
 from litestar import get, post
 from litestar.params import FromPath
 
-from tillkeeper import audit
+from tillkeeper import access, audit
+from tillkeeper.access import Approval
 from tillkeeper.base import limits
 from tillkeeper.base.forbidden import forbidden
 from tillkeeper.base.ids import to_typeid
+from tillkeeper.base.results import Refusal
 from tillkeeper.faces.console.desk import Desk, Page, TheDesk, Web, go_to, origin_of, person_of, typed
 from tillkeeper.faces.console.names import names_of, parties_in
 from tillkeeper.faces.console.pages.decision import read_decision
-from tillkeeper.faces.console.pages.payments import cursor, id_from
-from tillkeeper.payments import ProblemView, browse
+from tillkeeper.faces.console.pages.payments import cursor, id_from, releases_of
+from tillkeeper.payments import ProblemView, browse, release_of
+from tillkeeper.payments import payment as find_payment
+from tillkeeper.payments import problem as problem_of
 from tillkeeper.payments.commands import Review
 from tillkeeper.store import Answer
 
 _DONE: Final = 200
 
 
-@get("/held")
+@get("/held", action="held.view")
 async def held(request: Web, desk: TheDesk) -> Page:
     """The queue, the longest waiting first."""
     after = cursor(request.query_params.get("after"))
     async with desk.store.tx("console held") as tx:
         rows = await browse.held(tx, after, limits.PAGE_DEFAULT + 1)
         shown = rows[: limits.PAGE_DEFAULT]
-        names = await names_of(tx, parties_in(shown))
+        names = await names_of(tx, desk.vault, parties_in(shown))
         renderer = desk.renderer(request)
         decisions = {row.id: await read_decision(tx, row.id, renderer) for row in shown}
+        releases = await releases_of(tx, desk, [row.id for row in shown])
     context = {
         "rows": shown,
         "names": names,
         "decisions": decisions,
+        "releases": releases,
         "next": to_typeid("pay", shown[-1].id) if len(rows) > len(shown) else None,
         "problem": None,
     }
     return await desk.page(request, "held.html", context)
 
 
-@post("/held/{public_id:str}")
+@post("/held/{public_id:str}", action="payment.review", fresh=True)
 async def verdict(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page:
-    """Release or refuse one held payment; the reason is kept with it."""
+    """Release or refuse one held payment; the reason is kept with it. Releasing a large one asks a second person."""
     payment = id_from("pay", public_id)
     form = await request.form()
     release = form.get("verdict") == "release"
-    reason = typed(form, "reason")
+    reason, back = typed(form, "reason"), f"/payments/{public_id}"
     if problem := _mistake(str(form.get("verdict")), reason):
-        context = {"problem": problem, "detail": "", "back": f"/payments/{public_id}"}
-        return await desk.page(request, "problem.html", context, 422)
+        return await desk.page(request, "problem.html", {"problem": problem, "detail": "", "back": back}, 422)
+    if release and (asked := await _ask(request, desk, payment, reason)):
+        if isinstance(asked, Refusal):
+            return await _not_done(request, desk, problem_of(asked), back)
+        return go_to("/held?notice=asked")
     person = person_of(request)
     answer = await desk.till.submit(Review(payment, release, person, reason))
     if answer.status != _DONE:
-        return await _not_done(request, desk, answer, f"/payments/{public_id}")
+        return await _not_done(request, desk, answer, back)
     async with desk.store.tx("console verdict") as tx:
         action = "payment.released" if release else "payment.refused"
         await audit.append(tx, person, action, to_typeid("pay", payment), reason, origin_of(request))
     return go_to(f"/held?notice={'released' if release else 'refused'}")
+
+
+async def _ask(request: Web, desk: Desk, payment: UUID, reason: str) -> Approval | Refusal | None:
+    """Ask a second person for the release of a large payment; None for one that a single person may release."""
+    asker = access.Asker(person_of(request), None, origin_of(request))
+    async with desk.store.tx("console four eyes") as tx:
+        found = await find_payment(tx, payment)
+        if found is None or found.amount < desk.four_eyes_amount:
+            return None
+        deed, terms = desk.deeds["payment.release"], release_of(found, reason)
+        return await access.approvals.ask(tx, deed, terms, asker, desk.clock, reason)
 
 
 def _mistake(verdict: str, reason: str) -> str | None:

@@ -21,14 +21,14 @@ _LOOK_SECONDS: Final = 15.0  # how long a stream may outlive its session
 _POINT_SECONDS: Final = 3  # one point of the rate's picture
 
 
-@get("/")
+@get("/", action="overview.view")
 async def overview(request: Web, desk: TheDesk, board: TheBoard) -> Page:
     """The overview with the figures of now."""
     figures = await board.refresh()
     return await desk.page(request, "overview.html", figures_context(figures, desk.renderer(request)))
 
 
-@get("/live")
+@get("/live", action="overview.view")
 async def live(request: Web, desk: TheDesk) -> Stream:
     """The overview's live parts as server-sent events."""
     session = session_of(request)
@@ -53,7 +53,7 @@ async def _while_signed_in(desk: Desk, session: Session, language: str) -> Async
                 return
 
 
-@get("/books")
+@get("/books", action="books.view")
 async def books(request: Web, desk: TheDesk, board: TheBoard) -> Page:
     """What the light on the overview stands for."""
     figures = await board.refresh()

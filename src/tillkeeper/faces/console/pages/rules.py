@@ -14,7 +14,7 @@ from tillkeeper.risk import browse as risks
 from tillkeeper.risk.browse import RuleSetRow
 
 
-@get("/rules")
+@get("/rules", action="rules.view")
 async def rules(request: Web, desk: TheDesk) -> Page:
     """A rule set, the active one unless another version is asked for."""
     async with desk.store.tx("console rules") as tx:
@@ -32,7 +32,7 @@ async def rules(request: Web, desk: TheDesk) -> Page:
     return await desk.page(request, "rules.html", context)
 
 
-@get("/rules/{name:str}")
+@get("/rules/{name:str}", action="rules.view")
 async def rule(request: Web, desk: TheDesk, name: FromPath[str]) -> Page:
     """One rule of the active set, and the payments it hit last."""
     async with desk.store.tx("console rule") as tx:
@@ -47,7 +47,7 @@ async def rule(request: Web, desk: TheDesk, name: FromPath[str]) -> Page:
             raise NotFoundException
         hits = await risks.hits(tx)
         rows = await browse.find_payments(tx, await risks.hit_by(tx, name, limits.PAGE_DEFAULT))
-        names = await names_of(tx, parties_in(rows))
+        names = await names_of(tx, desk.vault, parties_in(rows))
     reason = in_general(found[0], desk.renderer(request).texts.language)
     context = {"rule": found[0], "reason": reason, "hits": hits, "rows": rows, "names": names}
     return await desk.page(request, "rule.html", context)
