@@ -103,13 +103,20 @@ class AnswerChallenge(msgspec.Struct, frozen=True):
 
 
 class Review(msgspec.Struct, frozen=True):
-    """A person's verdict on a payment that risk held. `seen`: its version that was approved, if it was."""
+    """A person's verdict on a payment that risk held, and where they are.
+
+    Of one that took four eyes: `seen` is the version of the payment that was approved, `asked_by` the first person, and
+    `approval` says under which.
+    """
 
     payment: UUID
     release: bool
     reviewer: str
     reason: str
     seen: str | None = None
+    origin: str = ""
+    asked_by: str = ""
+    approval: str = ""
 
 
 class SettleRail(msgspec.Struct, frozen=True):

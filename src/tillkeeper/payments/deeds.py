@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tillkeeper import access, audit, parties
+from tillkeeper import access, parties
 from tillkeeper.access import Approval
 from tillkeeper.base.ids import from_typeid, to_typeid
 from tillkeeper.base.results import Refusal
@@ -61,15 +61,20 @@ def refund_of(payment: Payment, amount: int, reason: str) -> LargeRefund:
 def release(till: Till) -> access.approvals.Deed:
     """Releasing a held payment, by a till, as soon as a second person agrees."""
 
-    async def carry_out(tx: Tx, approval: Approval, terms: Release) -> Refusal | None:
+    async def carry_out(_: Tx, approval: Approval, terms: Release) -> Refusal | None:
         """Bound to the approval as its idempotency key: after a crash the till gives the same answer again."""
-        both = f"{approval.asked_by}, {approval.decided_by}"
-        command = Review(from_typeid("pay", terms.payment), True, both, terms.reason, terms.as_of)
+        command = Review(
+            from_typeid("pay", terms.payment),
+            True,
+            approval.decided_by or "",
+            terms.reason,
+            terms.as_of,
+            approval.origin,
+            approval.asked_by,
+            access.approvals.approval_id(approval),
+        )
         answer = await till.submit(command, Key(approval.id, "four eyes", approval.digest))
         if answer.status == _DONE:
-            why = f"{terms.reason} ({access.approvals.approval_id(approval)}, asked by {approval.asked_by})"
-            by, origin = approval.decided_by or "", approval.origin
-            await audit.append(tx, by, "payment.released", terms.payment, why, origin)
             return None
         problem = msgspec.json.decode(answer.body, type=ProblemView)
         return Refusal(problem.code, problem.detail)

@@ -44,6 +44,16 @@ class Facts(msgspec.Struct, frozen=True):
         return (event_at or self.now).astimezone(self.zone).date()
 
 
+class Act(msgspec.Struct, frozen=True):
+    """What the audit trail says of a person's command."""
+
+    actor: str
+    action: str
+    subject: str
+    reason: str
+    origin: str
+
+
 class Result(msgspec.Struct, frozen=True):
     """What a command comes to: rows to write, news to tell, the answer to give. Empty but for a refusal."""
 
@@ -58,6 +68,7 @@ class Result(msgspec.Struct, frozen=True):
     qr_paid: tuple[UUID, UUID] | None = None
     qr_freed: UUID | None = None
     news: News | None = None
+    act: Act | None = None
 
 
 class Plan(msgspec.Struct, frozen=True):

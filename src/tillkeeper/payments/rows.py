@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from tillkeeper import audit
 from tillkeeper.payments.plan import Result
 from tillkeeper.payments.types import Challenge, Located, Move, Payment, QrCode, RailOrder, Refund, Wallet
 from tillkeeper.store import Sent, Statement, Tx, columns, outbox, queries
@@ -137,6 +138,8 @@ async def write(tx: Tx, results: Sequence[Result]) -> None:
     freed = [result.qr_freed for result in results if result.qr_freed]
     if freed:
         await tx.run(_sql.free_qr_codes, {"payments": columns.uuids(freed)})
+    for act in [result.act for result in results if result.act]:  # people's, so few
+        await audit.append(tx, act.actor, act.action, act.subject, act.reason, act.origin)
     await outbox.publish(tx, [result.news for result in results if result.news])
 
 
