@@ -129,8 +129,8 @@ WHERE customer = %(customer)s AND released_at IS NULL RETURNING id;
 -- Key, cells and tags go; that there was a phone number stays to be seen, which it was does not.
 UPDATE parties.customers
 SET state = 'erased', name = NULL, reference = NULL,
-    sealing_key = '', full_name = '', phone = CASE WHEN phone IS NULL THEN NULL ELSE '' END,
-    id_number = CASE WHEN id_number IS NULL THEN NULL ELSE '' END,
+    sealing_key = '', full_name = '', phone = CASE WHEN phone IS NULL THEN NULL ELSE ''::bytea END,
+    id_number = CASE WHEN id_number IS NULL THEN NULL ELSE ''::bytea END,
     full_name_tag = NULL, phone_tag = NULL, id_number_tag = NULL
 WHERE id = ANY (%(ids)b::uuid[]);
 

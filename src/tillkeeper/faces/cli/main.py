@@ -27,10 +27,12 @@ COMMANDS: Final[dict[str, str]] = {
     "decision": "Explain a risk decision.",
     "access": "Say which policy lets somebody do something, or which would.",
     "console": "Make a one-time sign-in link for the console.",
+    "people": "List the team; invite, change roles, suspend, sign out.",
     "keys": "Create, renew, list and revoke API keys; rotate the keys of sealed data.",
     "vault": "Show what every column is and the keys of sealed data; empty what is past its retention.",
     "audit": "Verify, prove and search the audit trail.",
-    "migrate": "Bring the database schema up to date.",
+    "customer": "Erase a customer for good; hold one whom the law wants kept.",
+    "migrate": "Bring the database up to date.",
     "doctor": "Say what is set, from where, and what is wrong.",
 }
 

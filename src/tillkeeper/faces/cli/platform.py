@@ -14,12 +14,12 @@ from typing import Final
 
 import msgspec
 
-from tillkeeper import store
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock, SystemClock
 from tillkeeper.base.settings import Settings
 from tillkeeper.faces.cli.opening import face_url
 from tillkeeper.faces.cli.output import CANNOT, CliError
+from tillkeeper.faces.cli.schema import bring_up_to_date
 from tillkeeper.faces.cli.serve import listen
 from tillkeeper.store.opening import Urls, database
 
@@ -49,7 +49,7 @@ async def platform(
         listen(chosen.host, port).close()
     logs = chosen.home.absolute() / "log"
     async with database(chosen) as urls:
-        await store.migrate(urls.admin)
+        await bring_up_to_date(chosen, urls)
         logs.mkdir(parents=True, exist_ok=True)
         async with _kept_alive(_children(chosen, logs)):
             await _ready(chosen.host, chosen.console_port, "console", logs)
@@ -57,7 +57,7 @@ async def platform(
                 await greet(urls)
             await _ready(chosen.host, chosen.api_port, "api", logs)
             yield Platform(
-                face_url(chosen, chosen.api_port), face_url(chosen, chosen.console_port), urls, logs
+                face_url(chosen, chosen.api_port), chosen.console_address, urls, logs
             )
 
 
