@@ -110,7 +110,7 @@ def test_bad_key_id(till: Till, base: Database) -> None:
 
 def test_console_link(till: Till, base: Database) -> None:
     url = till("console", "link", "--person", "anna", "--json").json["url"]
-    assert url.startswith("http://127.0.0.1:8081/sign-in?token=")
+    assert url.startswith("http://localhost:8081/sign-in?token=")
 
 
 def test_ledger_verify_of_books_that_balance(till: Till, base: Database) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 
@@ -99,7 +100,11 @@ async def test_a_city_lives_comes_back_and_tells_when_something_is_wrong(
     environment: dict[str, str], admin: psycopg.AsyncConnection
 ) -> None:
     with demo("--seconds", "6", environment=environment) as first:
-        first.until("Console  http://127.0.0.1:")
+        yours = first.until("Console  http://localhost:").split()[-1]
+        first.until("Second ")
+        colleagues = first.until("         http://localhost:").split()[-1]
+        assert await signs_in(environment, yours) == "you"
+        assert await signs_in(environment, colleagues) == "colleague"
         first.until("Living")
         assert first.end() == 0
     facts = first.facts()
@@ -124,6 +129,18 @@ async def test_a_city_lives_comes_back_and_tells_when_something_is_wrong(
     assert not wallets or int(wallets[0].split()[1].replace(",", "")) < 200, "the city was filled anew"
     assert not answers(environment["TILL_API_PORT"])
     assert not answers(environment["TILL_CONSOLE_PORT"])
+
+
+async def signs_in(environment: dict[str, str], link: str) -> str:
+    """Who is signed in after pressing the link's button."""
+    here = f"http://localhost:{environment['TILL_CONSOLE_PORT']}"
+    assert link.startswith(f"{here}/sign-in?token=")
+    async with httpx.AsyncClient(base_url=here, follow_redirects=True) as browser:
+        answer = await browser.post(
+            "/sign-in", data={"token": link.partition("token=")[2], "next": "/account"}
+        )
+    assert answer.status_code == 200
+    return answer.text.partition('aria-current="page">')[2].partition("<")[0]
 
 
 def answers(port: str) -> bool:

@@ -36,6 +36,10 @@ from tillkeeper.store.opening import Urls
 
 app = typer.Typer(add_completion=False)
 
+TEAM: Final = (
+    ("you", ("operator", "risk_analyst", "support", "developer")),
+    ("colleague", ("risk_analyst", "security")),
+)
 CONNECTIONS: Final = 64
 KEY_DAYS: Final = 30
 _ACTOR: Final = "till demo"
@@ -83,8 +87,11 @@ async def _demo(chosen: Settings, wish: Wish) -> bool:
 
     async def greet(urls: Urls) -> None:
         async with Store.opened(urls.app, size=1) as store:
-            say(f"Console  {await sign_in_url(store, chosen)}")
-        say("         (signs you in once, within 15 minutes; till console link makes another)")
+            you, colleague = [await sign_in_url(store, chosen, *each, as_they_are=True) for each in TEAM]
+        say(f"Console  {you}")
+        say("         (signs you in once, within 15 minutes; till console link --person you makes another)")
+        say("Second   for what takes two people, a colleague's link, for a private window:")
+        say(f"         {colleague}")
 
     async with platform(chosen, greet) as running, Store.opened(running.urls.app, size=2) as store:
         say(f"API      {running.api_url}   Logs {running.logs}")

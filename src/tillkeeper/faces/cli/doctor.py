@@ -96,7 +96,13 @@ def sources(chosen: Settings, environment: Mapping[str, str]) -> Iterator[Settin
             variable if environment.get(variable) else f"TILL_CONFIG {file}" if name in in_file else "default"
         )
         value = getattr(chosen, name)
-        yield Setting(name, "-" if value is None else _masked(str(value)), source)
+        yield Setting(name, _shown(name, value), source)
+
+
+def _shown(name: str, value: object) -> str:
+    if value is None:
+        return "-"
+    return "***" if name.endswith("secret") else _masked(str(value))
 
 
 def _masked(value: str) -> str:

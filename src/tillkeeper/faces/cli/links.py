@@ -8,7 +8,6 @@ from typing import Final
 from tillkeeper import access
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.settings import Settings
-from tillkeeper.faces.cli.opening import face_url
 from tillkeeper.faces.cli.output import CliError
 from tillkeeper.store import Store, Tx
 
@@ -16,21 +15,44 @@ ACTOR: Final = "cli"
 
 
 async def sign_in_url(
-    store: Store, chosen: Settings, person: str | None = None, roles: Sequence[str] = ()
+    store: Store,
+    chosen: Settings,
+    person: str | None = None,
+    roles: Sequence[str] = (),
+    *,
+    as_they_are: bool = False,
 ) -> str:
     """A link that opens the console once. `person` unset: the user of the operating system.
 
     Somebody unknown becomes a person if roles are given; and the very first person of all, with every role of daily
-    work. Raises CliError for anybody else who is unknown, and where the roles given are not the person's.
+    work. Raises CliError for anybody else who is unknown, and where the roles given are not the person's, unless people
+    who are known are taken `as_they_are`.
     """
     handle = person or own_handle()
     async with store.tx("cli sign-in link") as tx:
-        await _present(tx, handle, roles)
+        await _present(tx, handle, roles, as_they_are=as_they_are)
         token = await access.sign_in_link(tx, handle, SystemClock(), actor=ACTOR)
-    return f"{face_url(chosen, chosen.console_port)}/sign-in?token={token}"
+    return link_to(chosen, token)
 
 
-async def _present(tx: Tx, handle: str, roles: Sequence[str]) -> None:
+async def first_link(store: Store, chosen: Settings) -> str | None:
+    """A link for the user of the operating system while nothing else lets them in; None afterwards, and for others.
+
+    Whoever starts a service reads its output or keeps it in a log: no place for a key that is not needed.
+    """
+    async with store.tx("cli first link") as tx:
+        needed = not await access.is_anybody(tx) or own_handle() in await access.people_without_second_factor(
+            tx
+        )
+    return await sign_in_url(store, chosen) if needed else None
+
+
+def link_to(chosen: Settings, token: str) -> str:
+    """The console's address with a token in it."""
+    return f"{chosen.console_address}/sign-in?token={token}"
+
+
+async def _present(tx: Tx, handle: str, roles: Sequence[str], *, as_they_are: bool) -> None:
     found = await access.person(tx, handle)
     if found is None:
         if not roles and await access.is_anybody(tx):
@@ -40,7 +62,7 @@ async def _present(tx: Tx, handle: str, roles: Sequence[str]) -> None:
         await access.add_person(tx, handle, "", wanted, SystemClock(), actor=ACTOR)
     elif not found.active:
         raise CliError(f"{handle} is suspended", f"till people suspend {handle} --lift")
-    elif roles and frozenset(roles) != found.roles:
+    elif roles and not as_they_are and frozenset(roles) != found.roles:
         raise CliError(f"{handle} has other roles", f"till people roles {handle} changes them")
 
 

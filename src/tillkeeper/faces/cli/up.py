@@ -5,7 +5,7 @@ import asyncio
 import typer
 
 from tillkeeper.base.settings import Settings
-from tillkeeper.faces.cli.links import sign_in_url
+from tillkeeper.faces.cli.links import first_link
 from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import Json, say, say_json
 from tillkeeper.faces.cli.platform import platform
@@ -34,7 +34,7 @@ def up(*, tls: Tls = False, json: Json = False) -> None:
 async def _up(chosen: Settings, *, json: bool) -> None:
     async with platform(chosen) as running:
         async with Store.opened(running.urls.app, size=1) as store:
-            link = await sign_in_url(store, chosen)
+            link = await first_link(store, chosen)
         if json:
             say_json(
                 {
@@ -45,8 +45,9 @@ async def _up(chosen: Settings, *, json: bool) -> None:
                 }
             )
         else:
-            say(f"Console  {link}")
-            say("         (signs you in once, within 15 minutes; till console link makes another)")
+            say(f"Console  {link or chosen.console_address}")
+            once = "signs you in once, within 15 minutes; till console link makes another"
+            say(f"         ({once if link else 'till console link --person NAME makes a link'})")
             say(f"API      {running.api_url}   (till keys create NAME makes a key)")
             say(f"Logs     {running.logs}")
             say("Ctrl-C stops everything.")
