@@ -1,7 +1,7 @@
 """The turn: what waits is carried through together. Claim, decide, book, commit, and only then answer.
 
 One loop a process. Of two turns in flight one computes while the other is in the database; they decide in the order
-in which their commands arrived, because risk's profiles are a history.
+in which their commands arrived, because risk's profiles are a history, and commit in that order too.
 """
 
 import asyncio
@@ -82,6 +82,7 @@ class Till:
         self._turns: set[asyncio.Task[None]] = set()
         self._last: _Turn | None = None
         self._booking = asyncio.Lock()
+        self._committing = asyncio.Lock()
         self._house: dict[tuple[str, str], UUID] = {}
         self._wallets: dict[tuple[UUID, str], UUID] = {}
         self._pump_due = False
@@ -229,9 +230,11 @@ class Till:
             if len(works) == turn.size:  # of a turn in halves the other half has yet to decide
                 turn.decided.set()
             plans = [self._plan(work, facts) for work in fresh]
-            # Kept until the commit: turns become durable in their order, so what a crash leaves is a beginning.
-            await until_committed.enter_async_context(self._booking)
-            results = await self._book(tx, plans, turn.now)
+            async with self._booking:
+                # Asked for while the turn before commits: PostgreSQL begins when that one lets go of the accounts.
+                results = await self._book(tx, plans, turn.now)
+                # Kept until the commit: turns become durable in their order, so what a crash leaves is a beginning.
+                await until_committed.enter_async_context(self._committing)
             turn.booked = True
             self._wake()
             await self._write(tx, fresh, results, turn.now)
