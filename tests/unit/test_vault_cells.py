@@ -109,10 +109,10 @@ def test_unknown_and_destroyed_versions_are_told_apart() -> None:
     cell = name_cell(new, key)
     field = old.field("shop.guests", "name")
     with pytest.raises(UnknownVersionError, match="version 2"):
-        field.unseal(key, ROW, cell)
+        field.unseal(old.subject_key(key.wrapped), ROW, cell)
     old._keyset._states["C2", "data", 2] = "destroyed"
     with pytest.raises(DestroyedVersionError, match="version 2"):
-        field.unseal(key, ROW, cell)
+        field.unseal(old.subject_key(key.wrapped), ROW, cell)
 
 
 def test_a_wrapped_key_that_was_cut_or_changed_is_noticed(vault: Vault, key: SubjectKey) -> None:

@@ -8,6 +8,7 @@ import hmac
 import os
 import struct
 import unicodedata
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -43,7 +44,7 @@ def version_of(blob: bytes) -> int:
     """The key version a cell or wrapped key was made with. Raises BrokenCellError."""
     if len(blob) < _HEADER.size or blob[0] != FORMAT:
         raise BrokenCellError("too short, or of a format that this program does not know")
-    return int(_HEADER.unpack_from(blob)[2])
+    return int.from_bytes(blob[2:6])
 
 
 def version_of_tag(tag: bytes) -> int:
@@ -66,38 +67,52 @@ def cell_key(class_key: bytes, secret: bytes) -> AESGCM:
     return AESGCM(hmac.digest(class_key, b"cell\0" + secret, "sha256"))
 
 
-def seal(key: AESGCM, version: int, place: bytes, text: str) -> bytes:
+def seal(key: AESGCM, version: int, place: bytes, plain: bytes) -> bytes:
     """A cell that opens at its place only."""
     nonce = os.urandom(_NONCE)
-    header = _HEADER.pack(FORMAT, AES_256_GCM, version)
-    return header + nonce + key.encrypt(nonce, text.encode(), place)
+    return b"%b%b%b" % (_HEADER.pack(FORMAT, AES_256_GCM, version), nonce, key.encrypt(nonce, plain, place))
 
 
-def unseal(key: AESGCM, place: bytes, cell: bytes) -> str:
+def unseal(key: AESGCM, place: bytes, cell: bytes) -> bytes:
     """What a cell holds. Raises BrokenCellError."""
     if len(cell) < _OVERHEAD or cell[1] != AES_256_GCM:
         raise BrokenCellError("cut, or of an algorithm that this program does not know")
-    nonce = cell[_HEADER.size : _HEADER.size + _NONCE]
     try:
-        return key.decrypt(nonce, cell[_HEADER.size + _NONCE :], place).decode()
+        return key.decrypt(cell[6:18], cell[18:], place)
     except InvalidTag:
         raise BrokenCellError("changed, or moved here from another place") from None
 
 
-def place(table: str, column: str, row: RowId, class_: str, version: int) -> bytes:
-    """The associated data of a cell. Only the row's id may hold a bar, so no two places read alike."""
-    return f"{table}|{column}|{row_text(row)}|{class_}|{version}".encode()
+def place_of(column: bytes, row: RowId, class_: bytes) -> bytes:
+    """The beginning of a cell's associated data; its key version follows. `column`: schema.table.column.
+
+    Only a row's id may hold a bar, and what follows it has a fixed length, so no two places read alike.
+    """
+    return b"%b|%b|%b" % (column, row_bytes(row), class_)
+
+
+def row_bytes(row: RowId) -> bytes:
+    """A row's id as it is bound."""
+    if isinstance(row, UUID):
+        return row.bytes
+    return row if isinstance(row, bytes) else str(row).encode()
 
 
 def row_text(row: RowId) -> str:
-    """A row's id as it is bound."""
+    """A row's id for people."""
     return row.hex() if isinstance(row, bytes) else str(row)
+
+
+@lru_cache(maxsize=64)
+def derived(class_key: bytes, purpose: bytes) -> bytes:
+    """A key of its own for each purpose of a class key."""
+    return hmac.digest(class_key, purpose, "sha256")
 
 
 def wrap(class_key: bytes, version: int, secret: bytes) -> bytes:
     """A customer's key, as it is kept in the customer's row."""
     header = _HEADER.pack(FORMAT, AES_256_KW, version)
-    return header + aes_key_wrap(hmac.digest(class_key, b"wrap", "sha256"), secret)
+    return header + aes_key_wrap(derived(class_key, b"wrap"), secret)
 
 
 def unwrap(class_key: bytes, wrapped: bytes) -> bytes:
@@ -105,19 +120,24 @@ def unwrap(class_key: bytes, wrapped: bytes) -> bytes:
     if wrapped[1] != AES_256_KW:
         raise BrokenCellError("a wrapped key of an algorithm that this program does not know")
     try:
-        return aes_key_unwrap(hmac.digest(class_key, b"wrap", "sha256"), wrapped[_HEADER.size :])
+        return aes_key_unwrap(derived(class_key, b"wrap"), wrapped[_HEADER.size :])
     except InvalidUnwrap:
         raise BrokenCellError("a wrapped key that was cut or changed") from None
 
 
 def normal(text: str) -> str:
     """A text as it is looked for: full-width and half-width, capitals, and space make no difference."""
-    return "".join(unicodedata.normalize("NFKC", text).casefold().split())
+    if text.isascii():
+        return "".join(text.lower().split())
+    before = ""
+    while text != before:  # what NFKC puts together may fold again, and what it takes apart may be a space
+        before, text = text, "".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return text
 
 
-def index_key(class_key: bytes, table: str, column: str) -> bytes:
-    """Each column's own, so that equal values in two columns have nothing in common."""
-    return hmac.digest(class_key, f"index|{table}|{column}".encode(), "sha256")
+def index_key(class_key: bytes, column: bytes) -> bytes:
+    """Each column's own, so that equal values in two columns have nothing in common. `column`: schema.table.column."""
+    return derived(class_key, b"index|" + column)
 
 
 def tag(key: bytes, version: int, text: str, length: int) -> bytes:

@@ -63,3 +63,7 @@ WHERE id = %(id)s;
 -- name: finish_rotation
 -- The old versions are destroyed.
 UPDATE vault.rotations SET state = 'done', done = %(done)s, changed_at = %(at)s, finished_at = %(at)s WHERE id = %(id)s;
+
+-- name: redo_after_a_crash
+-- A step of a walk that a crash of the server loses is walked again: payments need not wait for its write to the disk.
+SET LOCAL synchronous_commit = off;

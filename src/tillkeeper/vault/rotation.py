@@ -7,7 +7,7 @@ no writer that still knew it can be left. Each of these states is stored, so who
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 from uuid import UUID
 
@@ -72,6 +72,27 @@ class _Open(msgspec.Struct):
     walked_table: str = ""
     next_block: int = 0
     done: int = 0
+    saved_at: float = 0.0
+
+
+class _Front:
+    """The ranges of a table's blocks, handed out in order to several lanes. All blocks before `behind` are done."""
+
+    def __init__(self, first: int, end: int, size: int) -> None:
+        self._next = first
+        self._end = end
+        self._size = size
+        self.under_way: set[int] = set()
+
+    @property
+    def behind(self) -> int:
+        return min(self.under_way, default=min(self._next, self._end))
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        while (first := self._next) < self._end:
+            self._next += self._size
+            self.under_way.add(first)
+            yield first, self._next
 
 
 Tell = Callable[[Progress], None]
@@ -162,25 +183,25 @@ class Rotation:
     async def _walk(self, now: _Open, walk: Walk, pace: Pace, tell: Tell) -> list[str]:
         async with self._store.tx("vault table size") as tx:
             end = await blocks(tx, walk.table)
+        front = _Front(now.next_block, end, pace.blocks)
         stuck: list[str] = []
-        while now.next_block < end:
-            begun = time.monotonic()
-            first = now.next_block
-            places = [
-                (at, at + pace.blocks) for at in range(first, first + pace.blocks * pace.lanes, pace.blocks)
-            ]
-            async with asyncio.TaskGroup() as group:
-                steps = [
-                    group.create_task(step(self._store, walk, low, high, now.version)) for low, high in places
-                ]
-            for each in steps:
-                now.done += each.result().done
-                stuck += each.result().stuck
-            now.next_block = places[-1][1]
-            await self._set(now, "walking")
-            tell(Progress(walk.table, min(1.0, now.next_block / end), now.done))
-            if pace.rest:
+
+        async def lane() -> None:
+            for first, last in front:
+                begun = time.monotonic()
+                found = await step(self._store, walk, first, last, now.version)
+                front.under_way.remove(first)
+                now.done += found.done
+                stuck.extend(found.stuck)
+                now.next_block = front.behind
+                tell(Progress(walk.table, min(1.0, now.next_block / end), now.done))
+                if time.monotonic() - now.saved_at > limits.ROTATION_SAVE_SECONDS:
+                    await self._set(now, "walking")
                 await asyncio.sleep((time.monotonic() - begun) * pace.rest)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(pace.lanes):
+                group.create_task(lane())
         return stuck
 
     async def _count(self, tx: Tx, version: int) -> int:
@@ -210,7 +231,7 @@ class Rotation:
             await self._save(tx, now, state)
 
     async def _save(self, tx: Tx, now: _Open, state: str) -> None:
-        now.state = state
+        now.state, now.saved_at = state, time.monotonic()
         params: dict[str, Any] = {"id": now.id, "state": state, "at": self._clock.now(), "done": now.done}
         await tx.run(_sql.save_rotation, params | {"table": now.walked_table, "block": now.next_block})
 

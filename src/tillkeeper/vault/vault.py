@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -61,28 +62,26 @@ class Field:
     """A sealed column: how its cells are made and read. Declared in the columns.toml of its package."""
 
     def __init__(
-        self, keyset: Keyset, table_name: str, name: str, table: Table, column: SealedColumn
+        self, keyset: Keyset, table_name: str, name: str, table: Table, declared: SealedColumn
     ) -> None:
-        self._keyset = keyset
-        self._table_name = table_name
-        self._name = name
-        self._table = table
-        self._column = column
-        self._tag_bytes = cells.EXACT_BYTES if column.search == "exact" else cells.BEACON_BYTES
-
-    @property
-    def column(self) -> str:
+        self.column: Final = f"{table_name}.{name}"
         """schema.table.column"""
-        return f"{self._table_name}.{self._name}"
+        self._keyset = keyset
+        self._declared = declared
+        self._class = declared.class_
+        self._personal = table.personal_key
+        self._bound = self.column.encode(), declared.class_.encode()
+        self._table_bytes = table_name.encode()
+        self._tag_bytes = cells.EXACT_BYTES if declared.search == "exact" else cells.BEACON_BYTES
 
     def seal(self, key: SubjectKey | None, row: RowId, text: str) -> bytes:
         """A cell for this column of the row.
 
         `key` is the customer's, None in tables without. Raises StaleKeysError, and ErasedError for a destroyed key.
         """
-        version, class_key = self._keyset.active(self._column.class_, DATA)
-        cipher = self._cipher(key, row, version, class_key)
-        return cells.seal(cipher, version, self._place(row, version), text)
+        version = self._keyset.active(self._class, DATA).version
+        place = self._place(row) + cells.version_bytes(version)
+        return cells.seal(self._cipher(key, row, version), version, place, text.encode())
 
     def load(self, key: SubjectKey | None, row: RowId, cell: bytes | None) -> Sealed | None:
         """The value of a cell as it travels: its mask. None stays None; an emptied cell or key gives an erased one.
@@ -95,7 +94,7 @@ class Field:
             return Sealed(ERASED, self.column, row, b"")
         wrapped = None if key is None else key.wrapped
         try:
-            shown = mask(self._column.mask, self.unseal(key, row, cell))
+            shown = mask(self._declared.mask, self.unseal(key, row, cell))
         except CellError as error:
             log.log(
                 logging.WARNING if isinstance(error, UnknownVersionError) else logging.ERROR,
@@ -109,7 +108,7 @@ class Field:
 
     def tag(self, text: str) -> bytes:
         """The blind index to write beside a cell, in the column `<name>_tag`. Raises StaleKeysError."""
-        version, class_key = self._keyset.active(self._column.class_, INDEX)
+        version, class_key = self._keyset.active(self._class, INDEX)
         return self.tag_of(version, class_key, text)
 
     def tags(self, text: str) -> list[bytes]:
@@ -117,31 +116,39 @@ class Field:
 
         A beacon is shared by a few rows: open them and compare.
         """
-        keys = self._keyset.readable(self._column.class_, INDEX)
+        keys = self._keyset.readable(self._class, INDEX)
         return [self.tag_of(version, class_key, text) for version, class_key in keys]
 
     def tag_of(self, version: int, class_key: bytes, text: str) -> bytes:
         """The blind index under an index key. Raises ValueError for a column that is not searched."""
-        if self._column.search == "none":
+        if self._declared.search == "none":
             raise ValueError(f"{self.column} is declared without a search")
-        key = cells.index_key(class_key, self._table_name, self._name)
-        return cells.tag(key, version, text, self._tag_bytes)
+        return cells.tag(cells.index_key(class_key, self._bound[0]), version, text, self._tag_bytes)
 
     def unseal(self, key: SubjectKey | None, row: RowId, cell: bytes) -> str:
         """What a cell holds, for this package only. Raises CellError."""
         version = cells.version_of(cell)
-        class_key = self._keyset.secret(self._column.class_, DATA, version)
-        return cells.unseal(self._cipher(key, row, version, class_key), self._place(row, version), cell)
+        place = self._place(row) + cells.version_bytes(version)
+        return cells.unseal(self._cipher(key, row, version), place, cell).decode()
 
-    def _cipher(self, key: SubjectKey | None, row: RowId, version: int, class_key: bytes) -> AESGCM:
-        if self._table.personal_key:
-            if key is None:
-                raise ValueError(f"{self.column} is sealed with the customer's key: hand it in")
-            return key.cipher(self._keyset, self._column.class_, version)
-        return cells.cell_key(class_key, f"{self._table_name}|{cells.row_text(row)}".encode())
+    def resealed(self, key: SubjectKey | None, row: RowId, cell: bytes) -> bytes:
+        """The same, sealed with the key that is active now, for rotation. Raises CellError and StaleKeysError."""
+        old, new = cells.version_of(cell), self._keyset.active(self._class, DATA).version
+        place = self._place(row)
+        plain = cells.unseal(self._cipher(key, row, old), place + cells.version_bytes(old), cell)
+        return cells.seal(self._cipher(key, row, new), new, place + cells.version_bytes(new), plain)
 
-    def _place(self, row: RowId, version: int) -> bytes:
-        return cells.place(self._table_name, self._name, row, self._column.class_, version)
+    def _cipher(self, key: SubjectKey | None, row: RowId, version: int) -> AESGCM:
+        if key is not None and self._personal:
+            return key.cipher(self._keyset, self._class, version)
+        if self._personal:
+            raise ValueError(f"{self.column} is sealed with the customer's key: hand it in")
+        place = b"%b|%b" % (self._table_bytes, cells.row_bytes(row))
+        return cells.cell_key(self._keyset.secret(self._class, DATA, version), place)
+
+    def _place(self, row: RowId) -> bytes:
+        column, class_ = self._bound
+        return cells.place_of(column, row, class_)
 
 
 class Vault:

@@ -9,12 +9,14 @@ from typing import Any, Final
 
 import msgspec
 
-from tillkeeper.store import Statement, Store, Tx, columns
+from tillkeeper.store import Statement, Store, Tx, columns, queries
 from tillkeeper.vault import cells
 from tillkeeper.vault.declarations import TAG_SUFFIX, Catalogue, Table
 from tillkeeper.vault.errors import CellError
 from tillkeeper.vault.keyset import DATA, INDEX
-from tillkeeper.vault.vault import Field, SubjectKey, Vault
+from tillkeeper.vault.vault import Vault
+
+_sql = queries(__package__, "queries.sql")
 
 CELL_VERSION: Final = "substring({} FROM 3 FOR 4)"
 TAG_VERSION: Final = "substring({} FROM 1 FOR 4)"
@@ -56,6 +58,7 @@ async def step(store: Store, walk: Walk, first: int, end: int, version: int) -> 
     found = Step()
     params = {"first": f"({first},0)", "end": f"({end},0)", "version": cells.version_bytes(version)}
     async with store.tx(f"vault walk {walk.table}") as tx:
+        await tx.run(_sql.redo_after_a_crash)
         places, made = [], []
         for place, row, *rest in await tx.tuples(walk.select, params):
             try:
@@ -134,18 +137,16 @@ def _data_walk(vault: Vault, name: str, table: Table, tables: Catalogue) -> Walk
             emptied = tuple(None if cell is None else b"" for cell in old)
             return (wrapped, *emptied) if own_key else emptied
         key = vault.subject_key(wrapped) if table.personal_key else None
-        anew = tuple(_resealed(field, key, row, cell) for field, cell in zip(fields, old, strict=True))
-        return (vault.rewrapped(key), *anew) if own_key and key else anew
+        anew = [
+            field.resealed(key, row, cell) if cell else cell for field, cell in zip(fields, old, strict=True)
+        ]
+        return (vault.rewrapped(key), *anew) if own_key and key else tuple(anew)
 
     old = " OR ".join(
         f"(octet_length(t.{name_of(each)}) > 0 AND {CELL_VERSION.format('t.' + name_of(each))} <> %(version)s)"
         for each in written
     )
     return _walk(name, table, tables, written, tuple(table.sealed), old, renew)
-
-
-def _resealed(field: Field, key: SubjectKey | None, row: cells.RowId, cell: bytes | None) -> bytes | None:
-    return field.seal(key, row, field.unseal(key, row, cell)) if cell else cell
 
 
 def _index_walk(vault: Vault, name: str, table: Table, tables: Catalogue, searched: list[str]) -> Walk:
