@@ -82,7 +82,7 @@ async def enter(request: Web, desk: Desk, sites: Sites) -> Page | None:
 
 def _addressed(request: Web, sites: Sites) -> Site:
     """The console as this request names it. Links, passkeys and cookies stand on this name, so it must be ours."""
-    site = sites.find(request.url.scheme, request.headers.get("host", ""))
+    site = sites.find(request.scope["scheme"], request.headers.get("host", ""))
     if site is None:
         raise HTTPException("not our name", status_code=HTTP_421_MISDIRECTED_REQUEST)
     return site
