@@ -121,7 +121,7 @@ async def test_searches_for_people_are_counted(
         assert refused.headers["retry-after"]
     async with api.platform.store.tx("audit") as tx:
         noted = await tx.tuples(b"SELECT actor, result FROM audit.events WHERE action = 'customer.searched'")
-    assert noted == [("test", "refused")]
+    assert noted == [("key:test", "refused")]
     clock.advance(limits.LOOKUPS_SECONDS / limits.LOOKUPS)
     assert (await api.post("/v1/customers/search", {"phone": "13812345678"})).status_code == 200
 
@@ -255,12 +255,12 @@ async def test_what_is_done_to_people_is_on_record(api: Api) -> None:
         await api.post(f"/v1/{path}")
     await api.post(f"/v1/customers/{anna}/daily-limit", {"currency": "CNY", "daily_limit": 5})
     async with api.platform.store.tx("audit") as tx:
-        rows = await tx.tuples(b"SELECT action, subject FROM audit.events WHERE actor = 'test' ORDER BY id")
+        rows = await tx.tuples(b"SELECT action, subject FROM audit.events WHERE actor = 'key:test' ORDER BY id")
     assert rows == [
-        ("customer.freeze", anna),
-        ("customer.unfreeze", anna),
-        ("merchant.close", shop),
-        ("customer.daily_limit", anna),
+        ("customer.frozen", anna),
+        ("customer.unfrozen", anna),
+        ("merchant.closed", shop),
+        ("customer.daily_limit_changed", anna),
     ]
 
 

@@ -44,6 +44,11 @@ class Principal(msgspec.Struct, frozen=True):
     scopes: frozenset[str]
     actions: frozenset[str]
 
+    @property
+    def actor(self) -> str:
+        """Who the audit trail says it was. No person's handle has a colon: a key named like a person is not taken for one."""
+        return f"key:{self.name}"
+
     def may(self, action: str) -> bool:
         """Whether the key may do something: a look into a set, as it stands on the way of every payment."""
         return action in self.actions

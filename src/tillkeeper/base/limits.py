@@ -208,7 +208,7 @@ AUDIT_WAITING: Final = 10_000  # unsealed events are counted up to so many
 AUDIT_ACTIONS: Final = 500  # different actions offered by a search form
 AUDIT_EXPORT: Final = 100_000  # events in one export
 TALLY_SECONDS: Final = 60.0  # refusals that anybody can cause are summed up over so long
-TALLY_KEYS: Final = 500  # different ones among them; the rest is summed up in one
+TALLY_KEYS: Final = 100  # different ones among them; the rest is summed up in one
 assert 2 * SEAL_SECONDS < SEAL_LAG_SECONDS  # one beat that fails is no alarm
 
 # -- the vault (seconds unless named otherwise)

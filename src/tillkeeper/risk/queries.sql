@@ -10,10 +10,11 @@ ON CONFLICT (sha256) DO NOTHING;
 SELECT version FROM risk.rule_sets WHERE sha256 = %(sha256)s;
 
 -- name: activate
--- From now on this rule set decides; nothing is written if it does already.
+-- From now on this rule set decides; nothing is written, and nothing returned, if it does already.
 INSERT INTO risk.activations (rule_set, at)
 SELECT %(version)s, %(at)s
-WHERE %(version)s IS DISTINCT FROM (SELECT rule_set FROM risk.activations ORDER BY id DESC LIMIT 1);
+WHERE %(version)s IS DISTINCT FROM (SELECT rule_set FROM risk.activations ORDER BY id DESC LIMIT 1)
+RETURNING id;
 
 -- name: write_decisions
 -- Receipts of a turn. Reasons come as one text a row: arrays within arrays cannot be unnested row by row.

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from tillkeeper import audit
 from tillkeeper.base.clock import EPOCH, from_us, to_us
 from tillkeeper.base.ids import first_id_at
 from tillkeeper.risk.rules import RuleSet
@@ -17,7 +18,7 @@ _sql = queries(__package__, "queries.sql")
 
 
 async def activate(tx: Tx, rules: RuleSet, at: datetime) -> int:
-    """Note that this rule set decides from now on; its version."""
+    """Note that this rule set decides from now on, on record if another did before; its version."""
     # The features are part of the identity: they give the receipts' bytes their meaning.
     digest = sha256("\0".join([rules.source, *rules.features]).encode()).digest()
     await tx.run(
@@ -25,7 +26,9 @@ async def activate(tx: Tx, rules: RuleSet, at: datetime) -> int:
         {"sha256": digest, "source": rules.source, "features": list(rules.features), "at": at},
     )
     version: int = await tx.value(_sql.rule_set_version, {"sha256": digest})
-    await tx.run(_sql.activate, {"version": version, "at": at})
+    if await tx.value(_sql.activate, {"version": version, "at": at}) is not None:
+        found = f"version {version}, sha256 {digest.hex()[:16]}"
+        await audit.append(tx, "system", "rules.activated", "rules", found)
     return version
 
 

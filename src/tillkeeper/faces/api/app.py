@@ -17,7 +17,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp
 
-from tillkeeper import access
+from tillkeeper import access, audit
 from tillkeeper.base import limits
 from tillkeeper.base.results import Refused, refuse
 from tillkeeper.faces.api import orders, parties, problems, reads, webhooks
@@ -33,16 +33,20 @@ def create_api(counter: Counter) -> ASGIApp:
         await permits.judge(request)
         await _strictly(request)
 
+    tally = audit.Tally(counter.store)
+
     @asynccontextmanager
     async def living(_: Litestar) -> AsyncIterator[None]:
-        gauge = asyncio.create_task(counter.till.gauge.keep_writing())
+        beside = (counter.till.gauge.keep_writing(), tally.keep_writing())
+        working = [asyncio.create_task(each) for each in beside]
         try:
             yield
         finally:
             await counter.till.close()
-            gauge.cancel()
-            with suppress(asyncio.CancelledError):
-                await gauge
+            for each in working:
+                each.cancel()
+                with suppress(asyncio.CancelledError):
+                    await each
 
     app = Litestar(
         [*orders.HANDLERS, *parties.HANDLERS, *reads.HANDLERS, *webhooks.HANDLERS],
@@ -55,7 +59,7 @@ def create_api(counter: Counter) -> ASGIApp:
         logging_config=None,
     )
     access.policies().check_routes("Service", _routes(app))
-    return Door(Lane(app, counter), counter.keys)
+    return Door(Lane(app, counter), counter.keys, tally)
 
 
 def _routes(app: Litestar) -> dict[str, Mapping[str, Any]]:
@@ -96,6 +100,8 @@ def _openapi() -> OpenAPIConfig:
         render_plugins=[JsonRenderPlugin(path="/")],
         components=Components(security_schemes={"key": key}),
         security=[{"key": []}],
-        openapi_router=Router("/openapi.json", route_handlers=[], include_in_schema=False, opt={"public": True}),
+        openapi_router=Router(
+            "/openapi.json", route_handlers=[], include_in_schema=False, opt={"public": True}
+        ),
         use_handler_docstrings=True,
     )

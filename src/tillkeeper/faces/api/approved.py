@@ -65,7 +65,7 @@ async def _answered(tx: Tx, key: Key) -> bool:
 
 
 def _asker(call: Call) -> Asker:
-    return Asker(call.principal.name, call.principal.id, call.address)
+    return Asker(call.principal.actor, call.principal.id, call.address)
 
 
 def _passed(said: Approval | Refusal) -> None:

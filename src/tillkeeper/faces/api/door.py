@@ -53,9 +53,10 @@ TheCounter = NamedDependency[Counter]
 class Door:
     """Authenticates every call under /v1/ before anything of it is read."""
 
-    def __init__(self, app: ASGIApp, keys: KeyRing) -> None:
+    def __init__(self, app: ASGIApp, keys: KeyRing, tally: audit.Tally) -> None:
         self._app = app
         self._keys = keys
+        self._tally = tally
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.HTTP and scope["path"].startswith("/v1/"):
@@ -67,6 +68,8 @@ class Door:
                     raise
                 found = Refusal("unavailable", "try again in a few seconds")
             if isinstance(found, Refusal):
+                if found.code != "unavailable":
+                    self._tally.note("unknown", "key.refused", found.code, address_of(scope))
                 await tell(problem(found), send)
                 return
             scope["principal"] = found  # type: ignore[typeddict-unknown-key]
@@ -115,6 +118,11 @@ def caller(request: Web) -> Principal:
     return found
 
 
+def by(request: Web) -> dict[str, str]:
+    """Who acts and from where, for the audit trail."""
+    return {"actor": caller(request).actor, "origin": address_of(request.scope)}
+
+
 class Permits:
     """The one place that judges whether a key may do what a route is declared to do (`action=`).
 
@@ -149,7 +157,7 @@ class Permits:
         async with self._store.tx("refused by policy") as tx:
             await audit.append(
                 tx,
-                principal.name,
+                principal.actor,
                 "policy.refused",
                 subject,
                 what[: limits.MAX_TEXT],

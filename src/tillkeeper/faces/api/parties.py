@@ -22,7 +22,9 @@ from tillkeeper.faces.api.documents import REFUSALS, responses
 from tillkeeper.faces.api.door import (
     TheCounter,
     Web,
+    address_of,
     asked_text,
+    by,
     caller,
     checked_currency,
     id_in,
@@ -94,7 +96,9 @@ async def search_customers(
     ((field, text),) = asked.items()
     text = {"phone": phone_number, "id_number": id_number}.get(field, str)(text)
     key = to_typeid("key", principal.key)
-    if refusal := await counter.lookups.refuse(counter.store, counter.clock, principal.name, key):
+    if refusal := await counter.lookups.refuse(
+        counter.store, counter.clock, principal.actor, key, address_of(request.scope)
+    ):
         raise Refused(refusal)
     async with counter.store.tx("search customers") as tx:
         found = await parties.customers_by(tx, counter.vault, field, text, limits.PAGE_DEFAULT)
@@ -212,7 +216,6 @@ async def set_limit(
     request: Web, counter: TheCounter, customer_id: FromPath[str], data: JSONBody[bodies.NewLimit]
 ) -> Response[bytes]:
     """Change what may leave a customer's wallet in a day."""
-    principal = caller(request)
     who = id_in("cus", customer_id, "customer")
     currency = checked_currency(data.currency)
     async with counter.store.tx("daily limit") as tx:
@@ -221,9 +224,8 @@ async def set_limit(
             raise refuse("unknown_customer", "check the id")
         account = await _account(tx, who, currency)
         await ledger.limit_day(tx, account.id, data.daily_limit)
-        await audit.append(
-            tx, principal.name, "customer.daily_limit", customer_id, f"{currency} {data.daily_limit}"
-        )
+        said = f"{currency} {data.daily_limit}"
+        await _note(tx, request, "customer.daily_limit_changed", customer_id, said)
         return answer(Answer(200, _encode((await _customers(tx, found))[0])))
 
 
@@ -237,14 +239,12 @@ async def set_customer_state(
     request: Web, counter: TheCounter, customer_id: FromPath[str]
 ) -> Response[bytes]:
     """`freeze` or `unfreeze` a customer: a frozen one neither pays nor receives."""
-    principal = caller(request)
-    verb = _verb(request)
-    state = {"freeze": "frozen", "unfreeze": "active"}[verb]
+    state, done = {"freeze": ("frozen", "frozen"), "unfreeze": ("active", "unfrozen")}[_verb(request)]
     who = id_in("cus", customer_id, "customer")
     async with counter.store.tx("customer state") as tx:
         if not await parties.set_customer_state(tx, who, state):
             raise refuse("unknown_customer", "check the id")
-        await audit.append(tx, principal.name, f"customer.{verb}", customer_id)
+        await _note(tx, request, f"customer.{done}", customer_id)
         return answer(
             Answer(
                 200,
@@ -269,14 +269,12 @@ async def set_merchant_state(
     request: Web, counter: TheCounter, merchant_id: FromPath[str]
 ) -> Response[bytes]:
     """`close` or `reopen` a merchant: a closed one takes no payments."""
-    principal = caller(request)
-    verb = _verb(request)
-    state = {"close": "closed", "reopen": "active"}[verb]
+    state, done = {"close": ("closed", "closed"), "reopen": ("active", "reopened")}[_verb(request)]
     who = id_in("mer", merchant_id, "merchant")
     async with counter.store.tx("merchant state") as tx:
         if not await parties.set_merchant_state(tx, who, state):
             raise refuse("unknown_merchant", "check the id")
-        await audit.append(tx, principal.name, f"merchant.{verb}", merchant_id)
+        await _note(tx, request, f"merchant.{done}", merchant_id)
         return answer(
             Answer(
                 200, _encode((await _merchants(tx, list((await parties.merchants(tx, [who])).values())))[0])
@@ -368,6 +366,11 @@ def _owner(request: Web, party_id: str) -> UUID:
 
 def _verb(request: Web) -> str:
     return request.scope["path"].rpartition("/")[2]
+
+
+async def _note(tx: Tx, request: Web, action: str, subject: str, reason: str = "") -> None:
+    who = by(request)
+    await audit.append(tx, who["actor"], action, subject, reason, who["origin"])
 
 
 async def _known(tx: Tx, who: UUID, *, merchant: bool) -> None:

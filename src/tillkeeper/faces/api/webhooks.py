@@ -8,7 +8,7 @@ from tillkeeper.base import limits
 from tillkeeper.base.ids import to_typeid
 from tillkeeper.faces.api import bodies, views
 from tillkeeper.faces.api.documents import responses
-from tillkeeper.faces.api.door import TheCounter, Web, caller, id_in
+from tillkeeper.faces.api.door import TheCounter, Web, by, id_in
 from tillkeeper.faces.api.paging import Cursor, Limit, id_cursor, moment_in
 from tillkeeper.faces.api.problems import answer
 from tillkeeper.payments import webhooks
@@ -22,7 +22,6 @@ async def new_endpoint(
     request: Web, counter: TheCounter, data: JSONBody[bodies.NewEndpoint]
 ) -> Response[bytes]:
     """Register an address; its signing secret is shown this once."""
-    principal = caller(request)
     async with counter.store.tx("new webhook endpoint") as tx:
         endpoint, secret = await webhooks.create_endpoint(
             tx,
@@ -31,7 +30,7 @@ async def new_endpoint(
             data.topics,
             counter.clock,
             private_targets=counter.settings.allow_private_webhooks,
-            actor=principal.name,
+            **by(request),
         )
     return answer(Answer(201, _encode(views.endpoint_view(endpoint, secret))))
 
@@ -47,9 +46,8 @@ async def endpoints(counter: TheCounter) -> Response[bytes]:
 @delete("/v1/webhook-endpoints/{endpoint_id:str}", responses=responses(204, None), action="webhook.manage")
 async def delete_endpoint(request: Web, counter: TheCounter, endpoint_id: FromPath[str]) -> None:
     """Remove an endpoint with its messages."""
-    principal = caller(request)
     async with counter.store.tx("delete webhook endpoint") as tx:
-        await webhooks.delete_endpoint(tx, id_in("whe", endpoint_id, "endpoint"), actor=principal.name)
+        await webhooks.delete_endpoint(tx, id_in("whe", endpoint_id, "endpoint"), **by(request))
 
 
 @post(
@@ -60,11 +58,8 @@ async def delete_endpoint(request: Web, counter: TheCounter, endpoint_id: FromPa
 )
 async def enable(request: Web, counter: TheCounter, endpoint_id: FromPath[str]) -> Response[bytes]:
     """Send to a disabled endpoint again."""
-    principal = caller(request)
     async with counter.store.tx("enable webhook endpoint") as tx:
-        found = await webhooks.enable_endpoint(
-            tx, id_in("whe", endpoint_id, "endpoint"), actor=principal.name
-        )
+        found = await webhooks.enable_endpoint(tx, id_in("whe", endpoint_id, "endpoint"), **by(request))
     return answer(Answer(200, _encode(views.endpoint_view(found))))
 
 
@@ -100,12 +95,11 @@ async def replay_since(
     request: Web, counter: TheCounter, endpoint_id: FromPath[str], data: JSONBody[bodies.NewReplay]
 ) -> Response[bytes]:
     """Send again everything since a time, whether it arrived or not."""
-    principal = caller(request)
     endpoint = id_in("whe", endpoint_id, "endpoint")
     since = moment_in(data.since, "since")
     async with counter.store.tx("replay webhooks") as tx:
         await webhooks.find_endpoint(tx, endpoint)
-        count = await webhooks.replay_since(tx, endpoint, since, counter.clock, actor=principal.name)
+        count = await webhooks.replay_since(tx, endpoint, since, counter.clock, **by(request))
     return answer(Answer(200, _encode(views.ReplayView(count))))
 
 
@@ -117,9 +111,8 @@ async def replay_since(
 )
 async def replay(request: Web, counter: TheCounter, delivery_id: FromPath[str]) -> Response[bytes]:
     """Send one message again, with the same webhook-id."""
-    principal = caller(request)
     async with counter.store.tx("replay webhook") as tx:
-        await webhooks.replay(tx, id_in("whd", delivery_id, "delivery"), counter.clock, actor=principal.name)
+        await webhooks.replay(tx, id_in("whd", delivery_id, "delivery"), counter.clock, **by(request))
     return answer(Answer(200, _encode(views.ReplayView(1))))
 
 

@@ -5,6 +5,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from typing import Any, Final
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from tillkeeper import audit
@@ -24,7 +25,15 @@ _SECRET_BYTES: Final = 32
 
 
 async def create_endpoint(
-    tx: Tx, vault: Vault, url: str, topics: Sequence[str], clock: Clock, *, private_targets: bool, actor: str
+    tx: Tx,
+    vault: Vault,
+    url: str,
+    topics: Sequence[str],
+    clock: Clock,
+    *,
+    private_targets: bool,
+    actor: str,
+    origin: str = "",
 ) -> tuple[Endpoint, str]:
     """A new endpoint, and its signing secret (`whsec_…`), which is shown this once.
 
@@ -48,7 +57,7 @@ async def create_endpoint(
         "created_at": made.created_at,
     }
     await tx.run(_sql.create_endpoint, params)
-    await audit.append(tx, actor, "webhook_endpoint.created", to_typeid("whe", made.id), url)
+    await audit.append(tx, actor, "webhook_endpoint.created", to_typeid("whe", made.id), _host(url), origin)
     return made, secret
 
 
@@ -85,20 +94,25 @@ async def find_endpoint(tx: Tx, endpoint: UUID) -> Endpoint:
     return _endpoint(found[0])
 
 
-async def delete_endpoint(tx: Tx, endpoint: UUID, *, actor: str) -> None:
+async def delete_endpoint(tx: Tx, endpoint: UUID, *, actor: str, origin: str = "") -> None:
     """Delete an endpoint with its messages. Raises Refused: unknown_endpoint."""
     url = await tx.value(_sql.delete_endpoint, {"id": endpoint})
     if url is None:
         raise _unknown(endpoint)
-    await audit.append(tx, actor, "webhook_endpoint.deleted", to_typeid("whe", endpoint), url)
+    await audit.append(tx, actor, "webhook_endpoint.deleted", to_typeid("whe", endpoint), _host(url), origin)
 
 
-async def enable_endpoint(tx: Tx, endpoint: UUID, *, actor: str) -> Endpoint:
+async def enable_endpoint(tx: Tx, endpoint: UUID, *, actor: str, origin: str = "") -> Endpoint:
     """Send to an endpoint again, from now on; what it missed comes with replay_since. Raises Refused: unknown_endpoint."""
     if await tx.value(_sql.enable_endpoint, {"id": endpoint}) is None:
         raise _unknown(endpoint)
-    await audit.append(tx, actor, "webhook_endpoint.enabled", to_typeid("whe", endpoint))
+    await audit.append(tx, actor, "webhook_endpoint.enabled", to_typeid("whe", endpoint), "", origin)
     return await find_endpoint(tx, endpoint)
+
+
+def _host(url: str) -> str:
+    """All that the audit trail needs of an address: what follows the host may be a secret of its owner's."""
+    return urlsplit(url).hostname or ""
 
 
 def _unknown(endpoint: UUID) -> Exception:

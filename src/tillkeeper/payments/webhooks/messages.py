@@ -28,15 +28,17 @@ async def deliveries_about(tx: Tx, subject: UUID, limit: int = limits.PAGE_MAX) 
     return [Delivery(*row) for row in rows]
 
 
-async def replay(tx: Tx, delivery: UUID, clock: Clock, *, actor: str) -> None:
+async def replay(tx: Tx, delivery: UUID, clock: Clock, *, actor: str, origin: str = "") -> None:
     """Send a message once more, with the same webhook-id. Raises Refused: unknown_delivery."""
     public_id = to_typeid("whd", delivery)
     if await tx.value(_sql.replay, {"id": delivery, "now": clock.now()}) is None:
         raise refuse("unknown_delivery", f"{public_id} is not there, or no longer")
-    await audit.append(tx, actor, "webhook_delivery.replayed", public_id)
+    await audit.append(tx, actor, "webhook_delivery.replayed", public_id, "", origin)
 
 
-async def replay_since(tx: Tx, endpoint: UUID, since: datetime, clock: Clock, *, actor: str) -> int:
+async def replay_since(
+    tx: Tx, endpoint: UUID, since: datetime, clock: Clock, *, actor: str, origin: str = ""
+) -> int:
     """Send once more everything that an endpoint got, or missed, since a time (UTC); how many messages that are."""
     count, after = 0, 0
     params = {"endpoint": endpoint, "since": since, "now": clock.now(), "limit": limits.HOUSEKEEPING_BATCH}
@@ -49,6 +51,7 @@ async def replay_since(tx: Tx, endpoint: UUID, since: datetime, clock: Clock, *,
         "webhook_endpoint.replayed",
         to_typeid("whe", endpoint),
         f"{count} since {since.isoformat()}",
+        origin,
     )
     return count
 

@@ -7,7 +7,7 @@ import msgspec
 from litestar import get, post
 from litestar.params import FromPath
 
-from tillkeeper import access, audit
+from tillkeeper import access
 from tillkeeper.access import Approval
 from tillkeeper.base import limits
 from tillkeeper.base.forbidden import forbidden
@@ -61,13 +61,10 @@ async def verdict(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page
         if isinstance(asked, Refusal):
             return await _not_done(request, desk, problem_of(asked), back)
         return go_to("/held?notice=asked")
-    person = person_of(request)
-    answer = await desk.till.submit(Review(payment, release, person, reason))
+    command = Review(payment, release, person_of(request), reason, origin=origin_of(request))
+    answer = await desk.till.submit(command)
     if answer.status != _DONE:
         return await _not_done(request, desk, answer, back)
-    async with desk.store.tx("console verdict") as tx:
-        action = "payment.released" if release else "payment.refused"
-        await audit.append(tx, person, action, to_typeid("pay", payment), reason, origin_of(request))
     return go_to(f"/held?notice={'released' if release else 'refused'}")
 
 
@@ -78,6 +75,9 @@ async def _ask(request: Web, desk: Desk, payment: UUID, reason: str) -> Approval
         found = await find_payment(tx, payment)
         if found is None or found.amount < desk.four_eyes_amount:
             return None
+        public = to_typeid("pay", payment)
+        if waiting := (await releases_of(tx, desk, [payment])).get(public):
+            return waiting  # a colleague asked before: one question is enough
         deed, terms = desk.deeds["payment.release"], release_of(found, reason)
         return await access.approvals.ask(tx, deed, terms, asker, desk.clock, reason)
 
