@@ -1,12 +1,11 @@
 """`till doctor`: what is set, from where, and what is wrong."""
 
 import os
-import re
 import shutil
 import tomllib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 from urllib.request import urlopen
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -15,10 +14,13 @@ import typer
 
 from tillkeeper import access, risk
 from tillkeeper.base import limits
-from tillkeeper.base.settings import ENVIRONMENT_PREFIX, Settings
+from tillkeeper.base.clock import SystemClock
+from tillkeeper.base.settings import ENVIRONMENT_PREFIX, Settings, shown
+from tillkeeper.faces.cli.findings import Finding
 from tillkeeper.faces.cli.opening import face_url, run, settings
 from tillkeeper.faces.cli.output import FOUND, CliError, Json, say, say_json, say_table
 from tillkeeper.faces.cli.serve import listen
+from tillkeeper.faces.cli.strongroom import folder_finding, strongroom_findings
 from tillkeeper.store import MigrationError, Store, StoreUnavailableError, pending
 from tillkeeper.store.condition import Condition, condition
 from tillkeeper.store.embedded import EmbeddedError
@@ -27,12 +29,13 @@ from tillkeeper.store.transport import guarded, transport_of
 
 app = typer.Typer(add_completion=False)
 
-State = Literal["fine", "notice", "wrong", "not assessed"]
-
 OLDEST_POSTGRESQL: Final = 16
 LOW_DISK_BYTES: Final = 2 * 1024**3
 # What happened stays as it happened: invariant 5 of DESIGN.md.
-APPEND_ONLY: Final = ("ledger.transfers", "risk.decisions", "risk.labels", "audit.events", "payments.moves")
+APPEND_ONLY: Final = (
+    "ledger.transfers", "risk.decisions", "risk.labels", "audit.events", "audit.leaves", "audit.heads",
+    "payments.moves", "parties.erasures",
+)  # fmt: skip
 _CHROMIUM: Final = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -42,15 +45,6 @@ class Setting(msgspec.Struct, frozen=True):
     name: str
     value: str
     source: str
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """One thing looked at. `remedy` says what to do when it is not fine."""
-
-    name: str
-    state: State
-    detail: str
-    remedy: str = ""
 
 
 @app.command()
@@ -96,17 +90,7 @@ def sources(chosen: Settings, environment: Mapping[str, str]) -> Iterator[Settin
             variable if environment.get(variable) else f"TILL_CONFIG {file}" if name in in_file else "default"
         )
         value = getattr(chosen, name)
-        yield Setting(name, _shown(name, value), source)
-
-
-def _shown(name: str, value: object) -> str:
-    if value is None:
-        return "-"
-    return "***" if name.endswith("secret") else _masked(str(value))
-
-
-def _masked(value: str) -> str:
-    return re.sub(r"(?<=:)[^:@/]+(?=@)", "***", re.sub(r"(?<=password=)[^\s&]+", "***", value))
+        yield Setting(name, shown(name, value), source)
 
 
 # -- what can be seen without the database
@@ -115,6 +99,7 @@ def _masked(value: str) -> str:
 def local_findings(chosen: Settings) -> Iterator[Finding]:
     """The home, its disk, the time zone, the rules, the ports, the browser."""
     yield _home(chosen.home)
+    yield folder_finding(chosen)
     yield _disk(chosen.home)
     yield _timezone(chosen.timezone)
     yield _rules(chosen)
@@ -238,22 +223,27 @@ async def _collect(chosen: Settings) -> list[Finding]:
 
 
 async def database_findings(chosen: Settings) -> AsyncIterator[Finding]:
-    """Reachable, recent enough, durable, migrated, and the application's role with no more rights than it should have."""
+    """Reachable, recent enough, durable, migrated, the application's role with no more rights than it should have; then
+    keys, audit trail and people.
+    """
     if chosen.database_url is None and not (chosen.home / "postgres").exists():
         yield Finding("database", "not assessed", "there is none yet", "till up makes one")
         return
     try:
         async with database(chosen) as urls:
             missing = await pending(urls.admin)
-            async with Store.opened(urls.app, size=1) as store, store.tx("cli doctor") as tx:
-                found = await condition(tx, APPEND_ONLY)
+            async with Store.opened(urls.app, size=2) as store:
+                async with store.tx("cli doctor") as tx:
+                    found = await condition(tx, APPEND_ONLY)
+                for finding in judged(found, missing):
+                    yield finding
+                if not missing:
+                    async for finding in strongroom_findings(store, chosen, SystemClock()):
+                        yield finding
     except (EmbeddedError, StoreUnavailableError, MigrationError) as error:
         yield Finding(
             "database", "wrong", str(error), "mend that first; the rest of the database was not assessed"
         )
-        return
-    for finding in judged(found, missing):
-        yield finding
 
 
 def judged(found: Condition, missing: list[str]) -> Iterator[Finding]:
