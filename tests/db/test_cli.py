@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from tests.support.postgres import Database
+from tillkeeper.base.settings import masked
 from tillkeeper.faces.cli import doctor
 from tillkeeper.faces.cli.main import COMMANDS, main
 from tillkeeper.store.condition import Condition
@@ -270,5 +271,5 @@ def test_doctor_sees_rights_that_were_given(
 
 def test_passwords_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     for url in ("postgresql://a:geheim@127.0.0.1/x", "postgresql://127.0.0.1/x?user=a&password=geheim&b=1"):
-        assert "geheim" not in doctor._masked(url)
-        assert "127.0.0.1/x" in doctor._masked(url)
+        assert "geheim" not in masked(url)
+        assert "127.0.0.1/x" in masked(url)

@@ -44,6 +44,16 @@ async def append(
     )
 
 
+async def note_change(tx: Tx, action: str, subject: str, state: str, usual: str) -> None:
+    """Record what a thing is now (a fingerprint, never a value), if that is not what the trail says of it last.
+
+    `usual`: what it is while the trail says nothing.
+    """
+    last = await of(tx, subject, limit=1)
+    if state != (last[0].reason if last else usual):
+        await append(tx, "system", action, subject, state)
+
+
 async def of(
     tx: Tx, subject: str, cursor: UUID | None = None, limit: int = limits.PAGE_DEFAULT
 ) -> list[Event]:

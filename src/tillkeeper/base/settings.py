@@ -4,6 +4,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -106,6 +107,23 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         return msgspec.convert(found, Settings, strict=False, dec_hook=_to_path)
     except msgspec.ValidationError as error:
         raise SettingsError(f"settings: {error} (set by TILL_<NAME> or in the file TILL_CONFIG)") from error
+
+
+def fingerprint(chosen: Settings, name: str) -> str:
+    """What tells two values of a setting apart without saying them; passwords do not count."""
+    return sha256(shown(name, getattr(chosen, name)).encode()).hexdigest()[:12]
+
+
+def shown(name: str, value: object) -> str:
+    """A setting's value as people may see it."""
+    if value is None:
+        return "-"
+    return "***" if name.endswith("secret") else masked(str(value))
+
+
+def masked(text: str) -> str:
+    """A text without the passwords of addresses in it."""
+    return re.sub(r"(?<=:)[^:@/]+(?=@)", "***", re.sub(r"(?<=password=)[^\s&]+", "***", text))
 
 
 def _to_path(kind: type, value: Any) -> Any:

@@ -13,10 +13,12 @@ import typer
 import uvloop
 from msgspec.structs import replace as changed
 
-from tillkeeper import ledger, store
+from tillkeeper import audit, ledger
 from tillkeeper.base.settings import Settings
+from tillkeeper.faces.cli.links import own_handle
 from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import FOUND, CliError, Json, say, say_json, say_table
+from tillkeeper.faces.cli.schema import bring_up_to_date
 from tillkeeper.replay import (
     Desk,
     Detection,
@@ -36,6 +38,7 @@ from tillkeeper.replay import (
     replay,
 )
 from tillkeeper.risk import BadRulesError, RuleSet
+from tillkeeper.store import sole
 from tillkeeper.store.opening import database
 
 app = typer.Typer(add_completion=False)
@@ -106,7 +109,7 @@ def replay_file(
         raise CliError(str(error), error.remedy) from error
     except BadRulesError as error:
         raise CliError(f"the rules cannot be used:\n{error}", "mend these lines") from error
-    except store.sole.TakenError as error:
+    except sole.TakenError as error:
         raise CliError(
             "another process keeps the risk profiles: an api or another replay is running on this database",
             "stop it (till up, till demo, till serve api), then start the replay again",
@@ -153,7 +156,7 @@ def _with_rules(chosen: Settings, rules: Path | None, mapping: Mapping) -> Setti
 
 async def _replayed(chosen: Settings, wish: _Wish, json: bool) -> Report:  # noqa: FBT001 - the flag as it came
     async with database(chosen) as urls:
-        await store.migrate(urls.admin)
+        await bring_up_to_date(chosen, urls)
         roof: Any = import_module(
             "tillkeeper.wiring"
         )  # by name: the roof knows the faces, so no face may import it
@@ -168,6 +171,10 @@ async def _replayed(chosen: Settings, wish: _Wish, json: bool) -> Report:  # noq
                 wish.speed,
                 wish.limit,
             )
+            async with counter.store.tx("replay begins") as tx:
+                await audit.append(
+                    tx, own_handle(), "replay.started", wish.mapping.name, wish.file.name, "cli"
+                )
             with _progress(wish, quiet=json) as tell:
                 done = await replay(desk, job, tell)
             async with counter.store.tx("replay totals") as tx:

@@ -2,11 +2,12 @@
 
 import msgspec
 
-from tillkeeper import parties, store
+from tillkeeper import audit, parties, store
 from tillkeeper.base import limits
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.ids import to_typeid
 from tillkeeper.base.settings import Settings
+from tillkeeper.faces.cli.links import own_handle
 from tillkeeper.faces.cli.output import CliError
 from tillkeeper.parties import Register, RegisterError
 from tillkeeper.payments import webhooks
@@ -37,6 +38,9 @@ async def bring_up_to_date(chosen: Settings, urls: Urls) -> UpToDate:
     """
     applied = await store.migrate(urls.admin)
     async with Store.opened(urls.app, size=2) as opened:
+        if applied:
+            async with opened.tx("migrated") as tx:
+                await audit.append(tx, own_handle(), "schema.migrated", "schema", " ".join(applied), "cli")
         erased = await erase_again(chosen, opened)
         sealed = await _seal(chosen, urls, opened)
     rewritten = not sealed or await rewriting.rewrite(urls.admin, _SEALED)
