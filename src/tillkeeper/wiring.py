@@ -7,18 +7,19 @@ from contextlib import asynccontextmanager
 
 from litestar.types import ASGIApp
 
-from tillkeeper import audit
+from tillkeeper import access, audit
 from tillkeeper.access import KeyRing
 from tillkeeper.access.entrance import Entrance, Provider
 from tillkeeper.base.clock import Clock, SystemClock
-from tillkeeper.base.settings import Settings, SettingsError
+from tillkeeper.base.settings import Settings, SettingsError, fingerprint
 from tillkeeper.faces.agent import Agent, loops_of
 from tillkeeper.faces.api import Counter, create_api
 from tillkeeper.faces.console.app import create_console
 from tillkeeper.faces.console.sites import Sites
+from tillkeeper.parties import Register
 from tillkeeper.payments import Till, rails, webhooks
 from tillkeeper.risk import RiskEngine
-from tillkeeper.store import sole
+from tillkeeper.store import Store, sole
 from tillkeeper.store.opening import opened
 from tillkeeper.store.private import read_private
 from tillkeeper.vault import Vault, root_of
@@ -65,6 +66,7 @@ async def console(settings: Settings) -> AsyncIterator[ASGIApp]:
             entrance,
             sites=Sites(settings.console_url, settings.host),
             four_eyes_amount=settings.four_eyes_amount,
+            register=Register(settings.key_folder),
         )
         entrance.close()
         await till.close()
@@ -84,11 +86,21 @@ async def agent(settings: Settings) -> None:
         anchors = audit.anchors_of(settings.key_folder, settings.audit_anchors.split())
         sealer = audit.Sealer(store, settings.key_folder, anchors, clock)
         loops = loops_of(store, vault, {rails.SANDBOX: bank}, till.submit, sender, sealer, clock)
+        await _note_settings(store, settings)
         try:
             await Agent(store, loops, clock).run()
         finally:
             await bank.close()
             await till.close()
+
+
+async def _note_settings(store: Store, settings: Settings) -> None:
+    """On record: the settings and policies that are not what they were when an agent started last."""
+    async with store.tx("settings") as tx:
+        for name in Settings.__struct_fields__:
+            now, usual = fingerprint(settings, name), fingerprint(Settings(), name)
+            await audit.note_change(tx, "setting.changed", f"setting:{name}", now, usual)
+        await audit.note_change(tx, "policies.changed", "policies", access.policies().digest[:12], "")
 
 
 class _Keeper:

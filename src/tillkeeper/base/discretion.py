@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from tillkeeper.base.cardnumbers import card_numbers, plain
-from tillkeeper.base.forbidden import security_codes
+from tillkeeper.base.forbidden import forbidden, security_codes
+from tillkeeper.base.results import Refusal
 
 # A Chinese mobile, with or without its country; a resident's id number; a number in E.164.
 _NUMBERS: Final = re.compile(
@@ -32,6 +33,17 @@ def discreet(text: str) -> str:
             parts += [text[done:start], MASK]
         done = max(done, end)
     return "".join([*parts, text[done:]])
+
+
+def gossip(text: str, field: str | None = None) -> Refusal | None:
+    """Why a text that everybody may read (a reason, a comment) may not be taken, if so: it holds what must never be stored,
+    or somebody's phone or id number (`personal_data_refused`).
+    """
+    if refusal := forbidden(text):
+        return Refusal(refusal.code, refusal.detail, field)
+    if _NUMBERS.search(plain(text)):
+        return Refusal("personal_data_refused", "name a ticket, a case, a letter's date", field)
+    return None
 
 
 def _places(text: str) -> Iterator[tuple[int, int]]:

@@ -29,6 +29,7 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "amount_not_integer": (422, "The amount must be an integer of minor units"),
     "card_number_refused": (422, "A text looks like a card number, which we never store"),
     "security_code_refused": (422, "A text looks like a card's security code or PIN, which we never store"),
+    "personal_data_refused": (422, "A text holds somebody's phone or id number, which does not belong there"),
     "text_too_long": (422, "A text is too long"),
     "bad_cursor": (422, "The cursor is not one of ours"),
     "idempotency_key_missing": (400, "The Idempotency-Key header is missing"),

@@ -12,7 +12,7 @@ from tillkeeper.payments.deeds import (
     release_of,
 )
 from tillkeeper.payments.gauge import Gauge
-from tillkeeper.payments.leaving import erase_customer, may_leave
+from tillkeeper.payments.leaving import Leaving, erase_customer, erasure, may_leave
 from tillkeeper.payments.render import (
     PAYEE_PREFIX,
     PAYER_PREFIX,
@@ -43,6 +43,7 @@ __all__ = [
     "Gauge",
     "LargeRefund",
     "LargeWithdrawal",
+    "Leaving",
     "Payment",
     "PaymentView",
     "ProblemView",
@@ -57,6 +58,7 @@ __all__ = [
     "add_qr_code",
     "commands",
     "erase_customer",
+    "erasure",
     "expire_due",
     "forget_samples",
     "may_leave",

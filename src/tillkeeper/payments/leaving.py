@@ -1,10 +1,14 @@
 """A customer leaves for good: only when nothing is owed either way. The erasure itself is parties'."""
 
+from typing import Any
 from uuid import UUID
 
-from tillkeeper import audit, parties
+import msgspec
+
+from tillkeeper import access, audit, parties
+from tillkeeper.access import Approval
 from tillkeeper.base.clock import Clock
-from tillkeeper.base.ids import to_typeid
+from tillkeeper.base.ids import from_typeid, to_typeid
 from tillkeeper.base.money import format_money
 from tillkeeper.base.results import Refusal
 from tillkeeper.parties import Erasure, Register
@@ -43,3 +47,28 @@ async def erase_customer(
         )
         return refusal
     return await parties.erase(tx, register, customer, reason, clock, actor=actor, origin=origin)
+
+
+class Leaving(msgspec.Struct, frozen=True):
+    """Terms: destroy everything that names a customer."""
+
+    customer: str
+    reason: str
+
+
+def erasure(register: Register, clock: Clock) -> access.approvals.Deed:
+    """Erasing a customer, as soon as a second person agrees."""
+
+    async def carry_out(tx: Tx, approval: Approval, terms: Leaving) -> Refusal | None:
+        """After a crash in between the customer is erased, and this says so."""
+        why = f"{terms.reason} ({access.approvals.approval_id(approval)}, asked by {approval.asked_by})"
+        by, customer = approval.decided_by or "", from_typeid("cus", terms.customer)
+        done = await erase_customer(tx, register, customer, why, clock, actor=by, origin=approval.origin)
+        return done if isinstance(done, Refusal) else None
+
+    return access.approvals.Deed("customer.erase", Leaving, _present, carry_out)
+
+
+async def _present(tx: Tx, terms: Leaving) -> Any:
+    """Whoever may leave may do so later too, unless something comes in between; then the deed itself says no."""
+    return await may_leave(tx, from_typeid("cus", terms.customer))

@@ -7,7 +7,7 @@ import typer
 
 from tillkeeper import parties, payments
 from tillkeeper.base.clock import SystemClock
-from tillkeeper.base.forbidden import forbidden
+from tillkeeper.base.discretion import gossip
 from tillkeeper.base.ids import BadIdError, from_typeid
 from tillkeeper.base.limits import MAX_TEXT
 from tillkeeper.base.results import Refusal, Refused
@@ -132,7 +132,7 @@ def _customer(text: str) -> UUID:
 def _reason(text: str) -> str:
     if not 0 < len(text.strip()) <= MAX_TEXT:
         raise CliError("say why: --reason", f"1 to {MAX_TEXT} characters, without personal data")
-    if refusal := forbidden(text):
+    if refusal := gossip(text, "reason"):
         raise Refused(refusal)
     return text.strip()
 

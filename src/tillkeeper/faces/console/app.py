@@ -23,6 +23,7 @@ from tillkeeper.faces.console.live import Live
 from tillkeeper.faces.console.pages import (
     account,
     approvals,
+    customer,
     customers,
     errors,
     held,
@@ -38,7 +39,8 @@ from tillkeeper.faces.console.render import Renderer
 from tillkeeper.faces.console.sites import Sites
 from tillkeeper.faces.console.statics import read_statics
 from tillkeeper.faces.console.texts import read_texts
-from tillkeeper.payments import REFUND, WITHDRAWAL, Till, release
+from tillkeeper.parties import Register
+from tillkeeper.payments import REFUND, WITHDRAWAL, Till, erasure, release
 from tillkeeper.store import Store
 from tillkeeper.vault import Vault
 
@@ -56,7 +58,9 @@ _HANDLERS = [
     approvals.withdraw,
     customers.customers,
     customers.search,
-    customers.customer,
+    customer.customer,
+    customer.reveal,
+    customer.erase,
     people.merchants,
     people.merchant,
     rules.rules,
@@ -109,9 +113,11 @@ def create_console(
     *,
     sites: Sites | None = None,
     four_eyes_amount: int = limits.FOUR_EYES_AMOUNT,
+    register: Register | None = None,
 ) -> Litestar:
     """The console over a store. `timezone`: the business time zone (IANA name). `till`: carries verdicts out; `entrance`
-    lets people in. `sites`: the addresses the console answers under; unset: those of this machine.
+    lets people in. `sites`: the addresses the console answers under; unset: those of this machine. `register`: of erasures,
+    outside the database; without it nobody is erased here.
 
     Raises PolicyError for a route that declares no action, or one that no policy knows.
     """
@@ -123,9 +129,8 @@ def create_console(
     async def draw(language: str) -> dict[str, str]:
         return overview.draw_live(await board.refresh(), renderers[language])
 
-    deeds = access.approvals.deeds(
-        release(till), REFUND, WITHDRAWAL, access.ROLE_CHANGE, access.ROOT_CHANGE, access.grants.BULK
-    )
+    kinds = [release(till), REFUND, WITHDRAWAL, access.ROLE_CHANGE, access.ROOT_CHANGE, access.grants.BULK]
+    deeds = access.approvals.deeds(*kinds, *([erasure(register, clock)] if register else []))
     live, answers_as = Live(draw), sites or Sites()
     desk = Desk(store, clock, zone, renderers, statics, live, till, vault, deeds, four_eyes_amount, entrance)
 

@@ -31,7 +31,7 @@ THEME_COOKIE: Final = "till_theme"
 THEMES: Final = ("auto", "light", "dark")
 NOTICES: Final = frozenset(
     {"released", "refused", "signed_out", "asked", "given", "denied", "withdrawn", "carried_out"}
-    | {"factor_added", "factor_removed", "session_ended", "suspended", "reinstated"}
+    | {"factor_added", "factor_removed", "session_ended", "suspended", "reinstated", "erasure_asked"}
 )
 
 # In this order: most of them claim to be their neighbours too.

@@ -21,6 +21,7 @@ from tillkeeper import access, audit
 from tillkeeper.access import Session
 from tillkeeper.access.entrance import Site
 from tillkeeper.base import limits
+from tillkeeper.base.forbidden import forbidden
 from tillkeeper.base.results import Refusal
 from tillkeeper.faces.console.desk import (
     HTML,
@@ -49,6 +50,9 @@ HEADERS: Final = {
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "cache-control": "no-store",
 }
+_SECRETS: Final = frozenset(
+    {"csrf", "password", "code", "answer", "token"}
+)  # never shown, and stored as hashes if at all
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 
 
@@ -75,9 +79,24 @@ async def enter(request: Web, desk: Desk, sites: Sites) -> Page | None:
         given = (await request.form()).get("csrf")
         if not isinstance(given, str) or not hmac.compare_digest(given.encode(), session.csrf.encode()):
             raise PermissionDeniedException("the form's token is missing or old")
+        if (said := await _never_stored(request, desk)) is not None:
+            return said
     if request.method == HttpMethod.OPTIONS:  # says only which methods there are
         return None
     return await _judge(request, desk, session) or _confirm(request, desk, session)
+
+
+async def _never_stored(request: Web, desk: Desk) -> Page | None:
+    """The page that refuses a form with a card number, a security code or a PIN in it; a field that `personal=` names has a
+    rule of its own.
+    """
+    spared = _SECRETS.union(request.route_handler.opt.get("personal", ()))
+    for name, value in (await request.form()).items():
+        if name not in spared and isinstance(value, str) and (refusal := forbidden(value)):
+            back = own_path(urlsplit(request.headers.get("referer", "")).path or "/")
+            context = {"problem": refusal.code, "detail": refusal.detail, "back": back}
+            return await desk.page(request, "problem.html", context, refusal.status)
+    return None
 
 
 def _addressed(request: Web, sites: Sites) -> Site:

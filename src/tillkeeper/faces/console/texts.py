@@ -1,4 +1,4 @@
-"""The console's words: one catalogue file per language, `texts/<language>.toml`, with the same keys in each."""
+"""The console's words: one catalogue per language in `texts`, with the same keys in each."""
 
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -32,7 +32,7 @@ class Texts:
 
 def read_texts() -> dict[str, Texts]:
     """All catalogues, by language."""
-    return {language: Texts(language, dict(_flat(_read(language)))) for language in LANGUAGES}
+    return {language: Texts(language, dict(_read(language))) for language in LANGUAGES}
 
 
 def choose(wanted: str | None, accepted: str) -> str:
@@ -47,8 +47,11 @@ def choose(wanted: str | None, accepted: str) -> str:
     return DEFAULT
 
 
-def _read(language: str) -> dict[str, Any]:
-    return tomllib.loads(files(__package__).joinpath("texts", f"{language}.toml").read_text("utf-8"))
+def _read(language: str) -> Iterator[tuple[str, str]]:
+    """`<language>.toml`, and `<language>.<part>.toml` for parts that grew too long for one file."""
+    for file in files(__package__).joinpath("texts").iterdir():
+        if file.name.startswith(f"{language}."):
+            yield from _flat(tomllib.loads(file.read_text("utf-8")))
 
 
 def _flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:

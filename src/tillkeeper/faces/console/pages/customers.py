@@ -1,8 +1,6 @@
-"""Customers: a list, a search, and a page for each; what is personal is masked."""
+"""Customers: a list and a search; what is personal is masked."""
 
 from litestar import get, post
-from litestar.exceptions import NotFoundException
-from litestar.params import FromPath
 
 from tillkeeper import parties
 from tillkeeper.base import limits
@@ -10,8 +8,8 @@ from tillkeeper.base.ids import BadIdError, from_typeid
 from tillkeeper.base.personal import id_number, phone_number
 from tillkeeper.base.results import Refusal, Refused
 from tillkeeper.faces.console.desk import Desk, Page, TheDesk, Web, origin_of, person_of, typed
-from tillkeeper.faces.console.pages.payments import cursor, id_from
-from tillkeeper.faces.console.pages.people import Found, first_page, list_context, party_context
+from tillkeeper.faces.console.pages.payments import cursor
+from tillkeeper.faces.console.pages.people import Found, first_page, list_context
 from tillkeeper.parties import Customer
 from tillkeeper.store import Tx
 
@@ -41,18 +39,6 @@ async def search(request: Web, desk: TheDesk) -> Page:
         context = await list_context(tx, Found(rows), "cus", text)
     status = refusal.status if refusal else 200
     return await desk.page(request, "parties.html", context | {"newest": True, "refusal": refusal}, status)
-
-
-@get("/customers/{public_id:str}", action="customer.view")
-async def customer(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page:
-    """One customer."""
-    id_ = id_from("cus", public_id)
-    async with desk.store.tx("console customer") as tx:
-        found = (await parties.customers(tx, desk.vault, [id_])).get(id_)
-        if found is None:
-            raise NotFoundException
-        context = await party_context(tx, desk, id_, request)
-    return await desk.page(request, "customer.html", {"party": found} | context)
 
 
 async def _known(tx: Tx, desk: Desk, text: str) -> list[Customer]:
