@@ -15,20 +15,25 @@ import pytest_asyncio
 import uvicorn
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
-from tests.support.people import Drawer, link_for
+from tests.support.people import Drawer, link_for, signed_in
 from tests.support.postgres import fresh_database
 from tests.support.shop import ASKED, HELD, REFUSED, ZONE, Shop, open_shop
 from tests.support.surroundings import CHROMIUM
-from tillkeeper.access.entrance import Entrance
+from tillkeeper import access
+from tillkeeper.access.entrance import Entrance, Provider
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.ids import from_typeid, to_typeid
 from tillkeeper.faces.console import create_console
 from tillkeeper.faces.console.desk import Desk
-from tillkeeper.payments import Till
+from tillkeeper.parties import Register
+from tillkeeper.payments import REFUND, Till, refund_of
+from tillkeeper.payments import payment as find_payment
 from tillkeeper.store import Store
 from tillkeeper.store.embedded import EmbeddedServer
 from tillkeeper.vault import Vault
 
+PHONE: Final = "+8615400001234"
+ID_NUMBER: Final = "31019919900101123X"
 ARGS: Final = (
     "--no-sandbox",
     "--disable-quic",
@@ -37,6 +42,9 @@ ARGS: Final = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+
+FOUR_EYES: Final = 150_000  # above the payments that a single person releases in these tests
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -58,10 +66,10 @@ class Place:
     desk: Desk
     ids: dict[str, str] = field(default_factory=dict)
 
-    async def link(self) -> str:
+    async def link(self, person: str = "anna") -> str:
         """A fresh sign-in link."""
         async with self.shop.store.tx("test link") as tx:
-            token = await link_for(tx, "anna", self.shop.clock)
+            token = await link_for(tx, person, self.shop.clock)
         return f"{self.url}/sign-in?token={token}"
 
 
@@ -71,7 +79,7 @@ async def place(postgres: EmbeddedServer, template: str, tmp_path_factory: Any) 
         fresh_database(postgres, template) as database,
         Store.opened(database.app_url) as store,
         open_shop(store, tmp_path_factory.mktemp("shop")) as shop,
-        served(store, shop.vault) as (url, desk),
+        served(store, shop.vault, register=Register(tmp_path_factory.mktemp("keys"))) as (url, desk),
     ):
         place = Place(url, shop, desk)
         await furnish(place)
@@ -79,11 +87,20 @@ async def place(postgres: EmbeddedServer, template: str, tmp_path_factory: Any) 
 
 
 @asynccontextmanager
-async def served(store: Store, vault: Vault) -> AsyncIterator[tuple[str, Desk]]:
+async def served(
+    store: Store, vault: Vault, provider: Provider | None = None, register: Register | None = None
+) -> AsyncIterator[tuple[str, Desk]]:
     """A console on a free port of this machine."""
     till = Till(store, None, SystemClock(), ZONE)
     application = create_console(
-        store, SystemClock(), ZONE, till, vault, Entrance(store, SystemClock(), Drawer())
+        store,
+        SystemClock(),
+        ZONE,
+        till,
+        vault,
+        Entrance(store, SystemClock(), Drawer(), provider),
+        four_eyes_amount=FOUR_EYES,
+        register=register,
     )
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
@@ -101,7 +118,7 @@ async def served(store: Store, vault: Vault) -> AsyncIterator[tuple[str, Desk]]:
 async def furnish(place: Place) -> None:
     """People, shops, and payments of every kind of fate."""
     shop, ids = place.shop, place.ids
-    ann, ben = await shop.customer("Ann Li"), await shop.customer("王芳")
+    ann, ben = await shop.customer("Ann Li"), await shop.customer("王芳", phone=PHONE, id_number=ID_NUMBER)
     cafe = await shop.merchant("Harbour Café")
     await shop.qr_code(cafe, 1_250)
     for n in range(30):
@@ -112,7 +129,36 @@ async def furnish(place: Place) -> None:
     ids["asked"] = (await shop.pay(ben, cafe, ASKED))["id"]
     for name in ("held", "held_too", "held_without_script"):
         ids[name] = (await shop.pay(ben, cafe, HELD + 50))["id"]
+    await ask_something(place)
     ids |= {"ann": to_typeid("cus", ann), "ben": to_typeid("cus", ben), "cafe": to_typeid("mer", cafe)}
+
+
+async def ask_something(place: Place) -> None:
+    """Questions that wait for a second person, of every kind of asker, and one that was answered."""
+    shop, clock = place.shop, place.shop.clock
+    approvals = access.approvals
+    async with shop.store.tx("test questions") as tx:
+        paid = await find_payment(tx, uuid_of(place.ids["paid"]))
+        assert paid is not None
+        shop_key = access.Asker("key:shop", paid.id)
+        await approvals.ask(tx, REFUND, refund_of(paid, 5_000, "broken cup"), shop_key, clock)
+        await link_for(tx, "dora", clock, ["support"])
+        change = access.RoleChange("dora", ("support", "risk_analyst"), ("support",))
+        asked = await approvals.ask(tx, access.ROLE_CHANGE, change, access.Asker("sam"), clock, "on duty")
+        assert isinstance(asked, access.Approval)
+        root = access.RootChange("file root.key", "split anna, ben")
+        old = await approvals.ask(tx, access.ROOT_CHANGE, root, access.Asker("root"), clock)
+        assert isinstance(old, access.Approval)
+        await approvals.decide(
+            tx,
+            place.desk.deeds,
+            old.id,
+            old.digest,
+            signed_in("sam", clock, ["security_admin"]),
+            clock,
+            give=False,
+            comment="not before the audit",
+        )
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -196,6 +242,7 @@ def pages(ids: dict[str, str]) -> list[str]:
         f"/payments/{ids['asked']}",
         f"/payments/{ids['held_too']}",
         "/held",
+        "/approvals",
         "/customers",
         f"/customers/{ids['ben']}",
         "/merchants?q=harb",
@@ -203,6 +250,10 @@ def pages(ids: dict[str, str]) -> list[str]:
         "/rules",
         "/rules/very_large",
         "/sign-in",
+        "/account",
+        "/confirm",
+        "/staff",
+        "/staff/anna",
     ]
 
 

@@ -478,13 +478,13 @@ async def test_inviting_makes_a_person_without_roles_and_a_link(
         assert (made.name, made.roles) == ("Nora N.", frozenset())
         told = [(each.actor, each.action) for each in await audit.of(tx, "nora")]
     assert ("boss", "person.invited") in told
-    form: dict[str, Any]
-    for form, words in (
+    faults: list[tuple[dict[str, Any], str]] = [
         ({"person": "nora"}, "Somebody has or had this handle"),
         ({"person": "no ra"}, "A handle has"),
         ({"person": "dora", "name": "x" * 201}, "That name is too long"),
         ({"person": "dora", "name": "4111 1111 1111 1111"}, "card number"),
-    ):
+    ]
+    for form, words in faults:
         assert words in (await boss.post("/staff", **form)).text
     again = await boss.post("/staff/nora/invitation")
     assert '<code class="secret">' in again.text
