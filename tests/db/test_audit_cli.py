@@ -214,3 +214,44 @@ def test_search_filters_and_goes_on_at_its_cursor(till: Till, sealed: list[str])
     ]
     assert till("audit", "search", "--until", "2020-01-01", "--json").json["data"] == []
     assert "act.11" in till("audit", "search").out
+
+
+# -- the doctor
+
+
+def findings(till: Till) -> dict[str, dict[str, str]]:
+    return {each["name"]: each for each in till("doctor", "--json").json["findings"]}
+
+
+def test_the_doctor_names_seal_key_and_anchors(till: Till, sealed: list[str], keys: Path) -> None:
+    found = findings(till)
+    assert "12 events sealed" in found["audit trail"]["detail"]
+    assert found["audit key"]["state"] == "fine"
+    assert found[ANCHOR] == {"name": ANCHOR, "state": "fine", "detail": "reaches to event 11", "remedy": ""}
+    (keys / "audit-anchors.jsonl").unlink()
+    assert findings(till)[ANCHOR]["state"] == "wrong"
+
+
+ANCHOR = "anchor file audit-anchors.jsonl"
+
+
+def test_the_doctor_sees_a_cut_without_verifying(till: Till, sealed: list[str], database: Database) -> None:
+    as_superuser(database, "DELETE FROM audit.heads WHERE size > 9")
+    found = findings(till)[ANCHOR]
+    assert (found["state"], "otherwise" in found["detail"]) == ("wrong", True)
+
+
+@pytest.mark.parametrize(("agent", "state"), [(False, "notice"), (True, "wrong")])
+def test_the_doctor_alarms_when_an_agent_works_and_does_not_seal(
+    till: Till, sealed: list[str], database: Database, *, agent: bool, state: str
+) -> None:
+    as_superuser(
+        database,
+        "INSERT INTO audit.events (id, at, actor, action, subject) VALUES (uuidv7(), now() - interval '3 s', 'a', 'b', 'c')",
+    )
+    if agent:
+        as_superuser(
+            database, "INSERT INTO store.leases VALUES ('agent', 'x', now(), now() + interval '1 minute')"
+        )
+    found = findings(till)["audit trail"]
+    assert (found["state"], "1 waiting" in found["detail"]) == (state, True)

@@ -48,7 +48,8 @@ def test_versions_and_ages(keys: list[vault.KeyInfo], state: str) -> None:
 def test_the_seal() -> None:
     fine = audit.Standing(None, 0, 0.0, ())
     assert seal_finding(fine).state == "fine"
-    assert seal_finding(msgspec.structs.replace(fine, waiting=3, lag=60.0)).state == "notice"
+    late = msgspec.structs.replace(fine, waiting=3, lag=60.0)
+    assert (seal_finding(late).state, seal_finding(late, working=False).state) == ("wrong", "notice")
     failing = seal_finding(msgspec.structs.replace(fine, failing=("file audit-anchors.jsonl",)))
     assert failing.state == "wrong"
     assert "audit-anchors.jsonl" in failing.detail

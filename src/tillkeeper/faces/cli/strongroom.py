@@ -9,7 +9,8 @@ from tillkeeper import access, audit, vault
 from tillkeeper.base.clock import Clock
 from tillkeeper.base.settings import Settings
 from tillkeeper.faces.cli.findings import Finding
-from tillkeeper.store import Store
+from tillkeeper.faces.cli.trail import anchor_findings
+from tillkeeper.store import Store, leases
 from tillkeeper.store.private import PrivateFileError
 
 OLD_KEY: Final = timedelta(days=365)
@@ -35,11 +36,14 @@ async def strongroom_findings(store: Store, chosen: Settings, clock: Clock) -> A
         keys = await vault.keys(tx)
         standing = await audit.standing(tx)
         unprotected = await access.people_without_second_factor(tx)
+        agent = await leases.holder(tx, "agent")
     yield await _root(store, chosen, keys, clock)
     for finding in key_findings(keys, clock.now()):
         yield finding
-    yield seal_finding(standing)
+    yield seal_finding(standing, working=agent is not None)
     yield _signer(chosen.key_folder, standing)
+    async for finding in anchor_findings(chosen, standing):
+        yield finding
     yield factor_finding(unprotected)
 
 
@@ -74,15 +78,17 @@ def key_findings(keys: Sequence[vault.KeyInfo], now: datetime) -> Iterator[Findi
             yield Finding(name, "fine", detail)
 
 
-def seal_finding(standing: audit.Standing) -> Finding:
-    """How far the audit trail is sealed and anchored."""
+def seal_finding(standing: audit.Standing, *, working: bool = True) -> Finding:
+    """How far the audit trail is sealed and anchored. `working`: there is an agent, whose work it is."""
     name = "audit trail"
     sealed = f"{standing.head.size:,} events sealed" if standing.head else "nothing sealed yet"
     detail = f"{sealed}, {standing.waiting:,} waiting for {standing.lag:.1f} s"
     if standing.failing:
         return Finding(name, "wrong", f"{detail}; cannot be anchored: {', '.join(standing.failing)}", "make room or mend the place; the agent's log says what failed")  # fmt: skip
+    if standing.behind and working:
+        return Finding(name, "wrong", detail, "the agent's log says what is in its way")
     if standing.behind:
-        return Finding(name, "notice", detail, "the agent seals: till up or till serve agent; its log says what is in its way")  # fmt: skip
+        return Finding(name, "notice", detail, "no agent runs: till up or till serve agent seals")
     return Finding(name, "fine", detail)
 
 
