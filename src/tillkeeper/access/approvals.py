@@ -181,33 +181,32 @@ async def carry_out(store: Store, kinds: Deeds, approval: UUID, clock: Clock) ->
     """
     async with store.tx("carry out") as tx:
         row = await tx.row(_sql.lock, {"id": approval})
-        if row is None:
-            return Refusal("approval_unknown", "check the id")
-        found, now = Approval(*row), clock.now()
-        deed = kinds[found.deed]
+        found = Approval(*row) if row else None
+        deed = kinds.get(found.deed) if found else None
+        if found is None or deed is None:
+            return Refusal("approval_unknown", "check the id, and whether this process does such deeds")
         if found.state == "used" or (found.state == "given" and deed.carry_out is None):
             return found
         if found.state != "given":
             return Refusal("approval_decided", f"it is {found.state}")
-        if found.expires_at <= now:
-            await _close(tx, found, "expired", now)
-            return Refusal("approval_expired", "ask again")
-        assert deed.carry_out is not None
-        failed = await deed.carry_out(tx, found, msgspec.json.decode(found.terms, type=deed.terms))
-        if failed is not None:
-            await _close(tx, found, "failed", now, outcome=failed.code)
-            await audit.append(
-                tx,
-                found.decided_by or "",
-                "approval.failed",
-                approval_id(found),
-                failed.code,
-                result="failed",
-            )
-            return failed
-        await _close(tx, found, "used", now, used_at=now, used_for=approval_id(found))
-        await audit.append(tx, found.decided_by or "", "approval.used", approval_id(found), found.deed)
-        return msgspec.structs.replace(found, state="used", used_at=now)
+        return await _do(tx, deed, found, clock.now())
+
+
+async def _do(tx: Tx, deed: Deed, found: Approval, now: datetime) -> Approval | Refusal:
+    """Do what was given; whatever comes of it, it serves no second time."""
+    assert deed.carry_out is not None
+    if found.expires_at <= now:
+        await _close(tx, found, "expired", now)
+        return Refusal("approval_expired", "ask again")
+    by, public = found.decided_by or "", approval_id(found)
+    failed = await deed.carry_out(tx, found, msgspec.json.decode(found.terms, type=deed.terms))
+    if failed is not None:
+        await _close(tx, found, "failed", now, outcome=failed.code)
+        await audit.append(tx, by, "approval.failed", public, failed.code, result="failed")
+        return failed
+    await _close(tx, found, "used", now, used_at=now, used_for=public)
+    await audit.append(tx, by, "approval.used", public, found.deed)
+    return msgspec.structs.replace(found, state="used", used_at=now)
 
 
 async def withdraw(
@@ -287,7 +286,8 @@ def _other(digest: bytes, found: Approval) -> Refusal | None:
 
 async def _if_changed(tx: Tx, kinds: Deeds, found: Approval, now: datetime) -> Refusal | None:
     """Refuse if the deed would no longer be what was asked about; the question is over then."""
-    deed = kinds[found.deed]
+    if (deed := kinds.get(found.deed)) is None:
+        return Refusal("approval_unknown", f"nobody does {found.deed} here")
     terms = msgspec.json.decode(found.terms, type=deed.terms)
     present = await deed.present(tx, terms)
     if not isinstance(present, Refusal) and digest_of(deed.name, terms, present) == found.digest:

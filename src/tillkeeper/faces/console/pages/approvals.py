@@ -1,6 +1,7 @@
 """Four eyes: what waits for a second person, and what became of it. Here an answer is given, by a signed-in press."""
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -23,19 +24,23 @@ from tillkeeper.faces.console.desk import (
     session_of,
     typed,
 )
+from tillkeeper.faces.console.names import names_of, parties_in
 from tillkeeper.faces.console.pages.payments import cursor, id_from
 from tillkeeper.faces.console.render import Renderer
+from tillkeeper.payments import Payment, browse
+from tillkeeper.store import Tx
 
 _PAGES: Final = {"pay": "/payments", "cus": "/customers", "mer": "/merchants"}
 _SHOWN: Final = 100
 
 
 class Term(msgspec.Struct, frozen=True):
-    """One of the terms: its name, its text, and the page that it leads to, if any."""
+    """One of the terms: its name, its text, the page that it leads to, if any, and the text in full where it is shortened."""
 
     name: str
     text: str
     href: str | None = None
+    full: str | None = None
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -67,10 +72,14 @@ async def approvals(request: Web, desk: TheDesk) -> Page:
     async with desk.store.tx("console approvals") as tx:
         waiting = [] if before else await access.approvals.open_ones(tx, desk.clock, None, _SHOWN)
         past = await access.approvals.past_ones(tx, desk.clock, before, limits.PAGE_DEFAULT + 1)
+        payments = await _payments(tx, waiting)
+        names = await names_of(tx, desk.vault, parties_in(payments.values()))
     session, renderer = session_of(request), desk.renderer(request)
     assert session is not None
     shown = past[: limits.PAGE_DEFAULT]
     context = {
+        "payments": payments,
+        "names": names,
         "waiting_ones": [_shown(each, session, desk, renderer) for each in waiting],
         "past": [(each, terms_of(each, renderer)[0]) for each in shown],
         "further": to_typeid("apr", shown[-1].id) if len(past) > len(shown) else None,
@@ -128,6 +137,12 @@ async def withdraw(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Pag
     return go_to("/approvals?notice=withdrawn")
 
 
+async def _payments(tx: Tx, waiting: Sequence[Approval]) -> dict[str, Payment]:
+    """The payments that are waited for, by public id."""
+    ids = [from_typeid("pay", each.subject) for each in waiting if each.subject.startswith("pay_")]
+    return {to_typeid("pay", each.id): each for each in await browse.find_payments(tx, ids)}
+
+
 def terms_of(approval: Approval, renderer: Renderer) -> list[Term]:
     """What will happen, in words; the first says to what."""
     given: dict[str, Any] = msgspec.json.decode(approval.terms)
@@ -144,21 +159,30 @@ def _term(name: str, value: Any, given: dict[str, Any], renderer: Renderer) -> T
     if isinstance(value, list):
         return Term(name, ", ".join(renderer.texts.named("role", each) for each in value) or "–")
     text = str(value)
+    if name == "as_of":
+        return Term(name, renderer.texts.named("state", text.split(" ", 1)[0]), full=text)
     kind = re.fullmatch(r"(pay|cus|mer)_\w{26}", text)
     return Term(name, text, f"{_PAGES[kind[1]]}/{text}" if kind else None)
 
 
 def _shown(approval: Approval, session: Session, desk: Desk, renderer: Renderer) -> Shown:
-    policies, thing = access.policies(), access.approvals.thing(approval)
+    policies, thing, deed = (
+        access.policies(),
+        access.approvals.thing(approval),
+        desk.deeds.get(approval.deed),
+    )
+    terms = terms_of(approval, renderer)
+    if approval.reason and approval.reason not in [term.text for term in terms]:
+        terms.append(Term("reason", approval.reason))
     may = policies.judge(session, "approval.decide", thing).allowed
     roles = {role for _, role in policies.permitting("Person", "approval.decide", thing)}
     return Shown(
         approval,
-        terms_of(approval, renderer),
+        terms,
         mine=approval.principal is None and approval.asked_by == session.person,
-        may=may,
+        may=may and deed is not None,
         takes=[role for role in access.ROLES if role in roles],
-        done_here=desk.deeds[approval.deed].carry_out is not None,
+        done_here=deed is not None and deed.carry_out is not None,
     )
 
 
