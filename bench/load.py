@@ -28,7 +28,8 @@ _LETTERS: Final = bytes(ord("a") + each % 26 for each in range(256))
 
 class Step(msgspec.Struct, frozen=True):
     """What to do. `payers` are beginnings of bodies, taken in turn; `payees` merchants' ids, of which the first gets
-    the share `hot` of all payments and the rest is spread evenly.
+    the share `hot` of all payments and the rest is spread evenly. `pause`: seconds on average from an answer to the next
+    request of its connection; without it they are as many as the platform takes.
     """
 
     port: int
@@ -40,6 +41,7 @@ class Step(msgspec.Struct, frozen=True):
     payees: list[str]
     hot: float
     seed: int
+    pause: float = 0.0
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -94,6 +96,7 @@ class Load:
 
     def __init__(self, step: Step) -> None:
         self.payments = Payments(step)
+        self.pause = step.pause
         self.answers: Counter[bytes] = Counter()
         self.latencies = array("d")
         self.measuring = False
@@ -120,6 +123,10 @@ class Connection(asyncio.Protocol):
         self._sent_at = time.perf_counter()
         self._transport.write(self._load.payments.next())
 
+    def _send_on(self) -> None:
+        if self._load.sending:
+            self.send()
+
     def data_received(self, data: bytes) -> None:
         if self._rest:
             data, self._rest = self._rest + data, b""
@@ -131,7 +138,9 @@ class Connection(asyncio.Protocol):
         load.answers[data[9:12]] += 1
         if load.measuring:
             load.latencies.append(time.perf_counter() - self._sent_at)
-        if load.sending:
+        if load.sending and load.pause:
+            asyncio.get_running_loop().call_later(load.pause * random.uniform(0.5, 1.5), self._send_on)
+        elif load.sending:
             self.send()
         elif not load.waiting:
             load.drained.set()

@@ -59,8 +59,8 @@ class People(msgspec.Struct, frozen=True):
 async def staged() -> AsyncIterator[Stage]:
     """A migrated database on a server of its own, in a temporary home."""
     with tempfile.TemporaryDirectory(prefix="till-bench-") as folder:
-        settings = Settings(home=Path(folder), api_port=_free_port())
-        settings.home.chmod(0o711)  # where root measures, PostgreSQL runs as another user
+        settings = Settings(home=Path(folder) / "home", api_port=_free_port())
+        settings.home.parent.chmod(0o711)  # where root measures, PostgreSQL runs as another user
         async with EmbeddedServer(settings.home).running() as server:
             assert server.pid is not None
             await migrate(server.admin_url)

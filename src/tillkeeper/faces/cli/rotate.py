@@ -23,7 +23,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False)
 _clock = SystemClock()
 
 _PLAIN_SECONDS: Final = 5.0
-_CONNECTIONS: Final = 4  # two lanes of work, the refreshing of keys, and one to spare
+_NICENESS: Final = 10  # payments go first where processors are few
+_CONNECTIONS: Final = 5  # three lanes of work, the refreshing of keys, and one to spare
 
 Gently = Annotated[
     float,
@@ -123,6 +124,7 @@ def _rotate(purpose: str, rest: float, *, json: bool) -> None:
 
 async def _rotated(purpose: str, pace: vault.Pace, *, quiet: bool) -> vault.Proof:
     chosen = settings()
+    os.nice(_NICENESS)
     async with AsyncExitStack() as stack:
         store, urls = await stack.enter_async_context(opened(chosen, size=_CONNECTIONS))
         await stack.enter_async_context(_alone(urls.app))
