@@ -23,7 +23,7 @@ TONES: Final = {
     "pending": "wait", "challenged": "wait", "in_review": "wait", "authorized": "wait", "open": "wait", "due": "wait",
     "sent": "wait", "challenge": "wait", "hold": "wait",
     "waiting": "wait", "given": "good", "used": "good", "stale": "bad", "refused": "bad",
-    "declined": "bad", "failed": "bad", "deny": "bad", "rejected": "bad", "frozen": "bad", "closed": "bad",
+    "declined": "bad", "failed": "bad", "deny": "bad", "rejected": "bad", "frozen": "bad", "closed": "bad", "suspended": "bad",
 }  # fmt: skip
 """How a state looks; what is not named here is over and quiet."""
 
