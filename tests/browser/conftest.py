@@ -72,6 +72,17 @@ class Place:
             token = await link_for(tx, person, self.shop.clock)
         return f"{self.url}/sign-in?token={token}"
 
+    async def signed_in(self, chromium: Browser, person: str) -> Any:
+        """What the browser of somebody who signed in keeps."""
+        context = await chromium.new_context()
+        page = await context.new_page()
+        await page.goto(await self.link(person))
+        await page.get_by_role("button", name="Sign in").click()
+        await page.wait_for_url(f"{self.url}/")
+        state = await context.storage_state()
+        await context.close()
+        return state
+
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def place(postgres: EmbeddedServer, template: str, tmp_path_factory: Any) -> AsyncIterator[Place]:
@@ -172,14 +183,7 @@ async def chromium() -> AsyncIterator[Browser]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def cookies(place: Place, chromium: Browser) -> Any:
     """What a signed-in browser keeps."""
-    context = await chromium.new_context()
-    page = await context.new_page()
-    await page.goto(await place.link())
-    await page.get_by_role("button", name="Sign in").click()
-    await page.wait_for_url(f"{place.url}/")
-    state = await context.storage_state()
-    await context.close()
-    return state
+    return await place.signed_in(chromium, "anna")
 
 
 @dataclass

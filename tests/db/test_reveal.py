@@ -96,6 +96,24 @@ async def test_the_budget_counts_people_not_fields(booth: Booth) -> None:
     assert await booth.looks(third) == [("anna", "phone: grant_exhausted", "refused")]
 
 
+async def test_a_grant_is_offered_while_it_can_be_spent(
+    booth: Booth, store: Store, clock: ManualClock
+) -> None:
+    first, second = await booth.customer(), await booth.customer()
+
+    async def offered(who: UUID, person: str = "anna") -> list[UUID]:
+        async with store.tx("test") as tx:
+            found = await access.grants.grants_for(tx, person, to_typeid("cus", who), clock)
+        return [each.id for each in found]
+
+    grant = await booth.grant()
+    assert (await offered(first), await offered(first, "ben")) == ([grant], [])
+    await booth.look(first, "phone", grant)
+    assert (await offered(first), await offered(second)) == ([grant], [])
+    clock.advance(901)
+    assert await offered(first) == []
+
+
 async def test_a_grant_ends_and_is_nobody_elses(booth: Booth, clock: ManualClock) -> None:
     who, grant = await booth.customer(), await booth.grant()
     ben = session("ben", "support", now=clock.now())

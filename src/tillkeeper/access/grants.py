@@ -101,6 +101,12 @@ async def grants_of(tx: Tx, person: str, clock: Clock) -> list[Grant]:
     return [Grant(*row) for row in rows]
 
 
+async def grants_for(tx: Tx, person: str, subject: str, clock: Clock) -> list[Grant]:
+    """A person's grants in force that can be spent on somebody (a public id), the newest first."""
+    rows = await tx.tuples(_sql.for_subject, {"person": person, "subject": subject, "at": clock.now()})
+    return [Grant(*row) for row in rows]
+
+
 async def end_grant(tx: Tx, grant: UUID, clock: Clock, *, actor: str, origin: str = "") -> bool:
     """End a grant early; False when it was over. Whose grants the actor may end is the door's to judge (grant.end)."""
     ended = await tx.value(_sql.end, {"id": grant, "at": clock.now()}) is not None

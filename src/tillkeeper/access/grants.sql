@@ -37,6 +37,15 @@ FROM access.grants
 WHERE person = %(person)s AND ended_at IS NULL AND expires_at > %(at)s
 ORDER BY id DESC;
 
+-- name: for_subject
+-- A person's grants in force under which somebody may be looked at: spent on them before, or with something left.
+SELECT id, person, purpose, reference, reason, rows, rows_left, opened_at, expires_at, ended_at, approval
+FROM access.grants AS g
+WHERE person = %(person)s AND ended_at IS NULL AND expires_at > %(at)s AND (
+    rows_left > 0 OR EXISTS (SELECT FROM access.grant_subjects WHERE "grant" = g.id AND subject = %(subject)s)
+)
+ORDER BY id DESC;
+
 -- name: end
 -- No more looks under it.
 UPDATE access.grants SET ended_at = %(at)s WHERE id = %(id)s AND ended_at IS NULL AND expires_at > %(at)s RETURNING id;

@@ -134,11 +134,7 @@ async def _page(request: Web, desk: Desk, id_: UUID, seen: Seen | None = None, s
             "fields": FIELDS,
             "seen": seen,
             "looks": [_read(event) for event in looked.events],
-            "grants": [
-                each
-                for each in await access.grants.grants_of(tx, session.person, desk.clock)
-                if each.rows_left
-            ],
+            "grants": await access.grants.grants_for(tx, session.person, public_id, desk.clock),
             "purposes": access.grants.PURPOSES,
             "most_rows": limits.GRANT_ROWS,
             "hold": await parties.hold_on(tx, id_),
