@@ -16,6 +16,7 @@ Pause = Callable[[float], Awaitable[bool]]
 """Wait so many seconds; False when the city falls asleep instead."""
 
 SMALLEST: Final = 100
+WITHDRAWN: Final = 200_000  # at once and at most: more takes a second person, and a city does not wait
 REFILLED_SECONDS: Final = 3.0
 TYPING_SECONDS: Final = (0.8, 2.5)  # how long people take to type a code
 # How the sandbox bank is asked to misbehave, in a hundred top-ups.
@@ -219,7 +220,8 @@ class Deeds:
     async def _withdraw(self, act: Withdraw) -> None:
         owner = (self.roll.customers if act.kind == "customer" else self.roll.merchants)[act.owner]
         path = f"/v1/{act.kind}s/{owner}"
-        amount = await self._available(path, act.currency) * act.share_bp // BASIS_POINTS
+        available = await self._available(path, act.currency)
+        amount = min(available * act.share_bp // BASIS_POINTS, WITHDRAWN)
         if amount < SMALLEST:
             return
         body: Body = {"owner": owner, "amount": amount, "currency": act.currency}

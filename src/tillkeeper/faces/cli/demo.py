@@ -1,6 +1,7 @@
 """`till demo`."""
 
 import asyncio
+import os
 import shutil
 import signal
 import sys
@@ -13,8 +14,9 @@ import msgspec
 import typer
 
 from tillkeeper import access, ledger
+from tillkeeper.base import limits
 from tillkeeper.base.clock import SystemClock
-from tillkeeper.base.settings import Settings
+from tillkeeper.base.settings import ENVIRONMENT_PREFIX, Settings
 from tillkeeper.faces.cli.links import sign_in_url
 from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import FOUND, CliError, say
@@ -40,6 +42,9 @@ TEAM: Final = (
     ("you", ("operator", "risk_analyst", "support", "developer")),
     ("colleague", ("risk_analyst", "security")),
 )
+FOUR_EYES: Final = 250_000
+"""Minor units: low enough that a held payment of the city takes two people; more than it withdraws at once."""
+
 CONNECTIONS: Final = 64
 KEY_DAYS: Final = 30
 _ACTOR: Final = "till demo"
@@ -73,11 +78,19 @@ def demo(
     Example: till demo --seconds 30
     """
     try:
-        faultless = run(_demo(settings(), Wish(seconds, seed, rate)))
+        faultless = run(_demo(_shown(settings()), Wish(seconds, seed, rate)))
     except KeyboardInterrupt:
         say("Everything is stopped.")
         raise
     raise typer.Exit(0 if faultless else FOUND)
+
+
+def _shown(chosen: Settings) -> Settings:
+    """The settings, with a low bound for four eyes unless it was chosen; for the processes to be started too."""
+    if chosen.four_eyes_amount != limits.FOUR_EYES_AMOUNT:
+        return chosen
+    os.environ[f"{ENVIRONMENT_PREFIX}FOUR_EYES_AMOUNT"] = str(FOUR_EYES)
+    return settings()
 
 
 async def _demo(chosen: Settings, wish: Wish) -> bool:
