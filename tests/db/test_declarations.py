@@ -36,3 +36,28 @@ async def test_sealed_columns_can_hold_cells_and_be_emptied(admin: psycopg.Async
         for column, declared in table.sealed.items():
             if declared.search != "none":
                 assert found[name][column + TAG_SUFFIX] == ("bytea", True), f"{name}.{column}{TAG_SUFFIX}"
+
+
+async def test_the_application_may_renew_and_empty_what_is_sealed(admin: psycopg.AsyncConnection) -> None:
+    """Rotation, retention and erasure are composed from the declarations: none of them may lack a right."""
+    for name, table in catalogue().items():
+        tags = [column + TAG_SUFFIX for column, declared in table.sealed.items() if declared.search != "none"]
+        for column in [*table.sealed, *tags, *filter(None, [table.key])]:
+            asked = "SELECT has_column_privilege('till_app', %s::regclass, %s, 'UPDATE')"
+            row = await (await admin.execute(asked, (name, column))).fetchone()
+            assert row == (True,), f"{name}.{column}"
+
+
+async def test_a_sealed_row_has_a_name_of_its_own_in_a_table_that_can_be_walked(
+    admin: psycopg.AsyncConnection,
+) -> None:
+    """Its id is bound to its cells; and walks go over blocks, which a partitioned table itself has none of."""
+    asked = (
+        "SELECT c.relkind, EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid"
+        " AND a.attnum = ANY (i.indkey) WHERE i.indrelid = c.oid AND i.indisunique AND i.indpred IS NULL"
+        " AND i.indnkeyatts = 1 AND a.attname = %s) FROM pg_class c WHERE c.oid = %s::regclass"
+    )
+    for name, table in catalogue().items():
+        if table.sealed:
+            row = await (await admin.execute(asked, (table.row, name))).fetchone()
+            assert row == ("r", True), name

@@ -47,7 +47,9 @@ async def test_what_is_past_its_retention_is_emptied(room: Strongroom, seed: int
     assert [await room.vault.open(each.name) for each in found] == [each.name for each in old]
     tags = await room.rows(b"SELECT phone_tag IS NULL FROM shop.guests ORDER BY id")
     assert [gone for (gone,) in tags] == [each != old[3] for each in old]
-    cursor = await room.admin.execute("SELECT actor, action, subject, reason FROM audit.events")
+    cursor = await room.admin.execute(
+        "SELECT actor, action, subject, reason FROM audit.events WHERE actor = 'agent'"
+    )
     assert await cursor.fetchall() == [
         ("agent", "column.emptied", "shop.guests.phone", "19 cells older than P2Y")
     ]

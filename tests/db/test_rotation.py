@@ -233,7 +233,9 @@ class KilledError(Exception):
 async def test_a_rotation_is_in_the_audit_trail(room: Strongroom, seed: int) -> None:
     await room.fill(1, seed)
     await rotate(room, "data")
-    cursor = await room.admin.execute("SELECT actor, action, subject, reason FROM audit.events ORDER BY id")
+    cursor = await room.admin.execute(
+        "SELECT actor, action, subject, reason FROM audit.events WHERE actor <> 'vault' ORDER BY id"
+    )
     assert await cursor.fetchall() == [
         ("anna", "key.rotation_started", "data key", "version 2"),
         ("anna", "key.rotated", "data key", "version 2 active, 1 destroyed, 3 rows"),

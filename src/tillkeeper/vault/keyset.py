@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from tillkeeper import audit
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock
 from tillkeeper.store import Store, Tx, queries
@@ -135,6 +136,7 @@ async def make_first(store: Store, root: RootKey, clock: Clock) -> None:
                         row.version for row in rows if row.purpose == purpose and row.state == "active"
                     ]
                     await add(tx, root, (class_, purpose, max(versions, default=1)), "active", clock)
+                    await audit.append(tx, "vault", "key.made", f"{purpose} key of class {class_}", root.name)
 
 
 async def add(tx: Tx, root: RootKey, name: KeyName, state: str, clock: Clock) -> None:
