@@ -1,4 +1,4 @@
-"""`python -m bench [payments|ledger|risk|replay|growth|vault …] [--quick]`: measure this machine.
+"""`python -m bench [payments|ledger|risk|replay|growth|vault|access …] [--quick]`: measure this machine.
 
 Without a name: payments, ledger, risk and replay. Figures are printed, and written to bench/out/<name>.json.
 """
@@ -14,7 +14,7 @@ from bench.machine import load_average
 
 SECONDS: Final = 8.0
 QUICK_SECONDS: Final = 3.0
-NAMES: Final = ("payments", "ledger", "risk", "replay", "growth", "vault")
+NAMES: Final = ("payments", "ledger", "risk", "replay", "growth", "vault", "access")
 
 
 def main() -> None:
