@@ -64,6 +64,7 @@ async def test_by_tls_the_cookie_is_the_hosts_alone(store: Store, vault: Vault) 
         kept = cookies_of(answer)["__Host-till_session"].lower()
         assert {"httponly", "secure", "samesite=lax", "path=/"} <= set(kept.replace(" ", "").split(";"))
         assert "domain" not in kept
+        assert answer.headers["strict-transport-security"] == "max-age=31536000"
         assert (await browser.get("/account")).status_code == 200
         browser.cookies.clear()
         browser.cookies.set(
@@ -94,6 +95,15 @@ async def test_every_sign_in_has_a_name_nobody_knew_before(
         seen.add(name)
     stranger = await here.client.get("/account", headers={"cookie": f"till_session={planted}"})
     assert stranger.status_code == 303
+
+
+async def test_who_signs_in_anew_leaves_the_session_before(
+    store: Store, clock: ManualClock, here: Console
+) -> None:
+    for person in ("anna", "anna", "bert"):
+        await here.client.post("/sign-in", data={"token": await link(store, clock, person)})
+    async with store.tx("test") as tx:
+        assert [each.person for each in await access.list_sessions(tx, clock)] == ["bert"]
 
 
 async def test_signing_out_ends_it_here_and_in_the_database(

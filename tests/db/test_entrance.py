@@ -10,13 +10,14 @@ import pytest
 from argon2 import PasswordHasher
 
 from tests.support.people import Drawer, link_for, somebody
-from tillkeeper import access, audit
+from tillkeeper import access, audit, wiring
 from tillkeeper.access import OpenedSession, Session, Visitor
 from tillkeeper.access.entrance import Entrance, factors, throttle, totp
 from tillkeeper.base import limits
 from tillkeeper.base.clock import ManualClock
 from tillkeeper.base.results import Refusal
 from tillkeeper.store import Store
+from tillkeeper.vault import CellError, Vault
 
 PASSWORD = "correct horse battery staple"
 HOME = Visitor("10.0.0.7", "Firefox")
@@ -276,6 +277,24 @@ async def test_the_secrets_are_nowhere_in_the_clear(
     for secret in (PASSWORD, anna.secret, *codes, codes[0].replace("-", "")):
         assert secret not in kept
         assert secret.encode().hex() not in kept
+
+
+async def test_the_vault_keeps_the_secrets_of_authenticators(
+    store: Store, clock: ManualClock, vault: Vault, admin: psycopg.AsyncConnection
+) -> None:
+    keeper = wiring._Keeper(vault)
+    async with store.tx("test") as tx:
+        await somebody(tx, "anna", clock)
+        secret = await totp.begin(tx, keeper, "anna", clock)
+        assert secret is not None
+        app = pyotp.TOTP(secret)
+        assert await factors.prove_totp(tx, keeper, "anna", app.at(clock.now()), clock, origin="")
+    cursor = await admin.execute("SELECT secret FROM access.totp")
+    (cell,) = await cursor.fetchone() or (b"",)
+    assert secret.encode() not in bytes(cell)
+    assert await keeper.open("anna", bytes(cell)) == secret
+    with pytest.raises(CellError):
+        await keeper.open("bert", bytes(cell))  # of another's row it does not open
 
 
 async def test_confirming_by_code_is_counted_like_any_guess(

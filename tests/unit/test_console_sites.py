@@ -55,3 +55,16 @@ def test_with_a_port_only_there() -> None:
     sites = Sites("http://till.example:8443")
     assert sites.find("http", "till.example:8443") == Site("http://till.example:8443", "till.example")
     assert sites.find("http", "till.example") is None
+
+
+@pytest.mark.parametrize(
+    ("url", "promised"),
+    [
+        ("https://till.example", True),
+        ("http://till.example", False),
+        ("https://localhost:8081", False),
+        (None, False),
+    ],
+)
+def test_tls_is_promised_only_where_the_settings_do(url: str | None, promised: bool) -> None:  # noqa: FBT001 - a table
+    assert bool(Sites(url).headers) is promised

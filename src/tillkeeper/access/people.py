@@ -9,8 +9,9 @@ from tillkeeper import audit
 from tillkeeper.access.sessions import end_sessions_of
 from tillkeeper.access.types import ADMIN_ROLES, ROLES, Person
 from tillkeeper.base.clock import Clock
+from tillkeeper.base.forbidden import forbidden
 from tillkeeper.base.limits import MAX_TEXT
-from tillkeeper.base.results import refuse
+from tillkeeper.base.results import Refused, refuse
 from tillkeeper.store import Tx, queries
 
 _sql = queries(__package__, "people.sql")
@@ -24,7 +25,7 @@ async def add_person(
 ) -> Person:
     """Somebody new, active; an empty name becomes the handle.
 
-    Raises Refused: invalid_value for a handle, name or roles that cannot be, person_exists.
+    Raises Refused: invalid_value for a handle, name or roles that cannot be, person_exists, and what may never be stored.
     """
     name = " ".join(name.split()) or person
     wanted = _checked(roles)
@@ -32,6 +33,8 @@ async def add_person(
         raise refuse("invalid_value", "1 to 64 small letters, digits or . _ @ + -", "person")
     if len(name) > MAX_TEXT or not name.isprintable():
         raise refuse("invalid_value", f"a name of 1 to {MAX_TEXT} characters", "name")
+    if (never := forbidden(name)) is not None:
+        raise Refused(never)
     now, passkey_user = clock.now(), secrets.token_bytes(_PASSKEY_USER_BYTES)
     row = {"person": person, "name": name, "roles": list(wanted), "passkey_user": passkey_user, "at": now}
     if await tx.value(_sql.add_person, row) is None:

@@ -23,6 +23,7 @@ from tillkeeper.faces.console.live import Live
 from tillkeeper.faces.console.pages import (
     account,
     approvals,
+    audit,
     customer,
     customers,
     errors,
@@ -65,6 +66,9 @@ _HANDLERS = [
     people.merchant,
     rules.rules,
     rules.rule,
+    audit.trail,
+    audit.export,
+    audit.event,
     sign_in.sign_in,
     sign_in.by_link,
     sign_in.passkey_question,
@@ -138,7 +142,7 @@ def create_console(
         return await door.enter(request, desk, answers_as)
 
     def put_headers(response: Response[Any]) -> Response[Any]:
-        return door.put_headers(response)
+        return door.put_headers(response, answers_as.headers)
 
     app = Litestar(
         _HANDLERS,

@@ -5,6 +5,7 @@ finds it), and `fresh=True` where it takes a second factor given within CONFIRME
 """
 
 import hmac
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -172,8 +173,8 @@ def _ask_to_sign_in(request: Web) -> Page:
     return lead_to(request, "/sign-in" if here == "%2F" else f"/sign-in?next={here}")
 
 
-def put_headers(response: Page) -> Page:
+def put_headers(response: Page, more: Mapping[str, str] = {}) -> Page:
     """The headers every answer carries; a handler's own are kept."""
-    for name, value in HEADERS.items():
+    for name, value in (HEADERS | dict(more)).items():
         response.headers.setdefault(name, value)
     return response

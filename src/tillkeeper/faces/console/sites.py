@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from tillkeeper.access.entrance import Site
 
+_YEAR: Final = 365 * 24 * 3600
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -22,6 +23,12 @@ class Sites:
             # What is before us may have ended TLS: the address is what people see, not what reaches us.
             return self._only if found and _bare(found) == _bare(self._only) else None
         return found if found and found.host in self._hosts else None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every answer says of the address: that it is reached by TLS only, where the settings promise so."""
+        promised = self._only and self._only.origin.startswith("https:") and self._only.host not in _LOOPBACK
+        return {"strict-transport-security": f"max-age={_YEAR}"} if promised else {}
 
 
 def _site(scheme: str, host: str) -> Site | None:

@@ -14,6 +14,7 @@ from tillkeeper import access
 from tillkeeper.access import Person
 from tillkeeper.access.entrance import factors, passkeys, totp
 from tillkeeper.base import limits
+from tillkeeper.base.forbidden import forbidden
 from tillkeeper.base.results import Refusal
 from tillkeeper.faces.console import charts
 from tillkeeper.faces.console.desk import (
@@ -67,6 +68,8 @@ async def add_passkey(request: Web, desk: TheDesk) -> Page:
         return away
     form = await request.form()
     name = typed(form, "name")[: limits.MAX_TEXT] or browser_of(request.headers.get("user-agent", ""))
+    if (never := forbidden(name)) is not None:
+        return await _page(request, desk, never)
     async with desk.store.tx("console add passkey") as tx:
         refusal = await passkeys.enrol(
             tx,

@@ -6,7 +6,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 import msgspec
 from litestar import Response, get, post
 
-from tillkeeper.access import OpenedSession
+from tillkeeper import access
+from tillkeeper.access import OpenedSession, Session
 from tillkeeper.access.entrance import Question, factors, passkeys
 from tillkeeper.base import limits
 from tillkeeper.base.results import Refusal
@@ -20,6 +21,7 @@ from tillkeeper.faces.console.desk import (
     cookie_of,
     forget_cookie,
     go_to,
+    origin_of,
     own_path,
     session_in,
     set_cookie,
@@ -155,12 +157,23 @@ async def _opened(
     """Remember the browser and lead it on; or the sign-in page with what went wrong (`failed`: in other words)."""
     if isinstance(opened, Refusal):
         return await _page(request, desk, next_path, "", opened, failed)
+    await _leave_before(request, desk)
     if next_path == "/" and not opened.session.roles:
         next_path = "/account"
     answer = go_to(next_path)
     set_cookie(answer, request, SESSION_COOKIE, opened.cookie, limits.SESSION_SECONDS)
     forget_cookie(answer, request, CEREMONY_COOKIE)
     return answer
+
+
+async def _leave_before(request: Web, desk: Desk) -> None:
+    """Whoever was signed in with this browser is so no more."""
+    if not (before := cookie_of(request, SESSION_COOKIE)):
+        return
+    async with desk.store.tx("console signed in anew") as tx:
+        old = await access.session(tx, before, desk.clock)
+        if isinstance(old, Session):
+            await access.end_session(tx, old.id, desk.clock, actor=old.person, origin=origin_of(request))
 
 
 async def _page(

@@ -54,8 +54,6 @@ async def invite(request: Web, desk: TheDesk) -> Page:
     """Somebody new, without roles, and the link for them, shown this once."""
     form = await request.form()
     handle, name = typed(form, "person").lower(), typed(form, "name")
-    if (refusal := forbidden(name)) is not None:
-        return await _list(request, desk, refusal)
     try:
         async with desk.store.tx("console invite") as tx:
             me, origin = person_of(request), origin_of(request)
