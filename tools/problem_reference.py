@@ -13,7 +13,7 @@ Made by `python tools/problem_reference.py --write` from `src/tillkeeper/base/re
 
 A refused request is answered with problem details (RFC 9457, `application/problem+json`): `type`
 (`urn:tillkeeper:problem:<code>`), `title`, `status`, `code`, `detail` (what to do about it) and `field` (the input at fault, or
-null). Codes are stable. A payment that exists but came to nothing carries the same codes in `failure.code`, with HTTP 201.
+null). `approval` is there only where a second person must agree: the id of the question. Codes are stable. A payment that exists but came to nothing carries the same codes in `failure.code`, with HTTP 201.
 
 | code | status | meaning |
 |---|---|---|
