@@ -40,6 +40,7 @@ _ROUTINE: Final = (
 )
 _NOBODYS_PID: Final = 999_999_999  # above every kernel's maximum
 
+# A failing statement is logged as it is written, without its parameters and without the row at fault: both may be personal.
 _SETTINGS: Final = """\
 # Written at every start. Your own changes: ALTER SYSTEM SET … (kept in postgresql.auto.conf, which wins).
 listen_addresses = ''
@@ -65,6 +66,9 @@ log_rotation_age = 1d
 log_rotation_size = 0
 log_timezone = 'UTC'
 log_line_prefix = '%m [%p] %q%u '
+log_error_verbosity = terse
+log_parameter_max_length = 0
+log_parameter_max_length_on_error = 0
 """
 _HBA: Final = """\
 # The kernel says who is at the socket; pg_ident.conf says which roles that person may take.
