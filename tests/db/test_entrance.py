@@ -1,6 +1,7 @@
 """Sign-in by password and code: who gets in, how often anybody may guess, and what it tells a stranger (nothing)."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -9,10 +10,11 @@ import pyotp
 import pytest
 from argon2 import PasswordHasher
 
-from tests.support.people import Drawer, link_for, somebody
+from tests.support.people import Drawer, hash_cheaply, link_for, somebody
 from tillkeeper import access, audit, wiring
 from tillkeeper.access import OpenedSession, Session, Visitor
 from tillkeeper.access.entrance import Entrance, factors, throttle, totp
+from tillkeeper.access.entrance.passwords import Hasher
 from tillkeeper.base import limits
 from tillkeeper.base.clock import ManualClock
 from tillkeeper.base.results import Refusal
@@ -21,6 +23,11 @@ from tillkeeper.vault import CellError, Vault
 
 PASSWORD = "correct horse battery staple"
 HOME = Visitor("10.0.0.7", "Firefox")
+
+
+@pytest.fixture(autouse=True)
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    hash_cheaply(monkeypatch)
 
 
 @pytest.fixture
@@ -201,6 +208,13 @@ async def test_more_than_can_be_hashed_are_sent_away_and_not_counted(
     entrance: Entrance, anna: pyotp.TOTP, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "PASSWORDS_WAITING", 0)
+    real = Hasher._check
+
+    def slow(self: Hasher, kept: str | None, password: str) -> bool:
+        time.sleep(0.3)
+        return real(self, kept, password)
+
+    monkeypatch.setattr(Hasher, "_check", slow)
     crowd = limits.PASSWORD_HASHES + 6
     answers = await asyncio.gather(
         *(entrance.by_password("anna", "wrong", "", Visitor(f"10.0.4.{n}")) for n in range(crowd))
@@ -238,12 +252,12 @@ async def test_a_weak_password_is_refused_with_its_reason(
 async def test_an_old_hash_is_renewed_at_sign_in(
     store: Store, clock: ManualClock, entrance: Entrance, anna: pyotp.TOTP, admin: psycopg.AsyncConnection
 ) -> None:
-    old = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(PASSWORD)
+    old = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PASSWORD)
     await admin.execute("UPDATE access.passwords SET hash = %s", (old,))
     assert isinstance(await entrance.by_password("anna", PASSWORD, anna.at(clock.now()), HOME), OpenedSession)
     cursor = await admin.execute("SELECT hash FROM access.passwords")
     (kept,) = await cursor.fetchone() or ("",)
-    assert kept.startswith("$argon2id$v=19$m=65536,")
+    assert kept.startswith("$argon2id$v=19$m=8,")
     clock.advance(30)
     assert isinstance(await entrance.by_password("anna", PASSWORD, anna.at(clock.now()), HOME), OpenedSession)
 

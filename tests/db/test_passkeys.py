@@ -106,25 +106,24 @@ async def test_a_count_that_goes_back_is_a_copy(store: Store, clock: ManualClock
     assert isinstance(await signed_in(entrance, device), OpenedSession)
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"host": "evil.test"},
-        {"client": {"origin": "https://evil.test"}},
-        {"client": {"origin": "https://console.till.test"}},
-        {"client": {"type": "webauthn.create"}},
-        {"client": {"challenge": "AAAA"}},
-        {"signature": b"\x30\x06\x02\x01\x01\x02\x01\x01"},
-        {"signature": b""},
-        {"user": "AAAA"},
-    ],
-    ids=str,
-)
+WRONG: list[dict[str, Any]] = [
+    {"host": "evil.test"},
+    {"client": {"origin": "https://evil.test"}},
+    {"client": {"origin": "https://console.till.test"}},
+    {"client": {"type": "webauthn.create"}},
+    {"client": {"challenge": "AAAA"}},
+    {"signature": b"\x30\x06\x02\x01\x01\x02\x01\x01"},
+    {"signature": b""},
+    {"user": "AAAA"},
+]
+
+
 async def test_an_answer_to_another_question_is_refused(
-    store: Store, clock: ManualClock, entrance: Entrance, wrong: dict[str, Any]
+    store: Store, clock: ManualClock, entrance: Entrance
 ) -> None:
     device = await enrolled(store, clock, "anna")
-    assert await signed_in(entrance, device, **wrong) == Refusal("sign_in_failed")
+    for wrong in WRONG:
+        assert await signed_in(entrance, device, **wrong) == Refusal("sign_in_failed"), wrong
     assert isinstance(await signed_in(entrance, device), OpenedSession)
 
 

@@ -3,7 +3,11 @@
 from collections.abc import Iterable
 from datetime import timedelta
 
+import pytest
+from argon2 import PasswordHasher
+
 from tillkeeper import access
+from tillkeeper.access.entrance import passwords
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock
 from tillkeeper.store import Tx
@@ -21,6 +25,13 @@ async def link_for(tx: Tx, person: str, clock: Clock, roles: Iterable[str] = acc
     """The token of a sign-in link for a person, who is made if need be."""
     await somebody(tx, person, clock, roles)
     return await access.sign_in_link(tx, person, clock)
+
+
+def hash_cheaply(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Password hashes that take no time; what real ones take is the business of tests/unit/test_passwords.py."""
+    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr(passwords, "PasswordHasher", lambda: cheap)
+    monkeypatch.setattr(passwords, "NOBODYS", cheap.hash("nobody has this password"))
 
 
 class Drawer:
