@@ -13,7 +13,9 @@ from litestar.exceptions import (
     ValidationException,
 )
 from litestar.types import Send
+from msgspec.structs import replace
 
+from tillkeeper.base.discretion import discreet
 from tillkeeper.base.forbidden import forbidden, forbidden_name
 from tillkeeper.base.results import Refusal, Refused
 from tillkeeper.payments import problem
@@ -84,10 +86,10 @@ def of_error(error: Exception, what: str) -> Answer:
 
 
 def _discreet(refusal: Refusal) -> Refusal:
-    """A refusal may quote the input: what may never be stored is refused for that, and not quoted."""
+    """A refusal may quote the input: what may never be stored is refused for that, and nobody's number is quoted."""
     found = forbidden(f"{refusal.field or ''} {refusal.detail}")
     if found is None:
-        return refusal
+        return replace(refusal, detail=discreet(refusal.detail))
     return Refusal(found.code, found.detail, None if forbidden(refusal.field or "") else refusal.field)
 
 
