@@ -101,6 +101,16 @@ async def test_an_address_without_an_action_of_programs_stops_the_start(
             pass
 
 
+def test_every_deed_has_somebody_who_decides_about_it(desk: Console) -> None:
+    policies, deeds = access.policies(), desk.application.state["desk"].deeds
+    for deed in [*deeds, "customer.erase"]:
+        question = access.Thing("Approval", "1", {"deed": deed})
+        assert policies.permitting("Person", "approval.decide", question), deed
+    unknown = access.Thing("Approval", "1", {"deed": "payment.gamble"})
+    assert policies.permitting("Person", "approval.decide", unknown) == []
+    assert {row[3].partition(" ")[2] for row in OWN if row[2] == "approval.decide"} >= set(deeds)
+
+
 async def _forgotten() -> None:
     pass
 
