@@ -1,5 +1,6 @@
 """Both languages say everything, with the same places to fill, and nothing that no page asks for."""
 
+import ast
 import re
 from pathlib import Path
 from string import Formatter
@@ -68,7 +69,7 @@ def test_every_key_asked_for_exists(texts: dict[str, Texts]) -> None:
     missing = {key for key in asked() - known if key.partition(".")[0] in known_groups}
     # actions of the audit, of the policies, and deeds look like keys and are none
     deeds = {key.removeprefix("deed.") for key in known if key.startswith("deed.")}
-    done = {"payment.released", "payment.refused", "ledger.verified"}
+    done = {key.removeprefix("act.") for key in known if key.startswith("act.")}
     assert missing <= done | deeds | access.policies().actions.keys()
 
 
@@ -95,6 +96,24 @@ def test_every_code_that_data_may_bring_has_words(texts: dict[str, Texts]) -> No
                     "rejected_by_bank", "challenge_exhausted", "expired"}  # fmt: skip
         assert declined <= set(PROBLEMS)
         assert {f"failure.{code}" for code in declined} <= known
+
+
+def test_every_act_on_record_has_words(texts: dict[str, Texts]) -> None:
+    """Acts that are put together from a code (an approval's state) are listed by hand."""
+    house = FOLDER.parents[1]
+    acts = {
+        call.args[2].value
+        for source in house.rglob("*.py")
+        for call in ast.walk(ast.parse(source.read_text("utf-8")))
+        if isinstance(call, ast.Call)
+        and ast.unparse(call.func) in {"audit.append", "append", "_note"}
+        and len(call.args) > 3
+        and isinstance(call.args[2], ast.Constant)
+    }
+    assert len(acts) > 30
+    states = {f"approval.{state}" for state in ("given", "refused", "withdrawn", "stale")}
+    for words in texts.values():
+        assert {f"act.{act}" for act in acts | states} <= set(words.all_keys())
 
 
 def test_a_code_without_words_is_shown_as_it_is(texts: dict[str, Texts]) -> None:

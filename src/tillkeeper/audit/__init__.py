@@ -4,7 +4,7 @@ Nothing here is changed or deleted; who could do so all the same, because the da
 """
 
 from tillkeeper.audit.anchors import Anchor, AnchorError, ObjectAnchor, Objects, anchors_of
-from tillkeeper.audit.events import actions, append, note_change, of, search
+from tillkeeper.audit.events import actions, append, find, note_change, of, search
 from tillkeeper.audit.findings import Fault, Part
 from tillkeeper.audit.keys import Ring, find_ring
 from tillkeeper.audit.prove import Proof, ProofError, prove
@@ -36,6 +36,7 @@ __all__ = [
     "actions",
     "anchors_of",
     "append",
+    "find",
     "find_ring",
     "note_change",
     "of",

@@ -72,6 +72,12 @@ async def search(tx: Tx, wanted: Filter, before: UUID | None, limit: int) -> Pag
     return Page(events, end, partial=end is not None)
 
 
+async def find(tx: Tx, event: UUID) -> Event | None:
+    """One event."""
+    rows = await tx.tuples(_sql.find_event, {"id": event})
+    return Event(*rows[0]) if rows else None
+
+
 async def actions(tx: Tx) -> list[str]:
     """The different actions there are, in alphabetical order, at most AUDIT_ACTIONS."""
     return [name for (name,) in await tx.tuples(_sql.actions, {"limit": limits.AUDIT_ACTIONS})]

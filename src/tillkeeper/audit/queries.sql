@@ -34,6 +34,12 @@ WHERE (%(actor)s::text IS NULL OR e.actor = %(actor)s)
 ORDER BY e.id DESC
 LIMIT %(limit)s;
 
+-- name: find_event
+-- One event.
+SELECT e.id, e.at, e.actor, e.action, e.subject, e.reason, e.origin, e.result, l.seq
+FROM audit.events AS e LEFT JOIN audit.leaves AS l ON l.event = e.id
+WHERE e.id = %(id)s;
+
 -- name: scan_end
 -- Where a walk of `scan` rows ended; no row when it reached the end.
 SELECT id FROM (

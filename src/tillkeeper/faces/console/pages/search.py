@@ -54,8 +54,8 @@ def read(query: Mapping[str, str], zone: ZoneInfo, currencies: list[str]) -> Ask
         currency=texts["currency"] or None,
         least=_amount(texts, "least", mistakes),
         most=_amount(texts, "most", mistakes),
-        since=_day(texts, "since", 0, zone, mistakes),
-        until=_day(texts, "until", 1, zone, mistakes),
+        since=day(texts, "since", 0, zone, mistakes),
+        until=day(texts, "until", 1, zone, mistakes),
     )
     return Asked(texts, wanted, payment, mistakes)
 
@@ -88,9 +88,10 @@ def _amount(texts: Mapping[str, str], field: str, mistakes: dict[str, str]) -> i
         return None
 
 
-def _day(
+def day(
     texts: Mapping[str, str], field: str, more: int, zone: ZoneInfo, mistakes: dict[str, str]
 ) -> datetime | None:
+    """The beginning of the business day in a field, `more` days later; one that cannot be read becomes a mistake."""
     if not texts[field]:
         return None
     try:

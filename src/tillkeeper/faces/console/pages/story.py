@@ -152,7 +152,9 @@ def _acts(story: Story, events: list[Event], renderer: Renderer) -> Iterator[Hap
     told = {(move.actor, move.reason) for move in story.moves}
     for event in events:
         if (event.actor, event.reason) not in told:
-            title = renderer.texts("story.audit", actor=event.actor, action=event.action)
+            title = renderer.texts(
+                "story.audit", actor=event.actor, action=renderer.texts.named("act", event.action)
+            )
             yield Happening(event.at, "quiet", title, event.reason)
 
 

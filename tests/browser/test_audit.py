@@ -1,0 +1,70 @@
+"""The audit trail in the browser: searched as it is typed, with its seal, exported, reached from what it is about."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+
+from tests.browser.conftest import Place, Visit
+from tillkeeper import audit
+from tillkeeper.base.clock import SystemClock
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def sealed(place: Place, tmp_path_factory: object) -> AsyncIterator[Place]:
+    """Events of several people, all of them sealed."""
+    folder: Path = tmp_path_factory.mktemp("audit") / "keys"  # type: ignore[attr-defined]
+    sealer = audit.Sealer(place.shop.store, folder, audit.anchors_of(folder, []), SystemClock())
+    async with place.shop.store.tx("test") as tx:
+        for who, act, subject, reason, result in (
+            ("bela", "customer.frozen", place.ids["ben"], "asked by phone", "done"),
+            (
+                "key:shop",
+                "policy.refused",
+                "key_01kx7m4v9zf1zvjm3zc4c1q5j0",
+                "payment.refund: POST /v1/payments",
+                "refused",
+            ),
+            ("bela", "payment.released", place.ids["paid"], "known habit of this customer", "done"),
+            ("system", "rules.activated", "rules", "version 3, sha256 0f3a77c1d2e4b5a6", "done"),
+        ):
+            await audit.append(tx, who, act, subject, reason, "203.0.113.7", result)  # type: ignore[arg-type]
+    while await sealer.beat():
+        pass
+    sealer.tend()
+    await sealer.settled()
+    yield place
+    await sealer.stop()
+
+
+async def test_search_as_it_is_typed_and_one_event(sealed: Place, visit: Visit) -> None:
+    page = await visit.go("/audit")
+    await page.get_by_label("Who", exact=True).fill("bela")
+    await page.wait_for_url("**person=bela*")
+    rows = page.locator("#results tbody tr")
+    assert await rows.count() == 2
+    assert await rows.nth(0).locator(".chip").all_inner_texts() == ["done"]
+    await page.get_by_label("What", exact=True).select_option("customer.frozen")
+    await page.wait_for_url("**action=customer.frozen*")
+    assert await rows.count() == 1
+    await rows.nth(0).locator("a").first.click()
+    assert await page.locator("h1").inner_text() == "Customer frozen"
+    assert "till audit prove evt_" in await page.locator("main").inner_text()
+
+
+async def test_a_payments_history_is_one_press_away(sealed: Place, visit: Visit) -> None:
+    page = await visit.go(f"/payments/{sealed.ids['paid']}")
+    await page.get_by_role("link", name="In the audit trail").click()
+    assert sealed.ids["paid"] in page.url
+    assert "Held payment released" in await page.locator("#results").inner_text()
+
+
+async def test_an_export_is_a_file(sealed: Place, visit: Visit, tmp_path: Path) -> None:
+    page = await visit.go("/audit?person=bela")
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="CSV").click()
+    file = await download.value
+    await file.save_as(tmp_path / "trail.csv")
+    lines = (tmp_path / "trail.csv").read_text("utf-8-sig").splitlines()
+    assert lines[0].startswith("id,at,actor")
+    assert len(lines) == 3
