@@ -154,6 +154,8 @@ async def ask_something(place: Place) -> None:
         shop_key = access.Asker("key:shop", paid.id)
         await approvals.ask(tx, REFUND, refund_of(paid, 5_000, "broken cup"), shop_key, clock)
         await link_for(tx, "dora", clock, ["support"])
+        gina = signed_in("gina", clock, ["support"])
+        await access.grants.open_grant(tx, gina, "ticket", "T-17", "the payer called", 3, 900, clock)
         change = access.RoleChange("dora", ("support", "risk_analyst"), ("support",))
         asked = await approvals.ask(tx, access.ROLE_CHANGE, change, access.Asker("sam"), clock, "on duty")
         assert isinstance(asked, access.Approval)
@@ -247,6 +249,7 @@ def pages(ids: dict[str, str]) -> list[str]:
         f"/payments/{ids['held_too']}",
         "/held",
         "/approvals",
+        "/grants",
         "/customers",
         f"/customers/{ids['ben']}",
         "/merchants?q=harb",

@@ -11,7 +11,7 @@ from litestar import get
 
 from tests.support.api import Api, calling, problem_of
 from tests.support.desk import Colleague, Console, console
-from tests.support.people import somebody
+from tests.support.people import signed_in, somebody
 from tillkeeper import access, audit
 from tillkeeper.access import ROLES, SCOPES, PolicyError
 from tillkeeper.base import limits
@@ -162,6 +162,8 @@ async def test_every_role_at_own_and_other_peoples_things(desk: Console, role: s
         names = {"person": "me" if owner == "own" else "zoe"}
         if "approvals" in path:
             names["public_id"] = await _asked(desk, deed, names["person"])
+        if "grants" in path:
+            names["public_id"] = await _granted(desk, names["person"])
         let_in = await ask(colleague, method, path, action, names)
         assert let_in == (role in allowed), (method, path, whose)
 
@@ -178,6 +180,14 @@ async def _asked(desk: Console, deed: str, by: str) -> str:
             asked,
         )
     return to_typeid("apr", id_)
+
+
+async def _granted(desk: Console, person: str) -> str:
+    async with desk.store.tx("grant") as tx:
+        opener = signed_in(person, desk.clock)
+        grant = await access.grants.open_grant(tx, opener, "ticket", "T-1", "called", 1, 60, desk.clock)
+    assert isinstance(grant, access.Grant)
+    return to_typeid("grt", grant.id)
 
 
 @pytest.mark.parametrize("scope", sorted(SCOPES))

@@ -95,9 +95,10 @@ async def find_grant(tx: Tx, grant: UUID) -> Grant | None:
     return Grant(*row) if row else None
 
 
-async def grants_of(tx: Tx, person: str, clock: Clock) -> list[Grant]:
-    """A person's grants in force, the newest first."""
-    rows = await tx.tuples(_sql.of_person, {"person": person, "at": clock.now()})
+async def grants_of(tx: Tx, person: str | None, clock: Clock) -> list[Grant]:
+    """The newest PAGE_MAX grants in force, of one person or of all."""
+    asked = {"person": person, "at": clock.now(), "limit": limits.PAGE_MAX}
+    rows = await tx.tuples(_sql.of_person, asked)
     return [Grant(*row) for row in rows]
 
 

@@ -31,11 +31,12 @@ SELECT id, person, purpose, reference, reason, rows, rows_left, opened_at, expir
 FROM access.grants WHERE id = %(id)s;
 
 -- name: of_person
--- A person's grants in force, the newest first.
+-- The newest grants in force, of one person or of all.
 SELECT id, person, purpose, reference, reason, rows, rows_left, opened_at, expires_at, ended_at, approval
 FROM access.grants
-WHERE person = %(person)s AND ended_at IS NULL AND expires_at > %(at)s
-ORDER BY id DESC;
+WHERE (%(person)s::text IS NULL OR person = %(person)s) AND ended_at IS NULL AND expires_at > %(at)s
+ORDER BY id DESC
+LIMIT %(limit)s;
 
 -- name: for_subject
 -- A person's grants in force under which somebody may be looked at: spent on them before, or with something left.

@@ -30,7 +30,17 @@ LANGUAGE_COOKIE: Final = "till_language"
 THEME_COOKIE: Final = "till_theme"
 THEMES: Final = ("auto", "light", "dark")
 NOTICES: Final = frozenset(
-    {"released", "refused", "signed_out", "asked", "given", "denied", "withdrawn", "carried_out"}
+    {
+        "released",
+        "refused",
+        "signed_out",
+        "asked",
+        "given",
+        "denied",
+        "withdrawn",
+        "carried_out",
+        "grant_ended",
+    }
     | {"factor_added", "factor_removed", "session_ended", "suspended", "reinstated", "erasure_asked"}
 )
 
