@@ -32,7 +32,7 @@ COMMANDS: Final[dict[str, str]] = {
     "vault": "Show what every column is and the keys of sealed data; empty what is past its retention.",
     "audit": "Verify, prove and search the audit trail.",
     "customer": "Erase a customer for good; hold one whom the law wants kept.",
-    "migrate": "Bring the database up to date.",
+    "migrate": "Bring the database up to date: its schema, and what is in it from before it could be sealed.",
     "doctor": "Say what is set, from where, and what is wrong.",
 }
 
