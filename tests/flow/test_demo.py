@@ -111,7 +111,9 @@ async def test_a_city_lives_comes_back_and_tells_when_something_is_wrong(
     assert facts["books_balanced"] is True
     assert facts["missing"] == 0
     assert facts["unanswered"] == 0
-    assert facts["payments"] == sum(facts["outcomes"].values()) > 200
+    good_before_bad = sum(facts["outcomes"].values()) - facts["payments"]  # the first of two under one key
+    assert facts["payments"] > 200
+    assert 0 <= good_before_bad <= facts["bad_requests"]["sent"]
     assert facts["fraud"]["payments"] > 0
     assert facts["repeats"]["sent"] == facts["repeats"]["same"]
     assert facts["bad_requests"]["accepted"] == []
