@@ -18,6 +18,7 @@ from tillkeeper.base.clock import ManualClock
 from tillkeeper.base.ids import new_id, to_typeid
 from tillkeeper.base.results import Refusal, Refused
 from tillkeeper.parties import Newcomer, Register, RegisterError
+from tillkeeper.payments import Till
 from tillkeeper.payments.commands import RefundPayment, SendMoney, TopUp, Withdraw
 from tillkeeper.store import Store
 from tillkeeper.vault import ErasedError, Sealed
@@ -167,6 +168,37 @@ async def test_money_and_payments_under_way_keep_a_customer(platform: Platform, 
     assert [(each.action, each.reason) for each in events] == [
         ("customer.erased", code) for code in ("payments_open", "money_in_wallets", "payments_open")
     ]
+
+
+@pytest.mark.parametrize(
+    ("stands_before", "command"), [("_book", SendMoney), ("_write", SendMoney), ("_write", TopUp)]
+)
+async def test_who_is_paid_at_this_very_moment_is_not_erased(
+    platform: Platform,
+    register: Register,
+    monkeypatch: pytest.MonkeyPatch,
+    stands_before: str,
+    command: type[SendMoney | TopUp],
+) -> None:
+    who, payer = await person(platform), await platform.customer()
+    arrived, go_on, goes_on = asyncio.Event(), asyncio.Event(), getattr(Till, stands_before)
+
+    async def slowly(*given: Any) -> Any:
+        arrived.set()
+        await go_on.wait()
+        return await goes_on(*given)
+
+    monkeypatch.setattr(Till, stands_before, slowly)
+    asked = TopUp(who, FINE, "CNY") if command is TopUp else SendMoney(payer, who, FINE, "CNY")
+    paying = asyncio.ensure_future(platform.ask(asked))
+    await arrived.wait()
+    erasing = asyncio.ensure_future(erase(platform, register, who))
+    done, _ = await asyncio.wait([erasing], timeout=0.3)
+    assert not done, "the erasure did not wait for the payment"
+    go_on.set()
+    assert (await paying).status == 201
+    assert (await erasing).code in {"money_in_wallets", "payments_open"}
+    assert not (await seen(platform, who)).erased
 
 
 async def test_a_legal_hold_refuses_and_says_why(platform: Platform, register: Register) -> None:

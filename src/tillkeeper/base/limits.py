@@ -79,6 +79,7 @@ POOL_WAIT_SECONDS: Final = 15.0
 STATEMENT_TIMEOUT_MS: Final = 15_000
 LOCK_TIMEOUT_MS: Final = 5_000
 MIGRATION_LOCK_TIMEOUT_MS: Final = 4_000
+LEAVING_WAIT_MS: Final = 1_000  # an erasure waits for turns under way, and new turns for it: so long at most
 MIGRATION_TRIES: Final = 10
 
 # -- embedded PostgreSQL

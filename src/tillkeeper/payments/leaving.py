@@ -39,8 +39,9 @@ async def erase_customer(
 ) -> Erasure | Refusal:
     """Erase a customer who may leave; otherwise the refusal, as `may_leave` gives it, which is on record too.
 
-    Commit at once: see parties.erase.
+    Commit at once: see parties.erase, and no payment goes on until then.
     """
+    await rows.stop_turns(tx)
     if (refusal := await may_leave(tx, customer)) is not None:
         await audit.append(
             tx, actor, "customer.erased", to_typeid("cus", customer), refusal.code, origin, "refused"

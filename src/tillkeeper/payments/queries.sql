@@ -18,6 +18,18 @@ WHERE owner = '00000000-0000-0000-0000-000000000000';
 -- One opening of an owner's wallets at a time: two together would pass the number allowed.
 SELECT pg_advisory_xact_lock(hashtextextended(%(owner)s::uuid::text, 0));
 
+-- name: keep_everybody
+-- Whoever takes part now stays until the end of the transaction: nobody leaves for good meanwhile.
+SELECT pg_advisory_xact_lock_shared(hashtext('payments.leaving'));
+
+-- name: wait_briefly
+-- So many milliseconds for each lock, until the end of the transaction.
+SELECT set_config('lock_timeout', %(ms)s::text, true);
+
+-- name: stop_turns
+-- Turns under way end first, those of other processes too; the next begin when this transaction has ended.
+SELECT pg_advisory_xact_lock(hashtext('payments.leaving'));
+
 -- name: add_wallets
 -- Bind accounts to owners; what is there already stays.
 INSERT INTO payments.wallets (owner, currency, purpose, account, opened_at)

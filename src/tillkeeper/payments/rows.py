@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from tillkeeper import audit
+from tillkeeper.base import limits
 from tillkeeper.payments.plan import Result
 from tillkeeper.payments.types import Challenge, Located, Move, Payment, QrCode, RailOrder, Refund, Wallet
 from tillkeeper.store import Sent, Statement, Tx, columns, outbox, queries
@@ -81,6 +82,17 @@ async def wallets_of(tx: Tx, owners: Sequence[UUID], limit: int) -> list[Wallet]
 async def lock_owner(tx: Tx, owner: UUID) -> None:
     """Let nobody else open wallets of this owner until the transaction ends."""
     await tx.run(_sql.lock_owner, {"owner": owner})
+
+
+async def keep_everybody(tx: Tx) -> None:
+    """Let nobody leave for good until the transaction ends. Ask before anybody's standing is read."""
+    await tx.run(_sql.keep_everybody)
+
+
+async def stop_turns(tx: Tx) -> None:
+    """Wait until no turn is under way, and let none begin until the transaction ends. LEAVING_WAIT_MS at most."""
+    await tx.run(_sql.wait_briefly, {"ms": str(limits.LEAVING_WAIT_MS)})
+    await tx.run(_sql.stop_turns)
 
 
 async def add_wallets(tx: Tx, wallets: Sequence[Wallet], at: datetime) -> set[UUID]:

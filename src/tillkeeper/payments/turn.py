@@ -244,6 +244,7 @@ class Till:
     async def _look(self, tx: Tx, turn: "_Turn", works: list[Work]) -> tuple[dict[int, Answer], Facts]:
         """Stored answers and all facts; everything that is the same for all kinds goes in one round trip."""
         keyed = [(place, work.key) for place, work in enumerate(works) if work.key]
+        await rows.keep_everybody(tx)  # else a payee could be erased between here and the commit
         sent_answers = await idempotency.send(tx, [key for _, key in keyed])
         sent_standings = await parties.send_standings(
             tx, list({p for work in works for p in work.needs.parties})
