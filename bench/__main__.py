@@ -1,4 +1,4 @@
-"""`python -m bench [payments|ledger|risk|replay|growth|vault|access …] [--quick]`: measure this machine.
+"""`python -m bench [payments|ledger|risk|replay|growth|vault|access|audit …] [--quick]`: measure this machine.
 
 Without a name: payments, ledger, risk and replay. Figures are printed, and written to bench/out/<name>.json.
 """
@@ -9,12 +9,12 @@ from typing import Final
 
 import uvloop
 
-from bench import growth, ledger, payments, vault
+from bench import audit, growth, ledger, payments, vault
 from bench.machine import load_average
 
 SECONDS: Final = 8.0
 QUICK_SECONDS: Final = 3.0
-NAMES: Final = ("payments", "ledger", "risk", "replay", "growth", "vault", "access")
+NAMES: Final = ("payments", "ledger", "risk", "replay", "growth", "vault", "access", "audit")
 
 
 def main() -> None:
@@ -40,6 +40,8 @@ def run(name: str, *, quick: bool) -> None:
             uvloop.run(ledger.main(seconds))
         case "growth":
             uvloop.run(growth.main(seconds, growth.QUICK_STORED if quick else growth.STORED))
+        case "audit":
+            uvloop.run(audit.main(seconds, quick=quick))
         case "vault":
             uvloop.run(vault.main(seconds, quick=quick))
         case _:
