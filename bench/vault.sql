@@ -18,7 +18,7 @@ INSERT INTO bench.plain SELECT * FROM unnest(%(ids)b::uuid[], %(phones)b::text[]
 
 -- name: find_sealed
 -- Whose phone it is.
-SELECT id, phone FROM bench.sealed WHERE phone_tag = ANY (%(tags)b::bytea[]);
+SELECT id, phone FROM bench.sealed WHERE phone_tag IN (%(tag)b, %(other_tag)b);
 
 -- name: find_plain
 -- Whose phone it is.

@@ -1,7 +1,7 @@
 """Rotation: every cell and tag is made anew under live writers, the old version is destroyed only when nothing of it is left."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from tillkeeper.vault import (
     RootKeyError,
     Rotation,
     SplitRoot,
+    StaleKeysError,
     StuckError,
     Vault,
     Wrapped,
@@ -86,10 +87,8 @@ async def test_index_keys(room: Strongroom, seed: int) -> None:
     field = room.vault.field("shop.guests", "phone")
     for guest in guests[:5]:
         async with room.store.tx("look up") as tx:
-            statement = b"SELECT id FROM shop.guests WHERE phone_tag = ANY (%(tags)s)"
-            assert [row[0] for row in await tx.tuples(statement, {"tags": field.tags(guest.phone)})] == [
-                guest.id
-            ]
+            statement = b"SELECT id FROM shop.guests WHERE phone_tag IN (%(tag)b, %(other_tag)b)"
+            assert [row[0] for row in await tx.tuples(statement, field.tags(guest.phone))] == [guest.id]
     assert await versions(room, "data") == {name: {1: n} for name, n in {
         "shop.guests.sealing_key": 100, "shop.guests.name": 100, "shop.guests.phone": 100, "shop.guests.code": 100,
         "shop.notes.said": 100, "shop.links.secret": 1}.items()}  # fmt: skip
@@ -128,29 +127,39 @@ async def test_an_empty_house_rotates_too(room: Strongroom) -> None:
     assert (await rotate(room, "index")).done == 0
 
 
+async def surely(deed: Callable[[], Awaitable[None]]) -> None:
+    """Tried again, as a caller does: on a busy machine the keys may be too old to seal with for a moment."""
+    while True:
+        with suppress(StaleKeysError):
+            await deed()
+            return
+        await asyncio.sleep(0.05)
+
+
 async def test_writers_meanwhile_lose_nothing(
     room: Strongroom, store: Store, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They add, change and move rows through a vault of their own, that learns of new keys behind their backs."""
     monkeypatch.setattr(limits, "VAULT_REFRESH_SECONDS", 0.1)
+    monkeypatch.setattr(limits, "VAULT_TRUST_SECONDS", 0.8)
     guests = await room.fill(300, seed)
     added = people(200, seed + 1)
 
     async def write(vault: Vault) -> None:
         for n in range(0, len(added), 10):
-            await add(store, vault, added[n : n + 10], room.clock)
+            await surely(lambda at=n: add(store, vault, added[at : at + 10], room.clock))  # type: ignore[misc]
             async with store.tx("visit") as tx:  # the rows move to other blocks, their cells with them
                 await tx.run(b"UPDATE shop.guests SET visits = visits + 1 WHERE visits < 3")
             await asyncio.sleep(0.02)
 
     async with Vault.opened(store, room.root, room.clock, TABLES) as other:
         writing = asyncio.create_task(write(other))
-        pace = Pace(trust=0.3, writers=0.6, blocks=2)
+        pace = Pace(trust=0.8, writers=3.0, blocks=2)
         proof = await rotation(room, "data").run(lambda _: None, pace)
         await writing
         await other.refresh()
         late = people(5, seed + 2)
-        await add(store, other, late, room.clock)
+        await surely(lambda: add(store, other, late, room.clock))
     assert set(proof.counted["shop.guests.name"]) == {2}
     assert (await versions(room, "data"))["shop.guests.name"] == {2: 505}
     assert await room.opened() == sorted([*guests, *added, *late], key=lambda guest: guest.id)

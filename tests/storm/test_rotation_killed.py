@@ -6,7 +6,7 @@ import os
 import random
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -20,16 +20,16 @@ from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.ids import new_id
 from tillkeeper.base.settings import Settings
 from tillkeeper.parties import Newcomer
-from tillkeeper.store import Store
-from tillkeeper.vault import Sealed, Vault, root_of
+from tillkeeper.store import Store, sole
+from tillkeeper.vault import JOB, Sealed, StaleKeysError, Vault, root_of
 
 CUSTOMERS: Final = 6000
 KILLS: Final = 6
-# The program itself, only more hasty: it waits seconds for other processes, and here those know new keys in no time.
+# The program itself, only more hasty: it waits for other processes as long as they trust what they know, and for writers.
 HASTE: Final = """
 import sys
 from tillkeeper.base import limits
-limits.VAULT_TRUST_SECONDS, limits.VAULT_WRITERS_SECONDS = 0.5, 1.0
+limits.VAULT_TRUST_SECONDS, limits.VAULT_WRITERS_SECONDS = 1.0, 4.0
 limits.ROTATION_BLOCKS = 2
 from tillkeeper.faces.cli.main import main
 main(sys.argv[1:])
@@ -43,8 +43,13 @@ def people(number: int, draw: random.Random) -> list[Newcomer]:
 
 
 async def sign_up(store: Store, vault: Vault, newcomers: list[Newcomer]) -> None:
-    async with store.tx("sign up") as tx:
-        await parties.add_customers(tx, vault, newcomers, SystemClock().now())
+    """Tried again as an api's caller does: on a busy machine the keys may be too old to seal with for a moment."""
+    while True:
+        with suppress(StaleKeysError):
+            async with store.tx("sign up") as tx:
+                await parties.add_customers(tx, vault, newcomers, SystemClock().now())
+            return
+        await asyncio.sleep(0.05)
 
 
 @asynccontextmanager
@@ -108,6 +113,7 @@ async def test_a_rotation_survives_kills(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(limits, "VAULT_REFRESH_SECONDS", 0.1)
+    monkeypatch.setattr(limits, "VAULT_TRUST_SECONDS", 1.0)
     draw, root = random.Random(seed), root_of(Settings(home=tmp_path / "home"))
     async with Vault.opened(store, root, SystemClock()) as vault:
         everybody = people(CUSTOMERS, draw)
@@ -138,20 +144,21 @@ async def test_a_rotation_survives_kills(
         async with store.tx("look up") as tx:
             for each in draw.sample(everybody, 20):
                 assert each.phone is not None
-                statement = b"SELECT id FROM parties.customers WHERE phone_tag = ANY (%(tags)s)"
-                assert each.id in {
-                    row[0] for row in await tx.tuples(statement, {"tags": field.tags(each.phone)})
-                }
+                statement = b"SELECT id FROM parties.customers WHERE phone_tag IN (%(tag)b, %(other_tag)b)"
+                assert each.id in {row[0] for row in await tx.tuples(statement, field.tags(each.phone))}
 
 
 async def test_two_at_once_take_turns(tmp_path: Path, database: Database) -> None:
     """The second says so and changes nothing."""
-    async with rotating(tmp_path / "home", database, "data") as one:
-        while (tmp_path / "home-keys" / "root.key").exists() is False:  # noqa: ASYNC110 - another process makes it
-            await asyncio.sleep(0.01)
-        async with rotating(tmp_path / "home", database, "index") as two:
-            _, complaint = await two.communicate()
-        out, _ = await one.communicate()
-    assert two.returncode == 2
+
+    async def lost() -> None:
+        raise AssertionError
+
+    async with (
+        sole.sole(database.app_url, JOB, lost),
+        rotating(tmp_path / "home", database, "index") as process,
+    ):
+        _, complaint = await process.communicate()
+    assert process.returncode == 2
     assert "another process rotates keys now" in complaint.decode()
-    assert json.loads(out)["version"] == 2
+    assert not (tmp_path / "home-keys").exists()

@@ -234,9 +234,10 @@ def test_a_beacon_is_short_and_an_exact_tag_is_not(vault: Vault) -> None:
 
 def test_during_a_rotation_both_versions_are_looked_for() -> None:
     field = bare_vault(versions=2).field("shop.guests", "phone")
-    assert [version_of_tag(tag) for tag in field.tags("x")] == [2, 1]
-    assert field.tags("x")[0] == field.tag("x")
-    assert field.tags("x")[1] == bare_vault().field("shop.guests", "phone").tag("x")
+    old = bare_vault().field("shop.guests", "phone")
+    assert field.tags("x") == {"tag": field.tag("x"), "other_tag": old.tag("x")}
+    assert [version_of_tag(tag) for tag in field.tags("x").values()] == [2, 1]
+    assert old.tags("x") == {"tag": old.tag("x"), "other_tag": old.tag("x")}
 
 
 def test_a_column_without_search_has_no_tags(vault: Vault) -> None:

@@ -26,17 +26,17 @@ FROM parties.customers WHERE reference = %(reference)s;
 -- name: customers_by_name
 -- Customers whose name has one of these beacons, newest first: more than those of that name.
 SELECT id, name, sealing_key, full_name, phone, id_number, state, reference, created_at
-FROM parties.customers WHERE full_name_tag = ANY (%(tags)b::bytea[]) ORDER BY id DESC LIMIT %(limit)s;
+FROM parties.customers WHERE full_name_tag IN (%(tag)b, %(other_tag)b) ORDER BY id DESC LIMIT %(limit)s;
 
 -- name: customers_by_phone
 -- Customers with a phone number, newest first.
 SELECT id, name, sealing_key, full_name, phone, id_number, state, reference, created_at
-FROM parties.customers WHERE phone_tag = ANY (%(tags)b::bytea[]) ORDER BY id DESC LIMIT %(limit)s;
+FROM parties.customers WHERE phone_tag IN (%(tag)b, %(other_tag)b) ORDER BY id DESC LIMIT %(limit)s;
 
 -- name: customers_by_id_number
 -- Customers with an id number, newest first.
 SELECT id, name, sealing_key, full_name, phone, id_number, state, reference, created_at
-FROM parties.customers WHERE id_number_tag = ANY (%(tags)b::bytea[]) ORDER BY id DESC LIMIT %(limit)s;
+FROM parties.customers WHERE id_number_tag IN (%(tag)b, %(other_tag)b) ORDER BY id DESC LIMIT %(limit)s;
 
 -- name: merchant_page
 -- Merchants, newest first, before a cursor.

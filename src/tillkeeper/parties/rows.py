@@ -77,8 +77,7 @@ async def customers_by(tx: Tx, vault: Vault, field: str, text: str, limit: int) 
     Whoever may ask this often finds out whose number is whose: callers are counted (see base.quota).
     """
     statement = getattr(_sql, f"customers_by_{field}")
-    wanted = columns.blobs(sealing.tags(vault, field, text))
-    rows = await tx.tuples(statement, {"tags": wanted, "limit": limits.NAMESAKES})
+    rows = await tx.tuples(statement, sealing.tags(vault, field, text) | {"limit": limits.NAMESAKES})
     found = [sealing.customer(vault, row) for row in rows]
     if field == "name":  # others share its beacon
         found = [each for each in found if isinstance(each.name, Sealed) and vault.is_text(each.name, text)]

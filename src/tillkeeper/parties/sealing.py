@@ -35,8 +35,8 @@ def seal(vault: Vault, newcomers: Sequence[Newcomer]) -> dict[str, Any]:
     return params
 
 
-def tags(vault: Vault, name: str, text: str) -> list[bytes]:
-    """What to look for among the tags of a personal field."""
+def tags(vault: Vault, name: str, text: str) -> dict[str, bytes]:
+    """What to look for among the tags of a personal field, as parameters."""
     return vault.field(TABLE, COLUMNS[name]).tags(text)
 
 

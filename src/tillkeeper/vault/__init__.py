@@ -3,7 +3,7 @@
 field = vault.field("parties.customers", "name")
 key = vault.new_key()                              # its `wrapped` is kept in the customer's row
 row.name = field.seal(key, row.id, "王小明")        # bytea
-row.name_tag = field.tag("王小明")                  # bytea, if searched; looked for with = ANY (field.tags(text))
+row.name_tag = field.tag("王小明")                  # bytea, if searched; looked for with IN (field.tags(text))
 name = field.load(vault.subject_key(row.sealing_key), row.id, row.name)     # Sealed: the text "王**"
 await vault.open(name)                             # the plaintext
 """

@@ -46,6 +46,7 @@ class Keyset:
         self._secrets: dict[KeyName, bytes] = {}
         self._states: dict[KeyName, str] = {}
         self._active: dict[tuple[str, str], Versioned] = {}
+        self._readable: dict[tuple[str, str], list[Versioned]] = {}
         self._read_at = -limits.VAULT_TRUST_SECONDS
         self._reading = asyncio.Lock()
 
@@ -70,25 +71,21 @@ class Keyset:
 
     def readable(self, class_: str, purpose: str) -> list[Versioned]:
         """All keys that something may have been made with, the newest first."""
-        found = [
-            Versioned(version, secret)
-            for (its_class, its_purpose, version), secret in self._secrets.items()
-            if (its_class, its_purpose) == (class_, purpose)
-        ]
-        return sorted(found, reverse=True)
+        return self._readable[class_, purpose]
 
     async def read(self) -> None:
         """Read the keys again."""
+        await self.read_since(time.monotonic())
+
+    async def read_since(self, moment: float) -> None:
+        """Read the keys again unless somebody did so after the moment (of time.monotonic)."""
         async with self._reading:
+            if self._read_at >= moment:
+                return
             asked_at = time.monotonic()
             async with self._store.tx("vault keys") as tx:
                 rows = await tx.rows(_sql.keys)
             self.hold({_name(row): (row.state, await self._secret_of(row)) for row in rows}, asked_at)
-
-    async def read_since(self, moment: float) -> None:
-        """Read the keys again unless somebody did so after the moment (of time.monotonic)."""
-        if self._read_at < moment:
-            await self.read()
 
     def hold(self, keys: Mapping[KeyName, tuple[str, bytes | None]], read_at: float | None = None) -> None:
         """These are all the keys: their states and secrets. Whoever seals meanwhile sees the old set or the new one."""
@@ -98,6 +95,13 @@ class Keyset:
             name[:2]: Versioned(name[2], self._secrets[name])
             for name, state in self._states.items()
             if state == "active"
+        }
+        self._readable = {
+            kind: sorted(
+                (Versioned(name[2], secret) for name, secret in self._secrets.items() if name[:2] == kind),
+                reverse=True,
+            )
+            for kind in self._active
         }
         self._read_at = time.monotonic() if read_at is None else read_at
 

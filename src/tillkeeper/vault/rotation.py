@@ -189,6 +189,7 @@ class Rotation:
         async def lane() -> None:
             for first, last in front:
                 begun = time.monotonic()
+                await self._vault.refresh(limits.VAULT_REFRESH_SECONDS)  # a busy machine may be late with it
                 found = await step(self._store, walk, first, last, now.version)
                 front.under_way.remove(first)
                 now.done += found.done

@@ -111,13 +111,15 @@ class Field:
         version, class_key = self._keyset.active(self._class, INDEX)
         return self.tag_of(version, class_key, text)
 
-    def tags(self, text: str) -> list[bytes]:
-        """What to look for: `WHERE <name>_tag = ANY (…)`. During a rotation there is more than one.
+    def tags(self, text: str) -> dict[str, bytes]:
+        """What to look for: `WHERE <name>_tag IN (%(tag)b, %(other_tag)b)`. During a rotation they differ.
 
-        A beacon is shared by a few rows: open them and compare.
+        Two values rather than an array: PostgreSQL keeps the plan of the one, and plans the other anew each time. A beacon
+        is shared by a few rows: open them and compare.
         """
         keys = self._keyset.readable(self._class, INDEX)
-        return [self.tag_of(version, class_key, text) for version, class_key in keys]
+        tag = self.tag_of(*keys[0], text)
+        return {"tag": tag, "other_tag": tag if len(keys) == 1 else self.tag_of(*keys[-1], text)}
 
     def tag_of(self, version: int, class_key: bytes, text: str) -> bytes:
         """The blind index under an index key. Raises ValueError for a column that is not searched."""
@@ -202,9 +204,9 @@ class Vault:
         version, class_key = self._keyset.active(_SUBJECTS, DATA)
         return cells.wrap(class_key, version, key.secret(self._keyset))
 
-    async def refresh(self) -> None:
-        """Read the keys now."""
-        await self._keyset.read()
+    async def refresh(self, age: float = 0.0) -> None:
+        """Read the keys now, unless that was done in the last `age` seconds."""
+        await self._keyset.read_since(time.monotonic() - age)
 
     async def open(self, sealed: Sealed) -> str:
         """The plaintext. Whoever calls this has asked who may see it, and has written down that they did.
