@@ -56,6 +56,26 @@ async def test_each_person_looked_at_costs_one_row(store: Store, clock: ManualCl
     assert "T-17" in event.reason
 
 
+async def test_many_small_grants_are_a_bulk_reveal_too(store: Store, clock: ManualClock) -> None:
+    begun = limits.GRANT_DAY_ROWS // limits.GRANT_ROWS
+    said = await asyncio.gather(
+        *(open_one(store, clock, limits.GRANT_ROWS, reason=f"list {n}") for n in range(begun + 3))
+    )
+    assert sum(isinstance(each, Grant) for each in said) == begun
+    assert {each.code for each in said if isinstance(each, Refusal)} == {"approval_needed"}
+    clock.advance(601)  # they are over, and nobody was looked at
+    assert isinstance(await open_one(store, clock, 1), Grant)
+    used = await opened(store, clock, limits.GRANT_ROWS)
+    for n in range(limits.GRANT_ROWS):
+        await spend(store, clock, used.id, f"somebody {n}")
+    clock.advance(601)
+    assert isinstance(await open_one(store, clock, 1), Grant)
+    full = [await open_one(store, clock, limits.GRANT_ROWS) for _ in range(begun)]
+    assert sum(isinstance(each, Grant) for each in full) == begun - 2  # ten were looked at, one more may be
+    clock.advance(24 * 3600)
+    assert isinstance(await open_one(store, clock, limits.GRANT_ROWS), Grant)
+
+
 async def test_a_grant_is_its_persons_and_ends(store: Store, clock: ManualClock) -> None:
     grant = await opened(store, clock, seconds=60)
     assert left(await spend(store, clock, grant.id, "a", "ben")) == "grant_ended"

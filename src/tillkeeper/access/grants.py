@@ -1,6 +1,7 @@
 """Purpose grants: leave to look at personal data for a ticket, a case or a run, for a time, at so many people.
 
-Up to GRANT_ROWS people a person opens one alone; more is a bulk reveal, for which a second person must agree.
+Up to GRANT_ROWS people, and GRANT_DAY_ROWS in 24 hours, a person opens one alone; more is a bulk reveal, for which a second
+person must agree.
 """
 
 from datetime import datetime, timedelta
@@ -52,7 +53,8 @@ async def open_grant(
     *,
     origin: str = "",
 ) -> Grant | Refusal:
-    """Open a grant, or ask a second person for one of more than GRANT_ROWS rows (approval_needed).
+    """Open a grant, or ask a second person (approval_needed): for one of more than GRANT_ROWS rows, and for what exceeds
+    GRANT_DAY_ROWS in 24 hours, as many small grants are a bulk reveal too.
 
     Gives invalid_value for an unknown purpose, no reference or reason, or a row budget or time box out of bounds. That
     the person may open grants at all is the door's to judge (grant.open).
@@ -60,7 +62,7 @@ async def open_grant(
     wanted = BulkReveal(session.person, purpose, reference, reason, rows, seconds)
     if refusal := _mistake(wanted):
         return refusal
-    if rows > limits.GRANT_ROWS:
+    if rows > limits.GRANT_ROWS or await _too_many_today(tx, wanted, clock.now()):
         asked = await approvals.ask(tx, BULK, wanted, approvals.asker(session, origin), clock, reason)
         if isinstance(asked, Refusal):
             return asked
@@ -134,6 +136,12 @@ async def _open(tx: Tx, wanted: BulkReveal, approval: UUID | None, now: datetime
     why = f"{wanted.purpose} {wanted.reference}: {wanted.rows} rows, {wanted.seconds} s"
     await audit.append(tx, wanted.person, "grant.opened", to_typeid("grt", grant.id), why, origin)
     return grant
+
+
+async def _too_many_today(tx: Tx, wanted: BulkReveal, now: datetime) -> bool:
+    await tx.run(_sql.one_at_a_time, {"person": wanted.person})
+    lately = {"person": wanted.person, "at": now, "since": now - timedelta(days=1)}
+    return int(await tx.value(_sql.opened_alone, lately)) + wanted.rows > limits.GRANT_DAY_ROWS
 
 
 def _mistake(wanted: BulkReveal) -> Refusal | None:

@@ -6,6 +6,15 @@ VALUES (%(id)s, %(person)s, %(purpose)s, %(reference)s, %(reason)s, %(rows)s, %(
         %(approval)s)
 ON CONFLICT (approval) DO NOTHING;
 
+-- name: one_at_a_time
+-- A person opens one after the other, until the end of the transaction.
+SELECT pg_advisory_xact_lock(hashtextextended('grants of ' || %(person)s::text, 0));
+
+-- name: opened_alone
+-- At how many people a person opened leave to look without a second person, lately; of what is over, only the looks.
+SELECT coalesce(sum(CASE WHEN ended_at IS NULL AND expires_at > %(at)s THEN rows ELSE rows - rows_left END), 0)::bigint
+FROM access.grants WHERE person = %(person)s AND approval IS NULL AND opened_at > %(since)s;
+
 -- name: lock
 -- A person's grant in force, for whoever spends of it: the others wait here.
 SELECT id, person, purpose, reference, reason, rows, rows_left, opened_at, expires_at, ended_at, approval

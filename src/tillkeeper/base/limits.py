@@ -186,12 +186,13 @@ APPROVAL_SECONDS: Final = 24 * 3600  # until somebody must have decided
 APPROVAL_USE_SECONDS: Final = 4 * 3600  # then, until the deed must be done: whoever asked tries again by then
 APPROVALS_WAITING: Final = 200  # questions of one asker: a program gone wild fills no list
 GRANT_ROWS: Final = 10  # people looked at under one grant; more is a bulk reveal, which takes four eyes
+GRANT_DAY_ROWS: Final = 100  # in 24 hours, by one person alone: more than a desk has tickets
 GRANT_BULK_ROWS: Final = 1000
 GRANT_SECONDS: Final = 8 * 3600  # the longest time box: a working day
 assert (
     APPROVAL_USE_SECONDS <= APPROVAL_SECONDS < REVIEW_SECONDS
 )  # a held payment outlives the question about it
-assert GRANT_ROWS < GRANT_BULK_ROWS
+assert GRANT_ROWS < GRANT_DAY_ROWS < GRANT_BULK_ROWS
 
 # -- the audit trail (seconds unless named otherwise)
 SEAL_SECONDS: Final = 0.25  # between two beats of the sealer
