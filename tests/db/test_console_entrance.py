@@ -498,6 +498,17 @@ async def test_inviting_makes_a_person_without_roles_and_a_link(
     assert (refused.status_code, "only be made on the machine" in refused.text) == (409, True)
 
 
+async def test_nobody_is_given_a_link_to_somebody_with_roles(
+    store: Store, clock: ManualClock, here: Console
+) -> None:
+    async with store.tx("test") as tx:
+        await somebody(tx, "zoe", clock, ["security"])  # came by a link, and set up nothing
+    boss = await here.sign_in("boss", ["system_admin"])
+    assert "/staff/zoe/invitation" not in (await boss.get("/staff/zoe")).text
+    refused = await boss.post("/staff/zoe/invitation")
+    assert (refused.status_code, "token=" in refused.text) == (409, False)
+
+
 async def test_suspending_and_signing_out_from_the_staffs_page(
     store: Store, clock: ManualClock, here: Console
 ) -> None:
@@ -626,3 +637,36 @@ async def test_without_a_provider_there_is_no_way_to_it(here: Console) -> None:
     assert "/sign-in/provider" not in (await here.client.get("/sign-in")).text
     assert (await here.client.get("/sign-in/provider")).status_code == 502
     assert (await here.client.get("/sign-in/provider/back?code=x&state=y")).status_code == 502
+
+
+async def test_guesses_at_the_door_keep_nobody_from_confirming(
+    store: Store, clock: ManualClock, here: Console
+) -> None:
+    anna = await here.sign_in("anna")
+    app = await _with_authenticator(store, clock, "anna")
+    clock.advance(limits.CONFIRMED_SECONDS)
+    for _ in range(limits.TRIES_OF_PERSON + 1):
+        await here.client.post("/sign-in/password", data={"name": "anna", "password": "a guess", "code": "1"})
+    answer = await anna.post("/confirm", code=app.at(clock.now()), next="/held")
+    assert (answer.status_code, answer.headers.get("location")) == (303, "/held")
+
+
+async def test_a_secret_that_waits_for_its_proof_is_shown_to_who_may_add_it(
+    clock: ManualClock, here: Console
+) -> None:
+    anna = await here.sign_in("anna")
+    await anna.post("/account/authenticator")
+    assert "<svg" in (await anna.get("/account/authenticator")).text
+    clock.advance(limits.CONFIRMED_SECONDS)
+    answer = await anna.get("/account/authenticator")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/confirm?next=%2Faccount")
+
+
+async def test_a_way_on_that_no_header_takes_costs_nobody_the_link(
+    store: Store, clock: ManualClock, here: Console
+) -> None:
+    answer = await here.client.post(
+        "/sign-in", data={"token": await link(store, clock), "next": "/\N{CJK UNIFIED IDEOGRAPH-5BA2}"}
+    )
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert "till_session" in cookies_of(answer)

@@ -94,7 +94,7 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "not_fresh": (403, "The second factor was given too long ago"),
     "provider_failed": (502, "The identity provider did not vouch for anybody"),
     "wrong_code": (422, "The code is wrong"),
-    "has_factors": (409, "The person has set up how they sign in"),
+    "has_factors": (409, "The person has roles, or has set up how they sign in"),
     "two_admin_roles": (422, "Two roles that administer exclude each other"),
     "same_roles": (422, "Nothing would change"),
     "reason_missing": (422, "A reason is missing"),

@@ -25,6 +25,8 @@ class Count(msgspec.Struct, frozen=True):
 
 
 OF_PERSON: Final = Count("person", limits.TRIES_OF_PERSON, limits.TRIES_SECONDS)
+OF_SIGNED_IN: Final = Count("signed in", limits.TRIES_OF_PERSON, limits.TRIES_SECONDS)
+"""Of who is signed in and confirms: strangers who guess at the door must not keep them from it."""
 OF_ADDRESS: Final = Count("address", limits.TRIES_OF_ADDRESS, limits.TRIES_SECONDS)
 UNANSWERED: Final = Count("unanswered", limits.CEREMONIES_OF_ADDRESS, limits.CEREMONY_SECONDS)
 

@@ -88,6 +88,8 @@ class Entrance:
         what needs a fresh one. Gives sign_in_failed, too_many_tries, sign_in_busy.
         """
         name = name.strip().lower()
+        if self._hasher.full:
+            return Refusal("sign_in_busy")
         async with self._store.tx("sign in by password") as tx:
             if await self._too_many(tx, visitor, name):
                 return Refusal("too_many_tries")
@@ -209,12 +211,12 @@ class Entrance:
     async def confirm_by_code(self, session: Session, code: str, visitor: Visitor) -> Refusal | None:
         """Take a code of the authenticator as a fresh second factor. Gives sign_in_failed, too_many_tries."""
         async with self._store.tx("confirm by code") as tx:
-            if await self._too_many(tx, visitor, session.person):
+            if await self._too_many(tx, visitor, session.person, throttle.OF_SIGNED_IN):
                 return Refusal("too_many_tries")
             if not await totp.check(tx, self.keeper, session.person, code, self._clock):
                 await _failed(tx, session.person, "confirm", visitor)
                 return _FAILED
-            await self._proved(tx, visitor, session.person)
+            await self._proved(tx, visitor, session.person, throttle.OF_SIGNED_IN)
             await self._confirmed(tx, session, "authenticator", visitor)
         return None
 
@@ -236,13 +238,15 @@ class Entrance:
 
     # -- tries
 
-    async def _too_many(self, tx: Tx, visitor: Visitor, name: str) -> bool:
+    async def _too_many(
+        self, tx: Tx, visitor: Visitor, name: str, of: throttle.Count = throttle.OF_PERSON
+    ) -> bool:
         """Count a guess before it is made. Too many of an address or at a name: this one is not made."""
         address = throttle.neighbourhood(visitor.origin)
         if await throttle.count(tx, throttle.OF_ADDRESS, address, self._clock) is None:
             return True
-        counted = await throttle.count(tx, throttle.OF_PERSON, name, self._clock)
-        if counted == throttle.OF_PERSON.most:
+        counted = await throttle.count(tx, of, name, self._clock)
+        if counted == of.most:
             await _failed(tx, name, "the last try for now", visitor)
         return counted is None
 
@@ -251,10 +255,12 @@ class Entrance:
         await throttle.uncount(tx, throttle.OF_ADDRESS, throttle.neighbourhood(visitor.origin))
         await throttle.uncount(tx, throttle.OF_PERSON, name)
 
-    async def _proved(self, tx: Tx, visitor: Visitor, name: str) -> None:
+    async def _proved(
+        self, tx: Tx, visitor: Visitor, name: str, of: throttle.Count = throttle.OF_PERSON
+    ) -> None:
         """It was no guess. What was tried at this name before counts no more."""
         await throttle.uncount(tx, throttle.OF_ADDRESS, throttle.neighbourhood(visitor.origin))
-        await throttle.forgive(tx, throttle.OF_PERSON, name)
+        await throttle.forgive(tx, of, name)
 
     async def _strange(self, tx: Tx, way: str, visitor: Visitor) -> None:
         """Somebody failed where nobody can guess: no door is shut for it, but only so many are written down."""

@@ -217,6 +217,8 @@ def lead_to(request: Web, path: str) -> Page:
 
 
 def own_path(path: str) -> str:
-    """A path to come back to; anything that could leave this site becomes the first page."""
-    safe = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    """A path to come back to; anything that could leave this site, or that no header takes, becomes the first page."""
+    safe = (
+        path.startswith("/") and not path.startswith(("//", "/\\")) and path.isascii() and path.isprintable()
+    )
     return path if safe else "/"

@@ -133,7 +133,9 @@ async def begin_authenticator(request: Web, desk: TheDesk) -> Page:
 
 @get("/account/authenticator", action="account.manage")
 async def new_authenticator(request: Web, desk: TheDesk) -> Page:
-    """The new secret as a QR code; it waits for the app's first code."""
+    """The new secret as a QR code; it waits for the app's first code. Who may not add a factor may not see it either."""
+    if (away := await _not_now(request, desk)) is not None:
+        return away
     return await _new_authenticator(request, desk)
 
 

@@ -72,13 +72,13 @@ async def one(request: Web, desk: TheDesk, person: FromPath[str]) -> Page:
 
 @post("/staff/{person:str}/invitation", action="people.manage", thing=the_person, fresh=True, status_code=200)
 async def invite_again(request: Web, desk: TheDesk, person: FromPath[str]) -> Page:
-    """Another link for somebody who never came: who has a factor would be made up by whoever holds the link."""
+    """Another link for somebody without roles who never came: whoever holds it is that person, for four eyes too."""
     async with desk.store.tx("console invite again") as tx:
         found, has = await access.person(tx, person), await factors.of(tx, person)
         if found is None:
             raise NotFoundException
         token = None
-        if found.active and has == factors.Factors():
+        if found.active and _is_nobody_yet(found, has):
             token = await access.sign_in_link(
                 tx, person, desk.clock, actor=person_of(request), invitation=True
             )
@@ -185,7 +185,7 @@ async def _one(request: Web, desk: Desk, person: str, refusal: Refusal | None = 
         "manages": policies.judge(session, "people.manage", thing).allowed,
         "gives_roles": policies.judge(session, "people.set_roles", thing).allowed,
         "ends_sessions": policies.judge(session, "session.end", any_session).allowed,
-        "never_came": has == factors.Factors(),
+        "never_came": _is_nobody_yet(found, has),
         "problem": refusal.code if refusal else None,
         "at": _at(person),
     }
@@ -196,6 +196,10 @@ async def _link(request: Web, desk: Desk, person: Person, token: str) -> Page:
     link = f"{site_of(request).origin}/sign-in?token={token}"
     days = limits.INVITATION_SECONDS // 86400
     return await desk.page(request, "invited.html", {"person": person, "link": link, "days": days})
+
+
+def _is_nobody_yet(person: Person, has: factors.Factors) -> bool:
+    return not person.roles and has == factors.Factors()
 
 
 def _at(person: str) -> str:
