@@ -37,6 +37,16 @@ async def test_what_is_wrapped_unwraps_at_its_place(root: RootKey) -> None:
         await root.unwrap(Wrapped(wrapped.root, wrapped.secret[:-1]), PLACE)
 
 
+async def test_made_once_it_says_what_its_loss_means(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for root in roots_in(tmp_path):
+        await root.make()
+        await root.make()
+        assert caplog.text.count("can ever be opened again") == 1
+        caplog.clear()
+
+
 async def test_made_again_it_is_the_same(root: RootKey, tmp_path: Path) -> None:
     before = [path.read_bytes() for path in files_of(tmp_path)]
     await root.make()

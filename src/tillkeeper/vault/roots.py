@@ -1,6 +1,7 @@
 """Root keys: what wraps the class keys. It is kept outside the database, so that its copy alone opens nothing."""
 
 import hashlib
+import logging
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from tillkeeper.store.private import PrivateFileError, make_private, read_private, replace_private
 from tillkeeper.vault.cells import new_secret
 from tillkeeper.vault.errors import RootKeyError
+
+log = logging.getLogger(__name__)
 
 _NONCE: Final = 12
 LOSS: Final = "without it nothing that is sealed can ever be opened again"
@@ -73,7 +76,12 @@ class FileRoot:
     async def make(self) -> None:
         """Make the file, mode 0600, unless it is there."""
         with told():
+            is_new = read_private(self._path) is None
             make_private(self._path, lambda: line_of(new_secret()))
+        if is_new:
+            log.warning(
+                "a root key was made: %s. Copy it to a safe place, apart from backups: %s", self._path, LOSS
+            )
 
     async def wrap(self, secret: bytes, place: bytes) -> Wrapped:
         """Under the newest root key."""

@@ -3,6 +3,7 @@
 Each file has a line for each root key, `<name> <64 hex digits>`: a share. The key is the exclusive or of both shares.
 """
 
+import logging
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,8 @@ from tillkeeper.store.private import make_private, read_private, replace_private
 from tillkeeper.vault.cells import KEY_BYTES, new_secret
 from tillkeeper.vault.errors import RootKeyError
 from tillkeeper.vault.roots import LOSS, Wrapped, root_name, seal_root, told, unwrap_with
+
+log = logging.getLogger(__name__)
 
 _Shares = dict[str, bytes]
 _HEX: Final = KEY_BYTES * 2
@@ -46,6 +49,7 @@ class SplitRoot:
         for path, part in zip(self._paths, (share, xor(key, share)), strict=True):
             with told():
                 make_private(path, lambda part=part: _lines([(root_name(key), part)]))  # type: ignore[misc]
+        log.warning("a root key was made: %s. Each is copied to a safe place of its own: %s", self.name, LOSS)
         self._read()
 
     async def wrap(self, secret: bytes, place: bytes) -> Wrapped:
