@@ -410,6 +410,18 @@ ELSEWHERE = {
         ("approval_unknown", "approval_decided", "approval_expired", "approval_changed", "own_approval"),
         "tests/db/test_approvals.py: a person's press in the console",
     ),
+    **dict.fromkeys(
+        ("unknown_person", "person_exists", "not_oneself", "same_roles", "two_admin_roles", "reason_missing"),
+        "tests/db/test_people.py and test_console_entrance.py: staff in the console",
+    ),
+    **dict.fromkeys(
+        ("sign_in_failed", "sign_in_busy", "too_many_tries", "weak_password", "wrong_code", "not_fresh"),
+        "tests/db/test_entrance.py: people sign in to the console, not to the API",
+    ),
+    **dict.fromkeys(
+        ("has_factors", "too_many_passkeys", "passkey_refused", "provider_failed"),
+        "tests/db/test_passkeys.py, test_provider.py and test_console_entrance.py",
+    ),
     **dict.fromkeys(("grant_ended", "grant_exhausted"), "tests/db/test_grants.py: a person in the console"),
 }
 

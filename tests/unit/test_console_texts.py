@@ -102,7 +102,7 @@ def test_every_act_on_record_has_words(texts: dict[str, Texts]) -> None:
     """Acts that are put together from a code (an approval's state) are listed by hand."""
     house = FOLDER.parents[1]
     acts = {
-        call.args[2].value
+        str(call.args[2].value)
         for source in house.rglob("*.py")
         for call in ast.walk(ast.parse(source.read_text("utf-8")))
         if isinstance(call, ast.Call)
