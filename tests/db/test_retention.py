@@ -1,8 +1,11 @@
 """What is past its retention is emptied, and nothing else; the data map tells what every column is."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psycopg
 import pytest
@@ -11,6 +14,7 @@ from tests.support.postgres import Database
 from tests.support.strongroom import TABLES, Strongroom, strongroom
 from tillkeeper.base import limits
 from tillkeeper.base.clock import ManualClock
+from tillkeeper.faces.agent import loops_of
 from tillkeeper.faces.cli.main import main
 from tillkeeper.store import Store
 from tillkeeper.vault import Treatment, catalogue, empty_overdue, overdue, treatments
@@ -60,6 +64,17 @@ async def test_it_goes_in_steps(room: Strongroom, seed: int, monkeypatch: pytest
     await room.fill(20, seed)
     room.clock.advance(TWO_YEARS)
     assert [(await empty(room))["shop.guests.phone"] for _ in range(4)] == [8, 8, 4, 0]
+
+
+async def test_the_agent_does_it(room: Strongroom, seed: int) -> None:
+    await room.fill(20, seed)
+    room.clock.advance(TWO_YEARS)
+    parts: list[Any] = [room.store, room.vault, {}, None, None, SimpleNamespace(run=None), room.clock]
+    working = asyncio.ensure_future(loops_of(*parts)["retention"]())
+    while (await room.rows(b"SELECT count(*) FROM shop.guests WHERE octet_length(phone) > 0")) != [(0,)]:
+        assert not working.done()
+        await asyncio.sleep(0.02)
+    working.cancel()
 
 
 def test_the_map_has_every_column_once() -> None:
