@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from litestar.types import ASGIApp
 
-from tillkeeper import access, audit
+from tillkeeper import access, audit, parties
 from tillkeeper.access import KeyRing
 from tillkeeper.access.entrance import Entrance, Provider
 from tillkeeper.base.clock import Clock, SystemClock
@@ -37,6 +37,7 @@ async def till_with_risk(settings: Settings) -> AsyncIterator[Counter]:
         sole.sole(urls.app, PROFILES, _stop),
         Vault.opened(store, root_of(settings), clock) as vault,
     ):
+        await parties.replay(store, Register(settings.key_folder))
         engine = await RiskEngine.open(store, settings.rules_file, clock, settings.timezone)
         till = Till(store, engine, clock, settings.timezone)
         yield Counter(store, clock, settings, till, engine, KeyRing(store, clock), vault)
@@ -55,6 +56,7 @@ async def console(settings: Settings) -> AsyncIterator[ASGIApp]:
     """The console as an application. Its till takes no payments, only people's verdicts on them."""
     clock = SystemClock()
     async with opened(settings) as (store, _), Vault.opened(store, root_of(settings), clock) as vault:
+        await parties.replay(store, Register(settings.key_folder))
         till = Till(store, None, clock, settings.timezone)
         entrance = Entrance(store, clock, _Keeper(vault), _provider(settings, clock))
         yield create_console(

@@ -149,7 +149,12 @@ async def test_names_of_before_are_sealed_and_gone_from_the_files(
     old: Old, store: Store, clock: ManualClock, postgres: EmbeddedServer
 ) -> None:
     await old.fill(1200)
-    done = await bring_up_to_date(old.settings, old.urls)
+    elsewhere = postgres.url("postgres", "postgres")
+    async with await psycopg.AsyncConnection.connect(
+        elsewhere
+    ) as other:  # at work in another database all the while
+        await other.execute("SELECT pg_current_xact_id()")
+        done = await bring_up_to_date(old.settings, old.urls)
     assert (done.sealed, done.rewritten) == (1201, True)
     assert await old.in_the_clear() == 0
     again = await bring_up_to_date(old.settings, old.urls)
@@ -173,6 +178,18 @@ async def test_names_of_before_are_sealed_and_gone_from_the_files(
         content = (postgres.data / relation).read_bytes()
         assert content
         assert not any(text in content for text in texts), table
+
+
+async def test_while_somebody_still_sees_the_names_they_are_not_gone(
+    old: Old, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MIGRATION_TRIES", 2)
+    await old.fill(3)
+    async with await psycopg.AsyncConnection.connect(database.admin_url) as backup:
+        await backup.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        await backup.execute("SELECT count(*) FROM store.migrations")
+        done = await bring_up_to_date(old.settings, old.urls)
+    assert (done.sealed, done.rewritten) == (4, False)
 
 
 async def test_sealing_that_was_interrupted_goes_on(

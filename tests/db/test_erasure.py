@@ -13,10 +13,11 @@ from psycopg import sql
 
 from tests.support.platform import FINE, Platform, opened
 from tests.support.postgres import Database
-from tillkeeper import audit, ledger, parties, payments
+from tillkeeper import audit, ledger, parties, payments, wiring
 from tillkeeper.base.clock import ManualClock
 from tillkeeper.base.ids import new_id, to_typeid
 from tillkeeper.base.results import Refusal, Refused
+from tillkeeper.base.settings import Settings
 from tillkeeper.parties import Newcomer, Register, RegisterError
 from tillkeeper.payments import Till
 from tillkeeper.payments.commands import RefundPayment, SendMoney, TopUp, Withdraw
@@ -343,3 +344,24 @@ async def test_the_register_comes_before_the_commit(platform: Platform, register
     with pytest.raises(Exception, match="cannot be written"):
         await erase(platform, register, who)
     assert (await seen(platform, who)).name == "王**"
+
+
+async def test_api_and_console_begin_with_the_register(
+    platform: Platform, database: Database, register: Register, tmp_path: Path
+) -> None:
+    chosen = Settings(
+        home=tmp_path / "home",
+        keys=tmp_path / "keys",
+        database_url=database.app_url,
+        admin_database_url=database.admin_url,
+    )
+    for building in (wiring.api, wiring.console):
+        who = await person(platform, building.__name__)
+        await register.add([parties.Erasure(who, "anna", "ticket", platform.clock.now())])
+        async with building(chosen):
+            assert (await seen(platform, who)).erased
+    register.path.write_bytes(b"what?\n")
+    for building in (wiring.api, wiring.console):
+        with pytest.raises(RegisterError):
+            async with building(chosen):
+                pytest.fail("it began although nobody knows who was erased")

@@ -22,7 +22,7 @@ from tillkeeper.base.results import Refusal
 from tillkeeper.parties.holds import held, hold_on, unfit
 from tillkeeper.parties.types import Erasure
 from tillkeeper.store import Store, Tx, columns, queries
-from tillkeeper.store.private import append_private, read_private
+from tillkeeper.store.private import PrivateFileError, append_private, read_private
 from tillkeeper.vault import catalogue, erase_subjects
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ FILE: Final = "erasures.jsonl"
 REPLAYED: Final = "customer.erased_again"
 
 
-class RegisterError(Exception):
+class RegisterError(PrivateFileError):
     """The register of erasures cannot be read. The message says which line, and what to do."""
 
 

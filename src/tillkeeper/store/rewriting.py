@@ -1,5 +1,6 @@
 """What only the schema's owner may do when a database from before the vault is brought up to date."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -17,6 +18,11 @@ SET body = convert_to(
 )
 WHERE substring(body FROM 1 FOR 11) = '{"id":"cus_'::bytea AND position('"name":"***"'::bytea IN body) = 0
 """
+_SEEING: Final = (
+    b"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    b" AND age(backend_xmin) > age(%(now)s::xid)"
+)
+_PAUSE_SECONDS: Final = 0.5
 
 
 async def unname_answers(admin_url: str) -> int:
@@ -28,16 +34,34 @@ async def unname_answers(admin_url: str) -> int:
 async def rewrite(admin_url: str, tables: Sequence[tuple[str, str]]) -> bool:
     """Write tables (schema, name) anew, so that nothing of what was overwritten stays in their files.
 
-    They are locked meanwhile; False if others held them for MIGRATION_LOCK_TIMEOUT_MS. Raises StoreUnavailableError.
+    They are locked meanwhile. False if that could not be: others held them for MIGRATION_LOCK_TIMEOUT_MS, or a transaction
+    that may still see the old rows did not end. Raises StoreUnavailableError.
     """
     async with await _connected(admin_url) as connection:
         await connection.execute(f"SET lock_timeout = {limits.MIGRATION_LOCK_TIMEOUT_MS}".encode())
+        if not await _unseen(connection):
+            return False
         try:
-            for table in tables:
-                await connection.execute(sql.SQL("VACUUM (FULL) {}").format(sql.Identifier(*table)))
+            for schema, name in tables:
+                table = sql.Identifier(schema, name)
+                # The plain one takes the old rows out, whatever goes on in other databases; the full one's own look at the
+                # world is as old as the oldest transaction of the whole server.
+                await connection.execute(sql.SQL("VACUUM {}").format(table))
+                await connection.execute(sql.SQL("VACUUM (FULL) {}").format(table))
         except errors.LockNotAvailable:
             return False
         return True
+
+
+async def _unseen(connection: psycopg.AsyncConnection) -> bool:
+    """Wait until nobody sees the database as it was before now: their rows would be written anew too."""
+    row = await (await connection.execute("SELECT pg_current_xact_id()::text")).fetchone()
+    assert row is not None
+    for _ in range(limits.MIGRATION_TRIES):
+        if (await (await connection.execute(_SEEING, {"now": row[0]})).fetchone()) == (0,):
+            return True
+        await asyncio.sleep(_PAUSE_SECONDS)
+    return False
 
 
 async def _connected(admin_url: str) -> psycopg.AsyncConnection:

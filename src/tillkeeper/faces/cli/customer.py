@@ -17,7 +17,6 @@ from tillkeeper.faces.cli.output import CliError, Json, say, say_json
 from tillkeeper.faces.cli.schema import erase_again
 from tillkeeper.parties import Register
 from tillkeeper.store.opening import opened
-from tillkeeper.store.private import PrivateFileError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 _clock = SystemClock()
@@ -60,12 +59,7 @@ def erase(
         else:
             say(f"{len(again)} customers were erased again." if again else "Nobody had to be erased again.")
         return
-    try:
-        run(_erase(_customer(who or ""), _reason(reason)))
-    except PrivateFileError as error:
-        raise CliError(
-            str(error), "nobody was erased: the register outside the database comes first"
-        ) from error
+    run(_erase(_customer(who or ""), _reason(reason)))
     _tell(json, who or "", "erased")
 
 

@@ -11,6 +11,7 @@ from tillkeeper.base.settings import Settings, SettingsError, read_settings
 from tillkeeper.faces.cli.output import CliError
 from tillkeeper.store import MigrationError, StoreUnavailableError
 from tillkeeper.store.embedded import EmbeddedError
+from tillkeeper.store.private import PrivateFileError
 from tillkeeper.vault import VaultError
 
 T = TypeVar("T")
@@ -38,7 +39,7 @@ def run(work: Coroutine[Any, Any, T], loop: Callable[[], AbstractEventLoop] | No
     except Refused as error:
         field = f" ({error.refusal.field})" if error.refusal.field else ""
         raise CliError(f"{error.refusal.title}{field}", error.refusal.detail) from error
-    except (EmbeddedError, MigrationError, VaultError) as error:
+    except (EmbeddedError, MigrationError, VaultError, PrivateFileError) as error:
         raise CliError(str(error)) from error
     except StoreUnavailableError as error:
         remedy = "is TILL_DATABASE_URL right and the server up? till doctor looks"

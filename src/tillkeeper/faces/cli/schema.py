@@ -8,12 +8,10 @@ from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.ids import to_typeid
 from tillkeeper.base.settings import Settings
 from tillkeeper.faces.cli.links import own_handle
-from tillkeeper.faces.cli.output import CliError
-from tillkeeper.parties import Register, RegisterError
+from tillkeeper.parties import Register
 from tillkeeper.payments import webhooks
 from tillkeeper.store import Store, rewriting
 from tillkeeper.store.opening import Urls
-from tillkeeper.store.private import PrivateFileError
 from tillkeeper.vault import Vault, root_of
 
 _SEALED = [("parties", "customers"), ("payments", "webhook_endpoints")]
@@ -34,7 +32,7 @@ class UpToDate(msgspec.Struct, frozen=True):
 async def bring_up_to_date(chosen: Settings, urls: Urls) -> UpToDate:
     """Migrate, erase again whom a restored copy still knows, seal what is older than the vault.
 
-    Safe to be killed at any point, and cheap when there is nothing to do. Raises CliError and what its parts raise.
+    Safe to be killed at any point, and cheap when there is nothing to do. Raises what its parts raise.
     """
     applied = await store.migrate(urls.admin)
     async with Store.opened(urls.app, size=2) as opened:
@@ -48,11 +46,8 @@ async def bring_up_to_date(chosen: Settings, urls: Urls) -> UpToDate:
 
 
 async def erase_again(chosen: Settings, opened: Store) -> list[str]:
-    """Erase again whoever the register outside the database says was erased; who that was. Raises CliError."""
-    try:
-        return [to_typeid("cus", each) for each in await parties.replay(opened, Register(chosen.key_folder))]
-    except (RegisterError, PrivateFileError) as error:
-        raise CliError(str(error), "docs/operating/erasure.md says what the register is") from error
+    """Erase again whoever the register outside the database says was erased; who that was. Raises PrivateFileError."""
+    return [to_typeid("cus", each) for each in await parties.replay(opened, Register(chosen.key_folder))]
 
 
 async def _seal(chosen: Settings, urls: Urls, opened: Store) -> int:
