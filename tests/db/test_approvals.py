@@ -8,7 +8,7 @@ import msgspec
 import psycopg
 import pytest
 
-from tests.support.people import signed_in
+from tests.support.people import signed_in, somebody
 from tillkeeper import access, audit
 from tillkeeper.access import Approval, Asker, Session, approvals
 from tillkeeper.base import limits
@@ -340,3 +340,22 @@ def test_the_digest_binds_deed_terms_and_state() -> None:
     ]
     assert len({base, *others}) == 4
     assert access.approvals is approvals
+
+
+async def test_nothing_is_done_for_who_was_suspended(store: Store, clock: ManualClock) -> None:
+    world, decider = World(), person("ben", clock)
+    async with store.tx("people") as tx:
+        await somebody(tx, "anna", clock)
+    waiting, given = [await ask(store, world, clock, amount=each) for each in (5, 6)]
+    kept = await ask(store, world, clock, by="carl", amount=7)
+    assert isinstance(await decide(store, world, clock, given, decider), Approval)
+    async with store.tx("suspend") as tx:
+        await access.suspend(tx, "anna", clock, actor="root")
+    said = await decide(store, world, clock, waiting, decider)
+    done = await approvals.carry_out(store, world.deeds, given.id, clock)
+    assert [isinstance(each, Refusal) and each.code for each in (said, done)] == ["approval_decided"] * 2
+    assert isinstance(await decide(store, world, clock, kept, decider), Approval)
+    assert world.done == []
+    async with store.tx("look") as tx:
+        told = [await audit.of(tx, approvals.approval_id(each)) for each in (waiting, given)]
+    assert all("approval.stale" in [event.action for event in each] for each in told)

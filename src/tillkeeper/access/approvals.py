@@ -228,6 +228,12 @@ async def withdraw(
     return taken
 
 
+async def void(tx: Tx, person: str, *, actor: str, origin: str = "") -> None:
+    """End every question of a person that is not done yet: they are not trusted any more."""
+    for (id_,) in await tx.tuples(_sql.void, {"person": person}):
+        await audit.append(tx, actor, "approval.stale", to_typeid("apr", id_), f"asked by {person}", origin)
+
+
 async def find(tx: Tx, approval: UUID) -> Approval | None:
     """One approval."""
     row = await tx.row(_sql.find, {"id": approval})

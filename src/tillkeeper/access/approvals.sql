@@ -93,6 +93,12 @@ SET state = %(state)s, decided_by = %(decided_by)s, decided_at = %(at)s, comment
 WHERE id = %(id)s AND state = 'waiting'
 RETURNING id;
 
+-- name: void
+-- What a person asked for and nobody has done yet is over.
+UPDATE access.approvals SET state = 'stale'
+WHERE asked_by = %(person)s AND principal IS NULL AND state IN ('waiting', 'given')
+RETURNING id;
+
 -- name: close
 -- What was agreed to is done, or came to nothing.
 UPDATE access.approvals

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from tillkeeper import audit
+from tillkeeper.access import approvals
 from tillkeeper.access.sessions import end_sessions_of
 from tillkeeper.access.types import ADMIN_ROLES, ROLES, Person
 from tillkeeper.base.clock import Clock
@@ -79,7 +80,9 @@ async def set_roles(tx: Tx, person: str, roles: Iterable[str], actor: str, *, or
 async def suspend(
     tx: Tx, person: str, clock: Clock, *, actor: str, reason: str = "", origin: str = ""
 ) -> None:
-    """Close the door to a person at once: no sign-in, sessions ended, links void. Their factors stay.
+    """Close the door to a person at once: no sign-in, sessions ended, links and what they asked a second person for void.
+
+    Their factors stay.
 
     Raises Refused: unknown_person; not_oneself.
     """
@@ -89,6 +92,7 @@ async def suspend(
         await tx.run(_sql.set_state, {"person": person, "state": "suspended"})
         await audit.append(tx, actor, "person.suspended", person, reason, origin)
         await end_sessions_of(tx, person, clock, actor=actor, origin=origin)
+        await approvals.void(tx, person, actor=actor, origin=origin)
 
 
 async def reinstate(tx: Tx, person: str, *, actor: str, reason: str = "", origin: str = "") -> None:
