@@ -38,3 +38,15 @@ def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
 def test_keys_lie_beside_the_data() -> None:
     assert Settings(home=Path("a/.till")).key_folder == Path("a/.till-keys")
     assert Settings(keys=Path("k")).key_folder == Path("k")
+
+
+def test_a_new_key_outlives_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, synced = tmp_path / "keys" / "root.key", []
+
+    def sync(file: int) -> None:
+        synced.append((os.fstat(file).st_ino, path.exists()))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    make_private(path, lambda: b"secret")
+    entries = [(path.parent.stat().st_ino, True), (tmp_path.stat().st_ino, True)]
+    assert synced == [(path.stat().st_ino, False), *entries]

@@ -43,6 +43,9 @@ def make_private(path: Path, make: Callable[[], bytes]) -> bytes:
             os.fsync(file.fileno())
         # A link, unlike a rename, does not replace what somebody else made in between; and it is never half written.
         os.link(draft, path)
+        # The database is about to rely on it: a power cut must not leave that without this.
+        for folder in (path.parent, path.parent.parent):
+            _sync_folder(folder)
     except FileExistsError:
         pass
     except OSError as error:
