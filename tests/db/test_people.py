@@ -90,6 +90,14 @@ async def test_roles_count_from_the_next_click_on(store: Store, clock: ManualClo
     ]
 
 
+async def test_new_roles_void_the_links_made_before(store: Store, clock: ManualClock) -> None:
+    async with store.tx("test") as tx:
+        await somebody(tx, "nora", clock, [])
+        link = await access.sign_in_link(tx, "nora", clock, invitation=True)
+        await access.set_roles(tx, "nora", ["support"], "carl")
+        assert isinstance(await access.open_session(tx, link, clock), Refusal)
+
+
 async def test_nobody_changes_themselves_and_no_admin_is_two(
     store: Store, clock: ManualClock, admin: psycopg.AsyncConnection
 ) -> None:

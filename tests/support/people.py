@@ -30,7 +30,7 @@ async def link_for(tx: Tx, person: str, clock: Clock, roles: Iterable[str] = acc
 def hash_cheaply(monkeypatch: pytest.MonkeyPatch) -> None:
     """Password hashes that take no time; what real ones take is the business of tests/unit/test_passwords.py."""
     cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    monkeypatch.setattr(passwords, "PasswordHasher", lambda: cheap)
+    monkeypatch.setattr(passwords, "PasswordHasher", lambda **_: cheap)
     monkeypatch.setattr(passwords, "NOBODYS", cheap.hash("nobody has this password"))
 
 

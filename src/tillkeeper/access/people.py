@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tillkeeper import audit
 from tillkeeper.access import approvals
-from tillkeeper.access.sessions import end_sessions_of
+from tillkeeper.access.sessions import end_sessions_of, void_links
 from tillkeeper.access.types import ADMIN_ROLES, ROLES, Person
 from tillkeeper.base.clock import Clock
 from tillkeeper.base.forbidden import forbidden
@@ -61,7 +61,8 @@ async def is_anybody(tx: Tx) -> bool:
 
 
 async def set_roles(tx: Tx, person: str, roles: Iterable[str], actor: str, *, origin: str = "") -> Person:
-    """Make a person be exactly these roles, from their next click on.
+    """Make a person be exactly these roles, from their next click on. Links not used yet are void: whoever holds one
+    would now come in as more than they were made for.
 
     Raises Refused: unknown_person; not_oneself when the actor is the person; invalid_value for an unknown role or two
     roles that administer.
@@ -72,6 +73,7 @@ async def set_roles(tx: Tx, person: str, roles: Iterable[str], actor: str, *, or
     before = await _locked(tx, person)
     if frozenset(wanted) != before.roles:
         await tx.run(_sql.set_roles, {"person": person, "roles": list(wanted)})
+        await void_links(tx, person)
         change = f"{' '.join(_sorted(before.roles)) or '-'} -> {' '.join(wanted) or '-'}"
         await audit.append(tx, actor, "roles.changed", person, change, origin)
     return Person(person, before.name, frozenset(wanted), before.state, before.created_at)

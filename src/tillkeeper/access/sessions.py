@@ -133,10 +133,15 @@ async def end_sessions_of(
     """Sign a person out everywhere, `but` one session; how many sessions that ended. Links not yet used are void too."""
     params = {"person": person, "at": clock.now(), "but": bytes.fromhex(but.id) if but else None}
     ended = len(await tx.tuples(_sql.end_sessions_of, params))
-    await tx.run(_sql.void_sign_ins, {"person": person})
+    await void_links(tx, person)
     if ended:
         await audit.append(tx, actor, "session.ended", person, f"{ended} sessions", origin)
     return ended
+
+
+async def void_links(tx: Tx, person: str) -> None:
+    """Links of a person that were not used yet open nothing any more."""
+    await tx.run(_sql.void_sign_ins, {"person": person})
 
 
 async def list_sessions(tx: Tx, clock: Clock, person: str | None = None) -> list[Session]:

@@ -95,6 +95,7 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "provider_failed": (502, "The identity provider did not vouch for anybody"),
     "wrong_code": (422, "The code is wrong"),
     "has_factors": (409, "The person has roles, or has set up how they sign in"),
+    "not_here_yet": (409, "The person has not come in yet"),
     "two_admin_roles": (422, "Two roles that administer exclude each other"),
     "same_roles": (422, "Nothing would change"),
     "reason_missing": (422, "A reason is missing"),

@@ -134,6 +134,8 @@ async def _ask(
     found = await access.person(tx, person)
     if found is None:
         raise NotFoundException
+    if _is_nobody_yet(found, await factors.of(tx, person)):
+        return Refusal("not_here_yet")
     before = tuple(role for role in access.ROLES if role in found.roles)
     if wanted == before:
         return Refusal("same_roles")
@@ -199,6 +201,7 @@ async def _link(request: Web, desk: Desk, person: Person, token: str) -> Page:
 
 
 def _is_nobody_yet(person: Person, has: factors.Factors) -> bool:
+    """Whether somebody invited has not come yet, as far as anybody can tell."""
     return not person.roles and has == factors.Factors()
 
 
