@@ -250,9 +250,11 @@ async def test_money_takes_a_fresh_second_factor(desk: Console, clock: ManualClo
     assert answer.status_code == 303
     assert answer.headers["location"] == f"/confirm?next=%2Fpayments%2F{payment}"
     assert (await colleague.get("/held")).status_code == 200  # looking does not
-    elsewhere = {"referer": "https://evil.example//evil.example/x"}
-    answer = await colleague.post(f"/held/{payment}", elsewhere, verdict="refuse", reason="stolen")
-    assert answer.headers["location"] == "/confirm?next=%2F"
+    for elsewhere in ("https://evil.example//evil.example/x", "http://[no address"):
+        answer = await colleague.post(
+            f"/held/{payment}", {"referer": elsewhere}, verdict="refuse", reason="stolen"
+        )
+        assert answer.headers.get("location") == "/confirm?next=%2F", elsewhere
     stranger = await desk.sign_in("you", ["auditor"])
     clock.advance(limits.CONFIRMED_SECONDS)
     answer = await stranger.post(f"/held/{payment}", verdict="refuse", reason="stolen")

@@ -7,7 +7,7 @@ finds it), and `fresh=True` where it takes a second factor given within CONFIRME
 import hmac
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from litestar import Response
 from litestar.enums import HttpMethod
@@ -94,7 +94,7 @@ async def _never_stored(request: Web, desk: Desk) -> Page | None:
     spared = _SECRETS.union(request.route_handler.opt.get("personal", ()))
     for name, value in (await request.form()).items():
         if name not in spared and isinstance(value, str) and (refusal := forbidden(value)):
-            back = own_path(urlsplit(request.headers.get("referer", "")).path or "/")
+            back = own_path(_page_before(request).path)
             context = {"problem": refusal.code, "detail": refusal.detail, "back": back}
             return await desk.page(request, "problem.html", context, refusal.status)
     return None
@@ -160,9 +160,17 @@ def _confirm(request: Web, desk: Desk, session: Session) -> Page | None:
     """The way to a fresh second factor, and back to where the person was."""
     if not request.route_handler.opt.get("fresh") or access.is_fresh(session, desk.clock):
         return None
-    here = request.url if request.method in _SAFE_METHODS else urlsplit(request.headers.get("referer", ""))
+    here = request.url if request.method in _SAFE_METHODS else _page_before(request)
     back = own_path(here.path + (f"?{here.query}" if here.query else ""))
     return lead_to(request, f"/confirm?next={quote(back, safe='')}")
+
+
+def _page_before(request: Web) -> SplitResult:
+    """Where a form was sent from, as far as the browser says; the first page if what it says is no address."""
+    try:
+        return urlsplit(request.headers.get("referer", "/"))
+    except ValueError:
+        return urlsplit("/")
 
 
 def _ask_to_sign_in(request: Web) -> Page:
