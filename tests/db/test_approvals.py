@@ -224,6 +224,21 @@ async def test_it_ends_by_itself(store: Store, clock: ManualClock, world: World)
     assert world.done == []
 
 
+async def test_what_is_late_is_closed_and_nothing_else(
+    store: Store, clock: ManualClock, world: World
+) -> None:
+    late = await ask(store, world, clock)
+    clock.advance(limits.APPROVAL_SECONDS - 1)
+    young = await ask(store, world, clock, amount=6)
+    done = await ask(store, world, clock, amount=7)
+    await decide(store, world, clock, done, person("ben", clock))
+    await carry_out(store, world, clock, done)
+    clock.advance(1)
+    async with store.tx("housekeeping") as tx:
+        await approvals.forget_late(tx, clock)
+    assert [await state(store, each) for each in (late, young, done)] == ["expired", "waiting", "used"]
+
+
 async def test_of_parallel_answers_one_counts(store: Store, clock: ManualClock, world: World) -> None:
     asked = await ask(store, world, clock)
     people = [person(name, clock) for name in ("ben", "carl", "dora", "eve")]

@@ -234,6 +234,11 @@ async def void(tx: Tx, person: str, *, actor: str, origin: str = "") -> None:
         await audit.append(tx, actor, "approval.stale", to_typeid("apr", id_), f"asked by {person}", origin)
 
 
+async def forget_late(tx: Tx, clock: Clock) -> None:
+    """Note of what nobody answered or used in time that it is over; so what waits stays a short list."""
+    await tx.run(_sql.forget_late, {"at": clock.now()})
+
+
 async def find(tx: Tx, approval: UUID) -> Approval | None:
     """One approval."""
     row = await tx.row(_sql.find, {"id": approval})

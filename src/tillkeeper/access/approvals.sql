@@ -7,6 +7,10 @@ SELECT pg_advisory_xact_lock(%(lock)s);
 UPDATE access.approvals SET state = 'expired'
 WHERE digest = %(digest)s AND state IN ('waiting', 'given') AND expires_at <= %(at)s;
 
+-- name: forget_late
+-- What nobody answered or used in time waits no longer.
+UPDATE access.approvals SET state = 'expired' WHERE state IN ('waiting', 'given') AND expires_at <= %(at)s;
+
 -- name: count_waiting
 -- How many questions of one asker wait.
 SELECT count(*) FROM access.approvals

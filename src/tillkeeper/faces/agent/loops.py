@@ -55,6 +55,7 @@ async def _keep_house(store: Store, clock: Clock) -> None:
     while True:
         async with store.tx("housekeeping") as tx:
             await access.forget_dead(tx, clock)
+            await access.approvals.forget_late(tx, clock)
             await forget_samples(tx, clock)
             deleted = await webhooks.forget_old(tx, clock)
         if deleted < limits.HOUSEKEEPING_BATCH:

@@ -13,7 +13,6 @@ from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.ids import new_id
 from tillkeeper.base.settings import Settings
 from tillkeeper.faces.cli.links import own_handle
-from tillkeeper.faces.cli.opening import face_url
 from tillkeeper.faces.cli.output import CliError
 from tillkeeper.store import Store
 
@@ -39,7 +38,7 @@ async def second_person(
         if said.code != "approval_needed":
             raise CliError(said.title, said.detail)
         if not told:
-            where = f"{face_url(chosen, chosen.console_port)}/approvals#{said.approval}"
+            where = f"{chosen.console_address}/approvals#{said.approval}"
             sys.stderr.write(
                 f"A second person must agree, here: {where}\nWaiting; Ctrl-C leaves the question there.\n"
             )
