@@ -12,7 +12,7 @@ from tests.support.trail import Trail, states
 from tillkeeper import audit
 from tillkeeper.base import limits
 from tillkeeper.base.clock import ManualClock, SystemClock
-from tillkeeper.store import Store
+from tillkeeper.store import Store, queries
 
 Admin = psycopg.AsyncConnection
 
@@ -253,3 +253,41 @@ async def test_a_leaf_covers_every_column_of_an_event(admin: Admin) -> None:
     from tillkeeper.audit.form import EVENT_FIELDS
 
     assert [name for (name,) in await cursor.fetchall()] == sorted(EVENT_FIELDS)
+
+
+@pytest.mark.parametrize("name", ["unsealed", "waiting"])
+async def test_a_beat_reads_only_what_is_new_however_many_events_there_are(
+    trail: Trail, admin: Admin, name: str
+) -> None:
+    """All of one transaction, as after a migration or a restore: statistics then say that any transaction is the table."""
+    await admin.execute(
+        "INSERT INTO audit.events (id, actor, action, subject)"
+        " SELECT uuidv7(), 'anna', 'act', 'x' FROM generate_series(1, 30001)"
+    )
+    await trail.seal()
+    await admin.execute("VACUUM (ANALYZE) audit.events, audit.leaves")
+    await trail.act("new")
+    cursor = await admin.execute("SELECT seen::text FROM audit.heads ORDER BY size DESC LIMIT 1")
+    row = await cursor.fetchone()
+    assert row is not None
+    params = {"seen": row[0], "xid": "0", "id": "00000000-0000-0000-0000-000000000000", "limit": 5000}
+    async with psycopg.AsyncClientCursor(admin) as explained:
+        await explained.execute(
+            b"EXPLAIN (ANALYZE, FORMAT JSON) " + getattr(queries(audit.__name__, "sealing.sql"), name), params
+        )
+        plan = await explained.fetchone()
+    assert plan is not None
+    assert plan[0][0]["Plan"]["Shared Hit Blocks"] + plan[0][0]["Plan"]["Shared Read Blocks"] < 50
+
+
+async def test_an_event_with_the_first_of_all_ids_is_sealed_too(trail: Trail, admin: Admin) -> None:
+    await trail.seal("one")
+    await admin.execute(
+        "INSERT INTO audit.events (id, actor, action, subject, xid)"
+        " VALUES ('00000000-0000-0000-0000-000000000000', 'a', 'nil', 'x', '3'),"
+        " ('ffffffff-ffff-ffff-ffff-ffffffffffff', 'a', 'last', 'x', '3')"
+    )
+    assert states(await trail.verify())["waiting"] == "holds"
+    await trail.restart()
+    await trail.seal()
+    assert sorted(action for _, action in await trail.sealed()) == ["last", "nil", "one"]

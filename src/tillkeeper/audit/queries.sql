@@ -5,7 +5,8 @@ VALUES (%(id)s, %(actor)s, %(action)s, %(subject)s, %(reason)s, %(origin)s, %(re
 
 -- name: find_events
 -- A page of events, newest first. Exactly one branch runs (`way`); each walks an index in the order of the ids and stops
--- after `scan` rows, so a filter that matches nothing cannot read the whole table.
+-- after `scan` rows, so a filter that matches nothing cannot read the whole table. Pairs are compared and sorted by, not
+-- columns: where one value is most of the table the planner would walk the primary key instead, and never stop.
 SELECT e.id, e.at, e.actor, e.action, e.subject, e.reason, e.origin, e.result, l.seq
 FROM (
     (SELECT * FROM audit.events
@@ -13,16 +14,16 @@ FROM (
      ORDER BY id DESC LIMIT %(scan)s)
     UNION ALL
     (SELECT * FROM audit.events
-     WHERE %(way)s = 'actor' AND actor = %(actor)s AND id < %(before)s AND id >= %(from_id)s
-     ORDER BY id DESC LIMIT %(scan)s)
+     WHERE %(way)s = 'actor' AND (actor, id) < (%(actor)s, %(before)s) AND (actor, id) >= (%(actor)s, %(from_id)s)
+     ORDER BY actor DESC, id DESC LIMIT %(scan)s)
     UNION ALL
     (SELECT * FROM audit.events
-     WHERE %(way)s = 'action' AND action = %(action)s AND id < %(before)s AND id >= %(from_id)s
-     ORDER BY id DESC LIMIT %(scan)s)
+     WHERE %(way)s = 'action' AND (action, id) < (%(action)s, %(before)s) AND (action, id) >= (%(action)s, %(from_id)s)
+     ORDER BY action DESC, id DESC LIMIT %(scan)s)
     UNION ALL
     (SELECT * FROM audit.events
-     WHERE %(way)s = 'subject' AND subject = %(subject)s AND id < %(before)s AND id >= %(from_id)s
-     ORDER BY id DESC LIMIT %(scan)s)
+     WHERE %(way)s = 'subject' AND (subject, id) < (%(subject)s, %(before)s) AND (subject, id) >= (%(subject)s, %(from_id)s)
+     ORDER BY subject DESC, id DESC LIMIT %(scan)s)
 ) AS e
 LEFT JOIN audit.leaves AS l ON l.event = e.id
 WHERE (%(actor)s::text IS NULL OR e.actor = %(actor)s)
@@ -48,16 +49,16 @@ SELECT id FROM (
      ORDER BY id DESC LIMIT %(scan)s)
     UNION ALL
     (SELECT id FROM audit.events
-     WHERE %(way)s = 'actor' AND actor = %(actor)s AND id < %(before)s AND id >= %(from_id)s
-     ORDER BY id DESC LIMIT %(scan)s)
+     WHERE %(way)s = 'actor' AND (actor, id) < (%(actor)s, %(before)s) AND (actor, id) >= (%(actor)s, %(from_id)s)
+     ORDER BY actor DESC, id DESC LIMIT %(scan)s)
     UNION ALL
     (SELECT id FROM audit.events
-     WHERE %(way)s = 'action' AND action = %(action)s AND id < %(before)s AND id >= %(from_id)s
-     ORDER BY id DESC LIMIT %(scan)s)
+     WHERE %(way)s = 'action' AND (action, id) < (%(action)s, %(before)s) AND (action, id) >= (%(action)s, %(from_id)s)
+     ORDER BY action DESC, id DESC LIMIT %(scan)s)
     UNION ALL
     (SELECT id FROM audit.events
-     WHERE %(way)s = 'subject' AND subject = %(subject)s AND id < %(before)s AND id >= %(from_id)s
-     ORDER BY id DESC LIMIT %(scan)s)
+     WHERE %(way)s = 'subject' AND (subject, id) < (%(subject)s, %(before)s) AND (subject, id) >= (%(subject)s, %(from_id)s)
+     ORDER BY subject DESC, id DESC LIMIT %(scan)s)
 ) AS walked
 ORDER BY id DESC OFFSET %(scan)s - 1 LIMIT 1;
 

@@ -18,7 +18,10 @@ from tillkeeper.store import Tx, columns, queries
 _sql = queries(__package__, "sealing.sql")
 
 START: Final = ("0", NIL)
-"""Before every event in the order of transactions."""
+"""The first place in the order of transactions."""
+
+LAST: Final = UUID(int=2**128 - 1)
+"""No id is greater."""
 
 NOTHING: Final = "1:1:"
 """The snapshot that sees no event."""
@@ -50,21 +53,26 @@ async def snapshot(tx: Tx) -> str:
     return found
 
 
-async def unsealed(tx: Tx, seen: str, after: tuple[str, UUID]) -> list[tuple[Any, ...]]:
-    """At most SEAL_BATCH events that a snapshot did not see, after a place in the order of transactions."""
-    params = {"seen": seen, "xid": after[0], "id": after[1], "limit": limits.SEAL_BATCH}
+def following(event: UUID) -> UUID:
+    """The place of the next event; after the last possible one, its own."""
+    return UUID(int=min(event.int + 1, LAST.int))
+
+
+async def unsealed(tx: Tx, seen: str, place: tuple[str, UUID]) -> list[tuple[Any, ...]]:
+    """At most SEAL_BATCH unsealed events that a snapshot did not see, from a place in the order of transactions on."""
+    params = {"seen": seen, "xid": place[0], "id": place[1], "limit": limits.SEAL_BATCH}
     return await tx.tuples(_sql.unsealed, params)
 
 
-async def page_end(tx: Tx, after: UUID, size: int) -> UUID | None:
-    """The last of the next `size` events in the order of ids; None when there are fewer."""
-    found: UUID | None = await tx.value(_sql.page_end, {"after": after, "limit": size})
+async def page_end(tx: Tx, from_id: UUID, size: int) -> UUID | None:
+    """The last of `size` events from an id on; None when there are fewer."""
+    found: UUID | None = await tx.value(_sql.page_end, {"from_id": from_id, "limit": size})
     return found
 
 
-async def unsealed_between(tx: Tx, after: UUID, to: UUID) -> list[tuple[Any, ...]]:
-    """The events of a range of ids that have no leaf."""
-    return await tx.tuples(_sql.unsealed_between, {"after": after, "to": to})
+async def unsealed_between(tx: Tx, from_id: UUID, to: UUID) -> list[tuple[Any, ...]]:
+    """The events of a range of ids, both ends included, that have no leaf."""
+    return await tx.tuples(_sql.unsealed_between, {"from_id": from_id, "to": to})
 
 
 async def last_head(tx: Tx) -> Stored | None:
@@ -107,9 +115,9 @@ def is_clash(error: Exception) -> bool:
     return isinstance(error, errors.UniqueViolation)
 
 
-async def waiting(tx: Tx) -> tuple[int, float]:
-    """How many events wait, counted up to AUDIT_WAITING, and for how many seconds the oldest has."""
-    ((count, seconds),) = await tx.tuples(_sql.waiting, {"limit": limits.AUDIT_WAITING})
+async def waiting(tx: Tx, seen: str) -> tuple[int, float]:
+    """How many events that a snapshot did not see have no leaf, counted up to AUDIT_WAITING; the oldest's age in seconds."""
+    ((count, seconds),) = await tx.tuples(_sql.waiting, {"seen": seen, "limit": limits.AUDIT_WAITING})
     return count, seconds
 
 

@@ -28,20 +28,19 @@ from tillkeeper.base.ids import NIL
 from tillkeeper.store import Store, Tx
 
 log = logging.getLogger(__name__)
-_LAST_ID: Final = UUID(int=2**128 - 1)
 _NO_END: Final = 2**63 - 1
 
 
 class _Place(msgspec.Struct, frozen=True):
     """Where the sealer stands. `seen`: the snapshot whose events are sealed.
 
-    While the difference takes several batches, `target` is the snapshot that it goes up to and `after` the last event read.
-    `walked`: where the walk through all events stands; None when it has ended.
+    While the difference takes several batches, `target` is the snapshot that it goes up to, and `next` where to read on.
+    `walked`: where the walk through all events reads on; None when it has ended.
     """
 
     seen: str
     target: str | None = None
-    after: tuple[str, UUID] = rows.START
+    next: tuple[str, UUID] = rows.START
     walked: UUID | None = None
 
 
@@ -154,20 +153,24 @@ class Sealer:
 
     async def _look(self, tx: Tx, place: _Place) -> _Batch:
         now = await rows.snapshot(tx)  # before the events: whatever it sees, they see too
-        new = await rows.unsealed(tx, place.seen, place.after)
+        new = await rows.unsealed(tx, place.seen, place.next)
         if len(new) == limits.SEAL_BATCH:
-            after = (new[-1][8], UUID(new[-1][0]))
+            there = (new[-1][8], rows.following(UUID(new[-1][0])))
             return _Batch(
-                new, msgspec.structs.replace(place, target=place.target or now, after=after), more=True
+                new, msgspec.structs.replace(place, target=place.target or now, next=there), more=True
             )
         upto = _Place(place.target or now, walked=place.walked)
         if place.walked is None:
             return _Batch(new, upto, more=False)
         end = await rows.page_end(tx, place.walked, limits.SEAL_BATCH)
         known = {event[0] for event in new}
-        old = await rows.unsealed_between(tx, place.walked, end or _LAST_ID)
+        old = await rows.unsealed_between(tx, place.walked, end or rows.LAST)
         old = [event for event in old if event[0] not in known]
-        return _Batch(new + old, msgspec.structs.replace(upto, walked=end), more=bool(old and end))
+        return _Batch(
+            new + old,
+            msgspec.structs.replace(upto, walked=rows.following(end) if end else None),
+            more=bool(old and end),
+        )
 
     async def _add(self, tx: Tx, tree: _Tree, batch: _Batch) -> _Tree:
         """Write a batch's leaves and the head over them."""

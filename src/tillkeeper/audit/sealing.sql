@@ -3,31 +3,42 @@
 SELECT pg_current_snapshot()::text;
 
 -- name: unsealed
--- Events of transactions that a snapshot did not see, and that have no leaf, in the order of their transactions; those
--- after a place in that order. Visible now are they all: what still runs is not waited for, it is found later.
--- Times as numbers: one that a superuser sets to infinity must not break the one who reads.
+-- Events of transactions that a snapshot did not see, and that have no leaf, in the order of their transactions, from a
+-- place in that order on. Visible now are they all: what still runs is not waited for, it is found later.
+-- Times as numbers: one that a superuser sets to infinity must not break the one who reads. Pairs are compared, each walk
+-- is sorted, and a leaf is looked up for each row: whatever the statistics say, only what is new is read.
 SELECT e.id::text, trunc(extract(epoch FROM e.at) * 1000000)::text, e.actor, e.action, e.subject, e.reason, e.origin,
        e.result, e.xid::text
 FROM (
-    SELECT * FROM audit.events WHERE xid = ANY (ARRAY(SELECT pg_snapshot_xip(%(seen)s::pg_snapshot)))
+    SELECT late.* FROM pg_snapshot_xip(%(seen)s::pg_snapshot) AS running (xid), LATERAL (
+        SELECT * FROM audit.events
+        WHERE (xid, id) >= (running.xid, CASE WHEN running.xid = %(xid)s::xid8 THEN %(id)s::uuid
+                                              ELSE '00000000-0000-0000-0000-000000000000' END)
+          AND (xid, id) <= (running.xid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+        ORDER BY xid, id
+    ) AS late
+    WHERE running.xid >= %(xid)s::xid8
     UNION ALL
-    SELECT * FROM audit.events WHERE xid >= pg_snapshot_xmax(%(seen)s::pg_snapshot)
+    (SELECT * FROM audit.events
+     WHERE (xid, id) >= (greatest(%(xid)s::xid8, pg_snapshot_xmax(%(seen)s::pg_snapshot)),
+                         CASE WHEN %(xid)s::xid8 >= pg_snapshot_xmax(%(seen)s::pg_snapshot) THEN %(id)s::uuid
+                              ELSE '00000000-0000-0000-0000-000000000000' END)
+     ORDER BY xid, id)
 ) AS e
-WHERE (e.xid, e.id) > (%(xid)s::xid8, %(id)s::uuid)
-  AND NOT EXISTS (SELECT FROM audit.leaves AS l WHERE l.event = e.id OFFSET 0)  -- one look-up a row, never a join
+WHERE NOT EXISTS (SELECT FROM audit.leaves AS l WHERE l.event = e.id OFFSET 0)
 ORDER BY e.xid, e.id
 LIMIT %(limit)s;
 
 -- name: page_end
 -- The last of the next so many events; no row when there are fewer.
-SELECT id FROM audit.events WHERE id > %(after)s ORDER BY id OFFSET %(limit)s - 1 LIMIT 1;
+SELECT id FROM audit.events WHERE id >= %(from_id)s ORDER BY id OFFSET %(limit)s - 1 LIMIT 1;
 
 -- name: unsealed_between
 -- Events of a range of ids that have no leaf, whatever their transactions.
 SELECT e.id::text, trunc(extract(epoch FROM e.at) * 1000000)::text, e.actor, e.action, e.subject, e.reason, e.origin,
        e.result, e.xid::text
 FROM audit.events AS e
-WHERE e.id > %(after)s AND e.id <= %(to)s AND NOT EXISTS (SELECT FROM audit.leaves AS l WHERE l.event = e.id OFFSET 0)
+WHERE e.id >= %(from_id)s AND e.id <= %(to)s AND NOT EXISTS (SELECT FROM audit.leaves AS l WHERE l.event = e.id OFFSET 0)
 ORDER BY e.id;
 
 -- name: last_head
@@ -56,19 +67,23 @@ VALUES (%(trail)s, %(size)s, %(root)s, %(at)s, %(key)s, %(signature)s, %(frontie
 INSERT INTO audit.keys (id, public_key, used_since) VALUES (%(id)s, %(public_key)s, %(since)s) ON CONFLICT DO NOTHING;
 
 -- name: waiting
--- How many events wait for the seal, counted up to a bound, and for how many seconds the oldest has.
-WITH last AS (SELECT seen FROM audit.heads ORDER BY size DESC LIMIT 1),
-     since AS (
-    SELECT seen FROM last WHERE pg_snapshot_xmax(seen) <= pg_snapshot_xmax(pg_current_snapshot())
-    UNION ALL SELECT '1:1:'::pg_snapshot LIMIT 1
-), new AS (
-    SELECT * FROM audit.events WHERE xid = ANY (ARRAY(SELECT pg_snapshot_xip(seen) FROM since))
-    UNION ALL
-    SELECT * FROM audit.events WHERE xid >= (SELECT pg_snapshot_xmax(seen) FROM since)
-)
+-- How many events that a snapshot did not see have no leaf, counted up to a bound, and the age of the oldest in seconds.
 SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(at)), 0)::float8
 FROM (
-    SELECT at FROM new WHERE NOT EXISTS (SELECT FROM audit.leaves AS l WHERE l.event = new.id OFFSET 0) LIMIT %(limit)s
+    SELECT at FROM (
+        SELECT late.* FROM pg_snapshot_xip(%(seen)s::pg_snapshot) AS running (xid), LATERAL (
+            SELECT * FROM audit.events
+            WHERE (xid, id) >= (running.xid, '00000000-0000-0000-0000-000000000000'::uuid)
+              AND (xid, id) <= (running.xid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+            ORDER BY xid, id
+        ) AS late
+        UNION ALL
+        (SELECT * FROM audit.events
+         WHERE (xid, id) >= (pg_snapshot_xmax(%(seen)s::pg_snapshot), '00000000-0000-0000-0000-000000000000'::uuid)
+         ORDER BY xid, id)
+    ) AS new
+    WHERE NOT EXISTS (SELECT FROM audit.leaves AS l WHERE l.event = new.id OFFSET 0)
+    LIMIT %(limit)s
 ) AS waiting;
 
 -- name: leaves

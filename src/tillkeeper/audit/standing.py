@@ -12,14 +12,18 @@ async def unsealed(tx: Tx) -> tuple[int, float]:
 
     Cheap: it looks only at what was written since the last head. By the database's clock; one that was set back gives 0.
     """
-    count, seconds = await rows.waiting(tx)
-    return count, max(seconds, 0.0)
+    return await _waiting(tx, await rows.last_head(tx))
 
 
 async def standing(tx: Tx) -> Standing:
     """How far the seal has come, and which anchors cannot be used."""
     last = await rows.last_head(tx)
-    waiting, lag = await unsealed(tx)
+    waiting, lag = await _waiting(tx, last)
     anchors = await last_of(tx, FAILED, RECOVERED)
     failing = tuple(sorted(name for name, action in anchors.items() if action == FAILED))
     return Standing(last.head if last else None, waiting, lag, failing)
+
+
+async def _waiting(tx: Tx, last: rows.Stored | None) -> tuple[int, float]:
+    count, seconds = await rows.waiting(tx, last.seen or rows.NOTHING if last else rows.NOTHING)
+    return count, max(seconds, 0.0)

@@ -29,7 +29,6 @@ from tillkeeper.store import Store
 EVENTS: Final = "events"
 SIGNATURES: Final = "signatures"
 WAITING: Final = "waiting"
-_LAST_ID: Final = UUID(int=2**128 - 1)
 _LATE: Final = timedelta(minutes=1)  # an event that waits longer was not meant to be sealed, or nobody seals
 _CLOCKS: Final = timedelta(hours=1)  # a clock may have been wrong by so much when a key was replaced
 
@@ -204,14 +203,14 @@ async def _waiting(store: Store, found: Findings, size: int, now: datetime) -> P
 
 async def _unsealed(store: Store) -> AsyncIterator[tuple[str, str]]:
     """Id and time of every event that has no leaf."""
-    after: UUID | None = NIL
-    while after is not None:
+    place: UUID | None = NIL
+    while place is not None:
         async with store.tx("audit verify") as tx:
-            end = await rows.page_end(tx, after, limits.AUDIT_PAGE)
-            found = await rows.unsealed_between(tx, after, end or _LAST_ID)
+            end = await rows.page_end(tx, place, limits.AUDIT_PAGE)
+            found = await rows.unsealed_between(tx, place, end or rows.LAST)
         for event in found:
             yield event[0], event[1]
-        after = end
+        place = rows.following(end) if end else None
 
 
 async def _leaves(store: Store, size: int) -> AsyncIterator[Leaf]:
