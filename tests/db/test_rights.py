@@ -19,6 +19,7 @@ from tillkeeper.base.clock import ManualClock
 from tillkeeper.base.ids import to_typeid
 from tillkeeper.faces.api import app as api_app
 from tillkeeper.faces.console import app as console_app
+from tillkeeper.faces.console.pages.overview import _while_signed_in
 from tillkeeper.store import Store
 from tillkeeper.vault import Vault
 
@@ -270,3 +271,17 @@ async def test_who_asked_for_others_sees_no_buttons(desk: Console) -> None:
     text = (await developer.get("/rules")).text
     assert 'href="/held"' not in text
     assert 'href="/approvals"' not in text
+
+
+async def test_a_stream_ends_with_the_right_to_see_it(desk: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tillkeeper.faces.console.pages.overview._LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("tillkeeper.faces.console.live._PING_SECONDS", 0.01)
+    colleague = await desk.sign_in("me", ["operator"])
+    stream = _while_signed_in(desk.application.state["desk"], colleague.session, "en")
+    assert b"retry" in await anext(stream)
+    assert b"still here" in await anext(stream)
+    async with desk.store.tx("roles") as tx:
+        await access.set_roles(tx, "me", [], "zoe")
+    rest = [part async for part in stream]
+    assert rest[-1].startswith(b"event: ended")
+    assert len(rest) <= 2

@@ -17,18 +17,19 @@ from tillkeeper.faces.console.render import Renderer
 from tillkeeper.payments import browse
 
 LIVE_PARTS: Final = ("clock", "badge", "headline", "figures", "rate", "outcomes", "refusals", "speed")
+_LIVE: Final = "overview.view"
 _LOOK_SECONDS: Final = 15.0  # how long a stream may outlive its session
 _POINT_SECONDS: Final = 3  # one point of the rate's picture
 
 
-@get("/", action="overview.view")
+@get("/", action=_LIVE)
 async def overview(request: Web, desk: TheDesk, board: TheBoard) -> Page:
     """The overview with the figures of now."""
     figures = await board.refresh()
     return await desk.page(request, "overview.html", figures_context(figures, desk.renderer(request)))
 
 
-@get("/live", action="overview.view")
+@get("/live", action=_LIVE)
 async def live(request: Web, desk: TheDesk) -> Stream:
     """The overview's live parts as server-sent events."""
     session = session_of(request)
@@ -38,7 +39,9 @@ async def live(request: Web, desk: TheDesk) -> Stream:
 
 
 async def _while_signed_in(desk: Desk, session: Session, language: str) -> AsyncIterator[bytes]:
-    """The stream does not count as use: who only watches is signed out like anybody who does nothing."""
+    """The stream does not count as use: who only watches is signed out like anybody who does nothing. It ends with the
+    right to see it, too.
+    """
     looked = desk.clock.monotonic()
     async with aclosing(desk.live.watch(language)) as parts:
         async for part in parts:
@@ -47,8 +50,9 @@ async def _while_signed_in(desk: Desk, session: Session, language: str) -> Async
                 continue
             looked = desk.clock.monotonic()
             async with desk.store.tx("console live session") as tx:
-                signed_in = {each.id for each in await access.list_sessions(tx, desk.clock)}
-            if session.id not in signed_in:
+                signed_in = {each.id: each for each in await access.list_sessions(tx, desk.clock)}
+            here = signed_in.get(session.id)
+            if here is None or not access.policies().judge(here, _LIVE).allowed:
                 yield b'event: ended\ndata: ""\n\n'
                 return
 
