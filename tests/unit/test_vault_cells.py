@@ -1,6 +1,7 @@
 """Cells open where they were made and nowhere else, whatever was done to them."""
 
 import copy
+import hmac
 import json
 import logging
 import pickle
@@ -21,6 +22,7 @@ from tillkeeper.vault import (
     SubjectKey,
     UnknownVersionError,
     Vault,
+    cells,
 )
 from tillkeeper.vault.cells import normal, version_of, version_of_tag
 
@@ -220,6 +222,14 @@ def test_tags_know_full_width_forms(vault: Vault) -> None:
     field = vault.field("shop.guests", "phone")
     assert field.tag("１３８ ０１２３") == field.tag("1380123")
     assert field.tag("Straße") == field.tag("STRASSE")
+
+
+@given(key=st.binary(min_size=32, max_size=32), text=texts)
+def test_a_tag_is_an_hmac(key: bytes, text: str) -> None:
+    column = b"shop.guests.phone"
+    index_key = hmac.digest(key, b"index|" + column, "sha256")
+    expected = hmac.digest(index_key, cells.normal(text).encode(), "sha256")
+    assert cells.tag(cells.index_key(key, column), 7, text, 32) == b"\0\0\0\7" + expected
 
 
 def test_equal_texts_in_two_columns_have_nothing_in_common(vault: Vault) -> None:

@@ -32,6 +32,8 @@ BEACON_BYTES: Final = 2
 
 _HEADER: Final = struct.Struct(">BBI")
 _VERSION: Final = struct.Struct(">I")
+_INNER: Final = bytes(each ^ 0x36 for each in range(256))
+_OUTER: Final = bytes(each ^ 0x5C for each in range(256))
 _NONCE: Final = 12
 _OVERHEAD: Final = _HEADER.size + _NONCE + 16
 
@@ -71,8 +73,8 @@ def cell_key(class_key: bytes, secret: bytes) -> AESGCM:
 
 def seal(key: AESGCM, version: int, place: bytes, plain: bytes) -> bytes:
     """A cell that opens at its place only."""
-    nonce = os.urandom(_NONCE)
-    return b"%b%b%b" % (_HEADER.pack(FORMAT, AES_256_GCM, version), nonce, key.encrypt(nonce, plain, place))
+    nonce, head = os.urandom(_NONCE), _HEADER.pack(FORMAT, AES_256_GCM, version)
+    return b"%b%b%b" % (head, nonce, key.encrypt(nonce, plain, place + head[2:]))
 
 
 def unseal(key: AESGCM, place: bytes, cell: bytes) -> bytes:
@@ -80,13 +82,13 @@ def unseal(key: AESGCM, place: bytes, cell: bytes) -> bytes:
     if len(cell) < _OVERHEAD or cell[1] != AES_256_GCM:
         raise BrokenCellError("cut, or of an algorithm that this program does not know")
     try:
-        return key.decrypt(cell[6:18], cell[18:], place)
+        return key.decrypt(cell[6:18], cell[18:], place + cell[2:6])
     except InvalidTag:
         raise BrokenCellError("changed, or moved here from another place") from None
 
 
 def place_of(column: bytes, row: RowId, class_: bytes) -> bytes:
-    """The beginning of a cell's associated data; its key version follows. `column`: schema.table.column.
+    """Where a cell stands; with its key version after it, its associated data. `column`: schema.table.column.
 
     Only a row's id may hold a bar, and what follows it has a fixed length, so no two places read alike.
     """
@@ -137,11 +139,19 @@ def normal(text: str) -> str:
     return text
 
 
-def index_key(class_key: bytes, column: bytes) -> bytes:
-    """Each column's own, so that equal values in two columns have nothing in common. `column`: schema.table.column."""
-    return derived(class_key, b"index|" + column)
+@lru_cache(maxsize=64)
+def index_key(class_key: bytes, column: bytes) -> tuple[bytes, bytes]:
+    """Each column's own, so that equal values in two columns have nothing in common. `column`: schema.table.column.
+
+    As HMAC's two padded blocks (RFC 2104): OpenSSL's one-shot HMAC, which looks its digest up each time, takes three times
+    as long as all of the rest.
+    """
+    key = derived(class_key, b"index|" + column).ljust(64, b"\0")
+    return key.translate(_INNER), key.translate(_OUTER)
 
 
-def tag(key: bytes, version: int, text: str, length: int) -> bytes:
-    """The blind index of a text under a column's index key."""
-    return _VERSION.pack(version) + hmac.digest(key, normal(text).encode(), "sha256")[:length]
+def tag(key: tuple[bytes, bytes], version: int, text: str, length: int) -> bytes:
+    """The blind index of a text under a column's index key: HMAC-SHA256, cut."""
+    inner, outer = key
+    digest = hashlib.sha256(outer + hashlib.sha256(inner + normal(text).encode()).digest()).digest()
+    return _VERSION.pack(version) + digest[:length]

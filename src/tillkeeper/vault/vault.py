@@ -80,8 +80,7 @@ class Field:
         `key` is the customer's, None in tables without. Raises StaleKeysError, and ErasedError for a destroyed key.
         """
         version = self._keyset.active(self._class, DATA).version
-        place = self._place(row) + cells.version_bytes(version)
-        return cells.seal(self._cipher(key, row, version), version, place, text.encode())
+        return cells.seal(self._cipher(key, row, version), version, self._place(row), text.encode())
 
     def load(self, key: SubjectKey | None, row: RowId, cell: bytes | None) -> Sealed | None:
         """The value of a cell as it travels: its mask. None stays None; an emptied cell or key gives an erased one.
@@ -129,16 +128,15 @@ class Field:
 
     def unseal(self, key: SubjectKey | None, row: RowId, cell: bytes) -> str:
         """What a cell holds, for this package only. Raises CellError."""
-        version = cells.version_of(cell)
-        place = self._place(row) + cells.version_bytes(version)
-        return cells.unseal(self._cipher(key, row, version), place, cell).decode()
+        cipher = self._cipher(key, row, cells.version_of(cell))
+        return cells.unseal(cipher, self._place(row), cell).decode()
 
     def resealed(self, key: SubjectKey | None, row: RowId, cell: bytes) -> bytes:
         """The same, sealed with the key that is active now, for rotation. Raises CellError and StaleKeysError."""
         old, new = cells.version_of(cell), self._keyset.active(self._class, DATA).version
         place = self._place(row)
-        plain = cells.unseal(self._cipher(key, row, old), place + cells.version_bytes(old), cell)
-        return cells.seal(self._cipher(key, row, new), new, place + cells.version_bytes(new), plain)
+        plain = cells.unseal(self._cipher(key, row, old), place, cell)
+        return cells.seal(self._cipher(key, row, new), new, place, plain)
 
     def _cipher(self, key: SubjectKey | None, row: RowId, version: int) -> AESGCM:
         if key is not None and self._personal:
