@@ -202,6 +202,18 @@ async def test_who_is_paid_at_this_very_moment_is_not_erased(
     assert not (await seen(platform, who)).erased
 
 
+async def test_a_turn_that_does_not_end_is_not_waited_for_long(
+    platform: Platform, register: Register, admin: psycopg.AsyncConnection
+) -> None:
+    who = await person(platform)
+    await admin.execute("SELECT pg_advisory_lock_shared(hashtext('payments.leaving'))")
+    with pytest.raises(psycopg.errors.LockNotAvailable):
+        await erase(platform, register, who)
+    assert not register.path.exists()
+    await admin.execute("SELECT pg_advisory_unlock_all()")
+    assert not isinstance(await erase(platform, register, who), Refusal)
+
+
 async def test_a_legal_hold_refuses_and_says_why(platform: Platform, register: Register) -> None:
     who = await person(platform)
 

@@ -16,6 +16,7 @@ from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import CliError, Json, say, say_json
 from tillkeeper.faces.cli.schema import erase_again
 from tillkeeper.parties import Register
+from tillkeeper.store import StoreUnavailableError, is_transient
 from tillkeeper.store.opening import opened
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -91,11 +92,19 @@ async def _replay() -> list[str]:
 
 async def _erase(who: UUID, reason: str) -> None:
     chosen = settings()
-    async with opened(chosen, size=1) as (store, _), store.tx("cli erase") as tx:
-        register = Register(chosen.key_folder)
-        done = await payments.erase_customer(
-            tx, register, who, reason, _clock, actor=own_handle(), origin=_ORIGIN
-        )
+    async with opened(chosen, size=1) as (store, _):
+        try:
+            async with store.tx("cli erase") as tx:
+                register = Register(chosen.key_folder)
+                done = await payments.erase_customer(
+                    tx, register, who, reason, _clock, actor=own_handle(), origin=_ORIGIN
+                )
+        except Exception as error:
+            if isinstance(error, StoreUnavailableError) or not is_transient(error):
+                raise
+            raise CliError(
+                "payments are under way that do not end, or the database is away", "try again"
+            ) from error
     _unless_refused(done)
 
 
