@@ -33,7 +33,7 @@ class Colleague:
     async def get(self, path: str, **headers: str) -> httpx.Response:
         return await self._client.get(path, headers=self._headers | headers)
 
-    async def post(self, path: str, headers: dict[str, str] | None = None, **form: Any) -> httpx.Response:
+    async def post(self, path: str, headers: dict[str, str] | None = None, /, **form: Any) -> httpx.Response:
         """A form as the page would send it."""
         data = {"csrf": self.session.csrf} | form
         return await self._client.post(path, data=data, headers=self._headers | (headers or {}))
