@@ -254,13 +254,13 @@ async def test_killed_equals_uninterrupted(
     await to_the_end(here, file)
     async with fresh_database(postgres, template) as other, place(other, tmp_path / "other") as there:
         for carried in (500, 3000):
-            process = command(other, tmp_path / "cli", str(file), "--json")
+            process = command(other, there.home, str(file), "--json")
             await until(there, carried, process)
             process.send_signal(signal.SIGKILL)
             process.communicate(timeout=20)
             await released(there)
             await assert_balanced(there)
-        process = command(other, tmp_path / "cli", str(file), "--json")
+        process = command(other, there.home, str(file), "--json")
         out, err = await asyncio.to_thread(process.communicate, timeout=90)
         assert process.returncode == 0, err
         report = json.loads(out)
