@@ -255,7 +255,9 @@ async def test_what_is_done_to_people_is_on_record(api: Api) -> None:
         await api.post(f"/v1/{path}")
     await api.post(f"/v1/customers/{anna}/daily-limit", {"currency": "CNY", "daily_limit": 5})
     async with api.platform.store.tx("audit") as tx:
-        rows = await tx.tuples(b"SELECT action, subject FROM audit.events WHERE actor = 'key:test' ORDER BY id")
+        rows = await tx.tuples(
+            b"SELECT action, subject FROM audit.events WHERE actor = 'key:test' ORDER BY id"
+        )
     assert rows == [
         ("customer.frozen", anna),
         ("customer.unfrozen", anna),
