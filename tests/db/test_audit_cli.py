@@ -66,7 +66,8 @@ def sealed(database: Database, keys: Path) -> list[str]:
     async def seal() -> list[str]:
         async with Store.opened(database.app_url) as store:
             trail = Trail(store, keys, SystemClock())
-            await trail.seal(*[f"act.{n}" for n in range(12)])
+            for n in range(12):
+                await trail.seal(f"act.{n}")
             async with store.tx("test") as tx:
                 page = await audit.search(tx, audit.Filter(actor="anna"), None, 50)
         return [to_typeid("evt", event.id) for event in reversed(page.events)]
@@ -214,6 +215,37 @@ def test_search_filters_and_goes_on_at_its_cursor(till: Till, sealed: list[str])
     ]
     assert till("audit", "search", "--until", "2020-01-01", "--json").json["data"] == []
     assert "act.11" in till("audit", "search").out
+
+
+def test_a_database_restored_from_an_older_copy_is_told_not_accused(
+    till: Till, sealed: list[str], database: Database, keys: Path
+) -> None:
+    assert "nothing that the anchors hold is missing" in till("audit", "restored", "--reason", "none").err
+    as_superuser(
+        database, "DELETE FROM audit.events WHERE id IN (SELECT event FROM audit.leaves WHERE seq >= 7)"
+    )
+    as_superuser(database, "DELETE FROM audit.leaves WHERE seq >= 7")
+    as_superuser(database, "DELETE FROM audit.heads WHERE size > 7")
+    assert till("audit", "verify").code == 1
+
+    async def seal() -> None:
+        async with Store.opened(database.app_url) as store:
+            await Trail(store, keys, SystemClock()).seal("after the restore", "and more")
+
+    asyncio.run(seal())  # the agent was faster than the operator
+    assert till("audit", "restored", "--reason", "disk failed", "--json").json["size"] == 7
+    asyncio.run(seal())
+    said = till("audit", "verify", "--json")
+    assert (said.code, said.json["state"]) == (0, "holds")
+    assert "lost by a restore" in said.json["parts"][-1]["detail"]
+    assert "disk failed" in said.json["parts"][-1]["detail"]
+    (event,) = till("audit", "search", "--action", "audit.restored", "--json").json["data"]
+    assert event["reason"] == "to event 6: disk failed"
+
+    # What is cut after that is a cut again.
+    as_superuser(database, "DELETE FROM audit.leaves WHERE seq >= 9")
+    as_superuser(database, "DELETE FROM audit.heads WHERE size > 9")
+    assert till("audit", "verify").code == 1
 
 
 # -- the doctor

@@ -6,7 +6,6 @@ public keys in the database. What he cannot reach is the signing key, and the an
 
 import errno
 import os
-import shutil
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from hashlib import sha256
@@ -16,7 +15,7 @@ import msgspec
 import psycopg
 import pytest
 
-from tests.support.postgres import Database
+from tests.support.postgres import fresh_database
 from tests.support.trail import Trail, states
 from tillkeeper import audit
 from tillkeeper.audit import Fault
@@ -27,6 +26,7 @@ from tillkeeper.audit.tree import Frontier, leaf_hash
 from tillkeeper.base import limits
 from tillkeeper.base.clock import ManualClock, SystemClock
 from tillkeeper.store import Store
+from tillkeeper.store.embedded import EmbeddedServer
 
 Admin = psycopg.AsyncConnection
 FILE = "file audit-anchors.jsonl"
@@ -377,22 +377,24 @@ async def test_two_anchors_that_disagree_are_both_named(trail: Trail, admin: Adm
 
 
 async def test_a_second_database_and_objects_are_anchors_too(
-    trail: Trail, admin: Admin, database: Database, tmp_path: Path
+    trail: Trail, admin: Admin, postgres: EmbeddedServer, template: str, tmp_path: Path
 ) -> None:
     (tmp_path / "worm").mkdir()
-    trail.others = [database.admin_url.replace(database.name, "postgres"), f"dir:{tmp_path / 'worm'}"]
-    for _ in range(2):  # the table is made once, and each anchor goes on with what it has
-        await trail.restart()
-        await trail.seal("more")
-    report = await trail.verify()
-    assert report.state == "holds"
-    assert len(report.parts) == 6
-    await admin.execute("UPDATE audit.events SET actor = 'nobody'")
-    await mend_leaves(admin)
-    await mend_heads(admin, forge=True)
-    shutil.rmtree(trail.folder / "audit-anchors.jsonl", ignore_errors=True)
-    found = states(await trail.verify())
-    assert [found[name] for name in found if name.startswith(("database", "objects"))] == ["broken", "broken"]
+    async with fresh_database(postgres, template) as other:
+        trail.others = [other.admin_url, f"dir:{tmp_path / 'worm'}"]
+        for _ in range(2):  # the table is made once, and each anchor goes on with what it has
+            await trail.restart()
+            await trail.seal("more")
+        report = await trail.verify()
+        assert report.state == "holds"
+        assert len(report.parts) == 6
+        await admin.execute("UPDATE audit.events SET actor = 'nobody'")
+        await mend_leaves(admin)
+        await mend_heads(admin, forge=True)
+        trail.anchors.unlink()
+        found = states(await trail.verify())
+        assert [found[name] for name in found if name.startswith(("database", "objects"))] == ["broken"] * 2
+        await trail.sealer.stop()
 
 
 async def test_a_database_that_does_not_answer_is_not_assessed(trail: Trail) -> None:
@@ -430,14 +432,32 @@ async def test_heads_of_several_keys_are_accepted_in_the_order_of_the_keys(
     ring = audit.find_ring(trail.folder)
     assert ring is not None
     stolen = Ring(ring.trail, (msgspec.structs.replace(ring.keys[0], private=OLD[0]),))
-    row = (await (await admin.execute("SELECT root, at FROM audit.heads WHERE size = 10")).fetchall())[0]
-    head = audit.Head(ring.trail, 10, bytes(row[0]), row[1], stolen.current.id, b"")
+    row = (await (await admin.execute("SELECT root, at FROM audit.heads WHERE size = 11")).fetchall())[0]
+    head = audit.Head(ring.trail, 11, bytes(row[0]), row[1], stolen.current.id, b"")
     await admin.execute(
-        "UPDATE audit.heads SET key = %s, signature = %s WHERE size = 10",
+        "UPDATE audit.heads SET key = %s, signature = %s WHERE size = 11",
         (head.key, stolen.sign(head.form())),
     )
     fault = await first(trail, "signatures")
-    assert (fault.seq, "had been replaced" in fault.what) == (9, True)
+    assert (fault.seq, "had been replaced" in fault.what) == (10, True)
+
+
+async def test_when_the_key_is_lost_a_new_one_goes_on_with_the_trail(
+    trail: Trail, caplog: pytest.LogCaptureFixture
+) -> None:
+    was = audit.find_ring(trail.folder)
+    (trail.folder / "audit.key").unlink()
+    await trail.restart()
+    await trail.seal("nine")
+    assert "lost" in caplog.text
+    now = audit.find_ring(trail.folder)
+    assert was is not None
+    assert now is not None
+    assert (now.trail, [key.id for key in now.keys[:-1]]) == (was.trail, [was.current.id])
+    assert (await trail.verify()).state == "holds"
+    async with trail.store.tx("test") as tx:
+        (event,) = await audit.of(tx, now.current.id)
+    assert (event.action, event.result) == ("audit_key.changed", "done")
 
 
 OLD: list[str] = []

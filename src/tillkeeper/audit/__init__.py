@@ -6,8 +6,9 @@ Nothing here is changed or deleted; who could do so all the same, because the da
 from tillkeeper.audit.anchors import Anchor, AnchorError, ObjectAnchor, Objects, anchors_of
 from tillkeeper.audit.events import actions, append, find, note_change, of, search
 from tillkeeper.audit.findings import Fault, Part
-from tillkeeper.audit.keys import Ring, find_ring
+from tillkeeper.audit.keys import Restore, Ring, find_ring
 from tillkeeper.audit.prove import Proof, ProofError, prove
+from tillkeeper.audit.restored import note_restore
 from tillkeeper.audit.seal import Sealer
 from tillkeeper.audit.standing import standing, unsealed
 from tillkeeper.audit.tally import Tally
@@ -28,6 +29,7 @@ __all__ = [
     "Proof",
     "ProofError",
     "Report",
+    "Restore",
     "Result",
     "Ring",
     "Sealer",
@@ -39,6 +41,7 @@ __all__ = [
     "find",
     "find_ring",
     "note_change",
+    "note_restore",
     "of",
     "prove",
     "search",

@@ -7,7 +7,8 @@ from typing import Final
 
 from tillkeeper.audit import rows
 from tillkeeper.audit.anchors import Anchor, AnchorError
-from tillkeeper.audit.events import append
+from tillkeeper.audit.events import append, of
+from tillkeeper.audit.keys import Ring
 from tillkeeper.audit.types import Head, Result
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock
@@ -31,11 +32,11 @@ class Keeper:
         self._told_at: float | None = None
         self._failing = False
 
-    def tend(self, head: Head) -> None:
+    def tend(self, head: Head, ring: Ring) -> None:
         """Begin to anchor a head, unless it is, or one is being anchored, or it is too soon."""
         busy = self._task is not None and not self._task.done()
         if not busy and head.size != self._size and self._clock.monotonic() >= self._due:
-            self._task = asyncio.create_task(self._keep(head))
+            self._task = asyncio.create_task(self._keep(head, ring))
 
     async def settled(self) -> None:
         """Wait until nothing is being written."""
@@ -52,10 +53,10 @@ class Keeper:
         with suppress(AnchorError):
             await self._anchor.close()
 
-    async def _keep(self, head: Head) -> None:
+    async def _keep(self, head: Head, ring: Ring) -> None:
         try:
             if self._size is None:
-                await self._compare(head)
+                await self._compare(ring)
             await self._anchor.put(head)
         except Exception as error:  # noqa: BLE001 - an anchor's trouble is its own
             self._due = self._clock.monotonic() + limits.ANCHOR_RETRY_SECONDS
@@ -65,18 +66,19 @@ class Keeper:
             self._size = head.size
             await self._tell(None)
 
-    async def _compare(self, head: Head) -> None:
-        """At the start: does the database still hold what was anchored last? If not, the trail says so for ever."""
-        last = await self._anchor.last(head.trail)
-        if last is None:
+    async def _compare(self, ring: Ring) -> None:
+        """At the start: does the database still hold what was anchored last? If not, the trail says so, once."""
+        last = await self._anchor.last(ring.trail)
+        if last is None or ring.lost(last.size, last.at):
             return
         async with self._store.tx("audit anchors") as tx:
             stored = (await rows.heads_of(tx, [last.size])).get(last.size)
             if stored is not None and stored.root == last.root:
                 return
             log.error("audit: %s has a head of %d events that the database has not: till audit verify", self._anchor.name, last.size)  # fmt: skip
-            found = f"head of {last.size} events"
-            await append(tx, ACTOR, CONTRADICTED, self._anchor.name, found, result="failed")
+            found, told = f"head of {last.size} events", await of(tx, self._anchor.name, limit=1)
+            if not told or (told[0].action, told[0].reason) != (CONTRADICTED, found):
+                await append(tx, ACTOR, CONTRADICTED, self._anchor.name, found, result="failed")
 
     async def _tell(self, trouble: str | None) -> None:
         """Log and record a change for the worse or the better; one that comes and goes, not more often than bearable."""

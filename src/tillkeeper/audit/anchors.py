@@ -190,7 +190,7 @@ class DatabaseAnchor:
         self.name = f"database {self._elsewhere.name}"
 
     async def put(self, head: Head) -> None:
-        params = {"trail": head.trail, "size": head.size, "head": written(head).decode()}
+        params = {"trail": head.trail, "head": written(head).decode()}
         try:
             if not (await self._elsewhere.run(_sql.is_there))[0][0]:
                 await self._elsewhere.run(_sql.make)
@@ -216,7 +216,7 @@ class DatabaseAnchor:
         try:
             if not (await self._elsewhere.run(_sql.is_there))[0][0]:
                 return []
-            return [(size, line) for size, line in await self._elsewhere.run(getattr(_sql, name), params)]
+            return [(number, line) for number, line in await self._elsewhere.run(getattr(_sql, name), params)]
         except StoreUnavailableError as error:
             raise AnchorError(str(error)) from error
 
@@ -238,7 +238,7 @@ class Objects(Protocol):
 
 
 class ObjectAnchor:
-    """One object a head, `<trail>/<size>.json`, in a storage that lets nobody replace or delete it."""
+    """One object a head, `<trail>/<time>-<size>.json`, in a storage that lets nobody replace or delete it."""
 
     pause: Final = limits.ANCHOR_OBJECT_SECONDS
 
@@ -248,8 +248,9 @@ class ObjectAnchor:
 
     async def put(self, head: Head) -> None:
         try:
-            with suppress(FileExistsError):  # the first word counts
-                await self._objects.put_new(f"{head.trail}/{head.size:016d}.json", written(head))
+            with suppress(FileExistsError):  # it is there already
+                name = f"{head.trail}/{head.at:%Y%m%dT%H%M%S.%f}-{head.size}.json"
+                await self._objects.put_new(name, written(head))
         except OSError as error:
             raise AnchorError(str(error)) from error
 

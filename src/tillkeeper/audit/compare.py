@@ -9,7 +9,7 @@ from uuid import UUID
 from tillkeeper.audit import rows
 from tillkeeper.audit.anchors import Anchor, AnchorError
 from tillkeeper.audit.findings import Findings, Part
-from tillkeeper.audit.keys import Ring
+from tillkeeper.audit.keys import Restore, Ring
 from tillkeeper.audit.types import Head
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock
@@ -19,14 +19,18 @@ _GRACE: Final = timedelta(seconds=5)  # until the newest head is anchored
 
 
 class Comparison:
-    """One anchor against the database. Noted is the first contradiction: what follows it cannot agree either."""
+    """One anchor against the database. Noted is the first contradiction: what follows it cannot agree either.
+
+    `fell_back`: so many events agreed before that; None while everything does.
+    """
 
     def __init__(self, store: Store, anchor: Anchor, ring: Ring | None, found: Findings) -> None:
         self._store, self._anchor, self._ring, self._found = store, anchor, ring, found
         self._last: Head | None = None
         self._agreed = 0
         self._unreadable = 0
-        self._contradicted = False
+        self.fell_back: int | None = None
+        self._lost: dict[Restore, int] = {}
 
     async def part(self, trail: UUID, clock: Clock) -> Part:
         """Read the whole anchor and say what it shows."""
@@ -40,6 +44,8 @@ class Comparison:
         finally:
             await self._anchor.close()
         spoilt = f"; {self._unreadable} lines cannot be read" if self._unreadable else ""
+        for each, count in self._lost.items():
+            spoilt += f"; {count} heads beyond event {each.size - 1} were lost by a restore, says {each.by} ({each.at:%Y-%m-%d}): {each.reason}"
         if self._last is None:
             return self._found.part(name, f"holds no head of this trail{spoilt}", "not assessed")
         told = f"reaches to event {self._last.size - 1}, {self._last.at:%Y-%m-%d %H:%M:%S} UTC{spoilt}"
@@ -77,8 +83,10 @@ class Comparison:
                     self._last = head
                 if head.size in stored and stored[head.size].root == head.root:
                     self._agreed = max(self._agreed, head.size)
-                elif not self._contradicted:
-                    self._contradicted = True
+                elif self._ring is not None and (restore := self._ring.lost(head.size, head.at)):
+                    self._lost[restore] = self._lost.get(restore, 0) + 1
+                elif self.fell_back is None:
+                    self.fell_back = self._agreed
                     await self._contradict(tx, head, stored.get(head.size))
 
     async def _contradict(self, tx: Tx, head: Head, stored: Head | None) -> None:

@@ -3,9 +3,11 @@
 `audit.key` in the key folder is JSON: {"trail": id, "keys": [{"id", "since", "until", "public", "private"}, …]}, keys in the
 order of their use. The last one signs. The others are kept without `private`, so that what they signed can be verified:
 to rotate, give the last one an `until` and no `private`, and add one after it. The trail's id says which trail the folder
-belongs to: heads of another database that shares an anchor are told apart by it.
+belongs to: heads of another database that shares an anchor are told apart by it. `restores` are what somebody with this
+folder said of a database that fell back behind its anchors; verification tells them, and no longer calls them a cut.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +19,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from tillkeeper.base.clock import Clock
-from tillkeeper.store.private import PrivateFileError, make_private, read_private
+from tillkeeper.store.private import PrivateFileError, make_private, read_private, replace_private
 
 KEY_FILE: Final = "audit.key"
 _REMEDY: Final = "restore it from your copy; docs/operating says what to do when it is lost"
@@ -33,11 +35,21 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     private: str | None = None
 
 
+class Restore(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An older copy of the database took the place of the newer: what was anchored before `at` beyond `size` is lost."""
+
+    size: int
+    at: datetime
+    by: str
+    reason: str
+
+
 class Ring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The keys of one trail, the one that signs last."""
 
     trail: UUID
     keys: tuple[Key, ...]
+    restores: tuple[Restore, ...] = ()
 
     @property
     def current(self) -> Key:
@@ -52,6 +64,10 @@ class Ring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def place(self, key: str) -> int | None:
         """Where a key stands in the order of use; None if it is not ours."""
         return next((place for place, each in enumerate(self.keys) if each.id == key), None)
+
+    def lost(self, size: int, at: datetime) -> Restore | None:
+        """The restore by which a head was lost, if it was."""
+        return next((each for each in self.restores if size > each.size and at <= each.at), None)
 
     def signed(self, key: str, data: bytes, signature: bytes) -> bool:
         """Whether one of our keys, this one, made the signature."""
@@ -80,15 +96,29 @@ def key_id(public: bytes) -> str:
     return "ak_" + sha256(public).hexdigest()[:16]
 
 
-def open_ring(folder: Path, clock: Clock) -> Ring:
-    """The keys in this folder, to sign with; made at the first start. Raises PrivateFileError."""
+def open_ring(folder: Path, clock: Clock, trail: UUID | None = None, old: Sequence[Key] = ()) -> Ring:
+    """The keys in this folder, to sign with; made if there are none, then for this trail and after these keys.
+
+    Raises PrivateFileError.
+    """
     path = folder / KEY_FILE
-    ring = _read(path, make_private(path, lambda: msgspec.json.encode(Ring(uuid4(), (new_key(clock),)))))
+    ring = _read(
+        path, make_private(path, lambda: msgspec.json.encode(Ring(trail or uuid4(), (*old, new_key(clock)))))
+    )
     if ring.current.private is None:
         raise PrivateFileError(
             f"{path} has no private part for its last key, so nothing can be signed: {_REMEDY}"
         )
     return ring
+
+
+def add_restore(folder: Path, restore: Restore) -> None:
+    """Note a restore for good. Raises PrivateFileError."""
+    ring = find_ring(folder)
+    if ring is None:
+        raise PrivateFileError(f"there is no {KEY_FILE} in {folder}: {_REMEDY}")
+    changed = msgspec.structs.replace(ring, restores=(*ring.restores, restore))
+    replace_private(folder / KEY_FILE, msgspec.json.encode(changed))
 
 
 def find_ring(folder: Path) -> Ring | None:

@@ -1,6 +1,7 @@
 """The audit schema's statements, run."""
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -104,10 +105,16 @@ async def add_head(tx: Tx, head: Head, frontier: Frontier, seen: str) -> None:
     await tx.run(_sql.add_head, params)
 
 
-async def add_key(tx: Tx, key: Key) -> None:
-    """A public key in use; nothing if it is there."""
+async def add_key(tx: Tx, key: Key) -> bool:
+    """A public key in use; whether it took another's place."""
     params = {"id": key.id, "public_key": bytes.fromhex(key.public), "since": key.since}
-    await tx.run(_sql.add_key, params)
+    return bool(await tx.value(_sql.add_key, params))
+
+
+async def keys(tx: Tx, until: datetime) -> list[Key]:
+    """The public keys used so far, as keys that are no longer used from now on."""
+    found = await tx.tuples(_sql.keys)
+    return [Key(row[0], row[2], bytes(row[1]).hex(), until) for row in found]
 
 
 def is_clash(error: Exception) -> bool:

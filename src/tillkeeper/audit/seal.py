@@ -16,10 +16,11 @@ from uuid import UUID
 import msgspec
 
 from tillkeeper.audit import rows
-from tillkeeper.audit.anchoring import Keeper
+from tillkeeper.audit.anchoring import ACTOR, Keeper
 from tillkeeper.audit.anchors import Anchor
+from tillkeeper.audit.events import append
 from tillkeeper.audit.form import event_form
-from tillkeeper.audit.keys import Ring, open_ring
+from tillkeeper.audit.keys import KEY_FILE, Ring, find_ring, open_ring
 from tillkeeper.audit.tree import Frontier, leaf_hash
 from tillkeeper.audit.types import Head
 from tillkeeper.base import limits
@@ -112,7 +113,7 @@ class Sealer:
         """Let every anchor that is behind the newest head catch up, each by itself."""
         if self._tree is not None and self._tree.head is not None:
             for keeper in self._keepers:
-                keeper.tend(self._tree.head)
+                keeper.tend(self._tree.head, self._tree.ring)
 
     async def stop(self) -> None:
         """Let go of the anchors."""
@@ -128,9 +129,8 @@ class Sealer:
         Who plants a false head or leaf could otherwise end the sealing. The tree goes on from the leaves as they are, and
         verification finds the fault for ever.
         """
-        ring = open_ring(self._folder, self._clock)
-        await rows.add_key(tx, ring.current)
         stored = await rows.last_head(tx)
+        ring = await self._open_ring(tx, stored)
         head, frontier, seen = None, Frontier(), None
         if stored is not None:
             head, frontier, seen = stored.head, stored.frontier or frontier, stored.seen
@@ -150,6 +150,18 @@ class Sealer:
         # Where a snapshot tells what is new, the walk is for what no snapshot tells of.
         place = _Place(seen, walked=NIL) if seen else _Place(rows.NOTHING)
         return _Tree(ring, frontier, head, place)
+
+    async def _open_ring(self, tx: Tx, stored: rows.Stored | None) -> Ring:
+        """The keys. Where the file is lost, a new key goes on with the trail; what the lost one signed remains verifiable."""
+        if stored is None or find_ring(self._folder) is not None:
+            ring = open_ring(self._folder, self._clock)
+        else:
+            log.error("audit: %s is lost; a new key goes on with the trail", self._folder / KEY_FILE)
+            old = await rows.keys(tx, self._clock.now())
+            ring = open_ring(self._folder, self._clock, stored.head.trail, old)
+        if await rows.add_key(tx, ring.current):
+            await append(tx, ACTOR, "audit_key.changed", ring.current.id)
+        return ring
 
     async def _look(self, tx: Tx, place: _Place) -> _Batch:
         now = await rows.snapshot(tx)  # before the events: whatever it sees, they see too

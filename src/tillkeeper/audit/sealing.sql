@@ -63,8 +63,13 @@ INSERT INTO audit.heads (trail, size, root, at, key, signature, frontier, seen)
 VALUES (%(trail)s, %(size)s, %(root)s, %(at)s, %(key)s, %(signature)s, %(frontier)s, %(seen)s::pg_snapshot);
 
 -- name: add_key
--- A public key in use, to be looked up.
-INSERT INTO audit.keys (id, public_key, used_since) VALUES (%(id)s, %(public_key)s, %(since)s) ON CONFLICT DO NOTHING;
+-- A public key in use, to be looked up; for one that is new, how many there were before.
+INSERT INTO audit.keys (id, public_key, used_since) VALUES (%(id)s, %(public_key)s, %(since)s) ON CONFLICT DO NOTHING
+RETURNING (SELECT count(*) FROM audit.keys);
+
+-- name: keys
+-- The public keys used so far, the oldest first.
+SELECT id, public_key, used_since FROM audit.keys ORDER BY used_since, id;
 
 -- name: waiting
 -- How many events that a snapshot did not see have no leaf, counted up to a bound, and the age of the oldest in seconds.

@@ -1,4 +1,4 @@
-"""`till audit verify|prove|search`."""
+"""`till audit verify|prove|search|restored`."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -116,6 +116,44 @@ def _show(report: audit.Report) -> None:
         say(f"The first bad event is number {report.first.seq}: {_named(report.first.event) or 'gone'}.")
     say(f"{report.size:,} events, root {report.root.hex()}.")
     say(_VERDICTS[report.state])
+
+
+@app.command()
+def restored(
+    reason: Annotated[
+        str, typer.Option(help="Why, and from which copy; kept in the key file and the trail.")
+    ],
+    *,
+    json: Json = False,
+) -> None:
+    """Say that the database fell back behind its anchors because an older copy was restored.
+
+    From then on till audit verify tells what was lost and by whose word, and no longer calls it a cut. It needs the key
+    folder: whoever rules only the database cannot say so.
+
+    Example: till audit restored --reason "disk failed, copy of 03:00"
+    """
+    found = run(_restored(reason))
+    if found is None:
+        raise CliError("nothing that the anchors hold is missing", "till audit verify says how things are")
+    if json:
+        say_json(found)
+    else:
+        say(
+            f"Noted: what was anchored beyond event {found.size - 1} before {found.at:%Y-%m-%d %H:%M:%S} UTC is lost."
+        )
+
+
+async def _restored(reason: str) -> audit.Restore | None:
+    chosen = settings()
+    anchors = audit.anchors_of(chosen.key_folder, chosen.audit_anchors.split())
+    try:
+        async with opened(chosen, size=1) as (store, _):
+            return await audit.note_restore(
+                store, chosen.key_folder, anchors, _clock, by=own_handle(), reason=reason
+            )
+    except PrivateFileError as error:
+        raise CliError(str(error)) from error
 
 
 @app.command()
