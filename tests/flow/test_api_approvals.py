@@ -192,3 +192,25 @@ async def test_no_argument_of_a_request_approves(api: Api) -> None:
         said = await api.post(f"/v1/payments/{payment}/refunds", {"amount": FLOOR} | more)
         assert problem_of(said)[1] == "unknown_field"
     assert not access.policies().permitted("Service", access.SCOPES) & {"approval.decide", "payment.review"}
+
+
+async def test_a_refund_of_what_is_gone_is_refused_for_good_under_its_key(api: Api) -> None:
+    """Found by a storm: a refusal at the door was not kept, so the key was free for another request."""
+    payment = await paid(api, FLOOR - 1)
+    await api.post(f"/v1/payments/{payment}/refunds")
+    refused = await api.post(f"/v1/payments/{payment}/refunds", idempotency_key="gone")
+    assert problem_of(refused)[1] == "wrong_state"
+    again = await api.post(f"/v1/payments/{payment}/refunds", idempotency_key="gone")
+    assert again.content == refused.content
+    other = await api.post(f"/v1/payments/{payment}/refunds", {"reason": "x"}, idempotency_key="gone")
+    assert problem_of(other)[1] == "idempotency_key_reused"
+
+
+async def test_what_is_captured_while_nothing_was_left_takes_two_people(api: Api) -> None:
+    """A refund of "all" found nothing to give back; a capture in that very moment must not make it a large one."""
+    anna, shop = await api.customer("anna"), await api.merchant("shop")
+    held = await api.pay(anna, shop, FLOOR, capture="manual")
+    refused = await api.post(f"/v1/payments/{held['id']}/refunds")
+    assert problem_of(refused)[1] == "wrong_state"
+    await api.post(f"/v1/payments/{held['id']}/capture")
+    assert needed(await api.post(f"/v1/payments/{held['id']}/refunds"))

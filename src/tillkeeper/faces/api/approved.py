@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from tillkeeper import access
 from tillkeeper.access import Approval, Asker
 from tillkeeper.base.ids import to_typeid
-from tillkeeper.base.results import Refusal, Refused, refuse
+from tillkeeper.base.results import Refusal, Refused
 from tillkeeper.faces.api.door import Call, Counter
 from tillkeeper.payments import REFUND, WITHDRAWAL, LargeWithdrawal, commands, refund_of
 from tillkeeper.payments import payment as find_payment
@@ -32,8 +32,8 @@ async def refund(
         if found is None or await _answered(tx, key):
             return command
         amount = command.amount or found.captured - found.refunded
-        if amount == 0:
-            raise refuse("wrong_state", f"nothing of a payment that is {found.state} can be refunded")
+        if amount == 0:  # the turn refuses it, and keeps that answer for the key as any other
+            return replace(command, seen=found.version)
         if amount < floor:
             return replace(command, amount=amount)
         terms = refund_of(found, amount, command.reason)
