@@ -325,4 +325,4 @@ def _other(word: str) -> Anchor:
         return DatabaseAnchor(word)
     if word.startswith("dir:"):
         return ObjectAnchor(Folder(Path(word.removeprefix("dir:"))), word)
-    raise AnchorError(f"{word[:20]!r} is no anchor: write postgresql://… or dir:FOLDER")
+    raise AnchorError(f"{word.partition(':')[0][:20]!r} is no anchor: write postgresql://… or dir:FOLDER")
