@@ -5,6 +5,9 @@ import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
+
+_LONGEST_LINE: Final = 64 * 1024
 
 
 class PrivateFileError(Exception):
@@ -100,9 +103,13 @@ def append_private(path: Path, line: bytes) -> None:
 
 
 def _end_of_lines(file: int) -> int:
-    """Where the last whole line ends."""
-    content = os.pread(file, os.fstat(file).st_size, 0)
-    return content.rfind(b"\n") + 1
+    """Where the last whole line ends. Raises OSError for a file that is not made of lines."""
+    size = os.fstat(file).st_size
+    start = max(0, size - _LONGEST_LINE)
+    end = os.pread(file, size - start, start).rfind(b"\n")
+    if end < 0 < start:
+        raise OSError(0, "it is not made of lines")
+    return start + end + 1
 
 
 def _sync_folder(folder: Path) -> None:
