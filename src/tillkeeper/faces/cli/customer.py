@@ -135,8 +135,8 @@ def _customer(text: str) -> UUID:
 def _reason(text: str) -> str:
     if not 0 < len(text.strip()) <= MAX_TEXT:
         raise CliError("say why: --reason", f"1 to {MAX_TEXT} characters, without personal data")
-    if refusal := gossip(text, "reason"):
-        raise Refused(refusal)
+    if refusal := gossip(text):
+        raise CliError(refusal.title, refusal.detail)
     return text.strip()
 
 
