@@ -182,6 +182,8 @@ async def test_erased_customers_do_not_stand_in_the_way(room: Strongroom, seed: 
     guests = await room.fill(10, seed)
     await room.admin.execute("UPDATE shop.guests SET sealing_key = NULL WHERE id = %s", (guests[0].id,))
     await room.admin.execute("UPDATE shop.guests SET sealing_key = '' WHERE id = %s", (guests[1].id,))
+    await rotate(room, "index")
+    assert await room.rows(b"SELECT phone_tag FROM shop.guests ORDER BY id LIMIT 2") == [(None,), (None,)]
     await rotate(room, "data")
     await rotate(room, "index")
     found = await room.found()

@@ -30,6 +30,9 @@ JOB: Final = "rotation of keys"
 """The name of the job that one process does at a time (store.sole)."""
 
 
+_NAMED: Final = 3  # of the cells that do not open
+
+
 class StuckError(VaultError):
     """Cells that do not open stand in the way of destroying the old version. The message names the first of them."""
 
@@ -163,7 +166,7 @@ class Rotation:
                 return
             if stuck:
                 raise StuckError(
-                    f"{left} rows keep the old version alive, as they do not open: {'; '.join(stuck[:3])}"
+                    f"{left} rows keep the old version alive, as they do not open: {'; '.join(stuck)}"
                 )
             await asyncio.sleep(pace.trust / 10)
         raise StuckError(f"{left} rows are held by transactions that do not end; look in pg_stat_activity")
@@ -193,7 +196,7 @@ class Rotation:
                 found = await step(self._store, walk, first, last, now.version)
                 front.under_way.remove(first)
                 now.done += found.done
-                stuck.extend(found.stuck)
+                stuck.extend(found.stuck[: _NAMED - len(stuck)])
                 now.next_block = front.behind
                 tell(Progress(walk.table, min(1.0, now.next_block / end), now.done))
                 if time.monotonic() - now.saved_at > limits.ROTATION_SAVE_SECONDS:

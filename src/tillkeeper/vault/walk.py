@@ -21,18 +21,17 @@ _sql = queries(__package__, "queries.sql")
 CELL_VERSION: Final = "substring({} FROM 3 FOR 4)"
 TAG_VERSION: Final = "substring({} FROM 1 FOR 4)"
 
-# (the columns read, newest values of the columns written or None where the row stays as it is)
-_Renew = Callable[[Any], tuple[bytes | None, ...] | None]
+_Renew = Callable[[Any], tuple[bytes | None, ...]]
+"""From a row's id, its customer's wrapped key and its cells to what is written."""
 
 
 class Walk(msgspec.Struct, frozen=True):
-    """A table to walk. `written`: the columns made anew, all of them in each row that holds an old version."""
+    """A table to walk: in each row that holds something of an old version, all columns of the purpose are made anew."""
 
     table: str
     select: Statement
     update: Statement
     count: Statement
-    written: tuple[str, ...]
     renew: _Renew
 
 
@@ -62,13 +61,10 @@ async def step(store: Store, walk: Walk, first: int, end: int, version: int) -> 
         places, made = [], []
         for place, row, *rest in await tx.tuples(walk.select, params):
             try:
-                anew = walk.renew((row, *rest))
+                made.append(walk.renew((row, *rest)))
+                places.append(place)
             except CellError as error:
                 found.stuck.append(f"{walk.table}, row {cells.row_text(row)}: {error}")
-                continue
-            if anew is not None:
-                places.append(place)
-                made.append(anew)
         if places:
             values = {f"c{n}": columns.blobs(column) for n, column in enumerate(zip(*made, strict=True))}
             await tx.run(walk.update, {"places": columns.texts(places), **values})
@@ -162,9 +158,11 @@ def _index_walk(vault: Vault, name: str, table: Table, tables: Catalogue, search
             for field, cell in zip(fields, old, strict=True)
         )
 
-    # Where there is a value there must be a tag of the new version, and nowhere else any.
+    # Where there is a value that somebody can open there must be a tag of the new version, and nowhere else any.
+    alive = f"octet_length({_key_of(table, tables)[0]}) > 0 AND " if table.personal_key else ""
     old = " OR ".join(
-        f"(CASE WHEN octet_length(t.{name_of(each)}) > 0 THEN {TAG_VERSION.format('t.' + name_of(each + TAG_SUFFIX))}"
+        f"(CASE WHEN {alive}octet_length(t.{name_of(each)}) > 0"
+        f" THEN {TAG_VERSION.format('t.' + name_of(each + TAG_SUFFIX))}"
         f" IS DISTINCT FROM %(version)s ELSE t.{name_of(each + TAG_SUFFIX)} IS NOT NULL END)"
         for each in searched
     )
@@ -196,8 +194,8 @@ def _walk(
         f"/* vault.walk_update */ UPDATE {here} SET {news}"  # noqa: S608 - declared names
         f" FROM unnest({arrays}) AS u ({names}) WHERE t.ctid = u.place::tid"
     )
-    count = f"/* vault.walk_count */ SELECT count(*) FROM {here} WHERE {old}"  # noqa: S608 - declared names
-    return Walk(name, select.encode(), update.encode(), count.encode(), written, renew)
+    count = f"/* vault.walk_count */ SELECT count(*) FROM {here}{source} WHERE {old}"  # noqa: S608 - declared names
+    return Walk(name, select.encode(), update.encode(), count.encode(), renew)
 
 
 def _key_of(table: Table, tables: Mapping[str, Table]) -> tuple[str, str]:
