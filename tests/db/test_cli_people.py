@@ -33,7 +33,7 @@ def till(
     monkeypatch.setenv("TILL_HOME", str(tmp_path))
     monkeypatch.setenv("TILL_DATABASE_URL", database.app_url)
     monkeypatch.setenv("TILL_ADMIN_DATABASE_URL", database.admin_url)
-    monkeypatch.setattr("getpass.getuser", lambda: "Newcomer")
+    monkeypatch.setattr("tillkeeper.faces.cli.links.user_name", lambda: "Newcomer")
 
     def call(*arguments: str) -> Said:
         capsys.readouterr()
@@ -139,7 +139,7 @@ def test_the_secret_of_the_identity_provider_is_not_shown(
     ],
 )
 def test_the_systems_user_becomes_a_handle(monkeypatch: pytest.MonkeyPatch, user: str, handle: str) -> None:
-    monkeypatch.setattr("getpass.getuser", lambda: user)
+    monkeypatch.setattr("tillkeeper.faces.cli.links.user_name", lambda: user)
     assert links.own_handle() == handle
 
 
@@ -157,5 +157,5 @@ async def test_up_prints_a_link_only_while_nothing_else_lets_one_in(
             "INSERT INTO access.passkeys VALUES ('\\x01', 'newcomer', 'phone', '\\x02', 0, now(), NULL)"
         )
         assert await links.first_link(store, chosen) is None
-        monkeypatch.setattr("getpass.getuser", lambda: "stranger")
+        monkeypatch.setattr("tillkeeper.faces.cli.links.user_name", lambda: "stranger")
         assert await links.first_link(store, chosen) is None

@@ -162,7 +162,7 @@ async def test_forms_from_elsewhere_are_refused_signed_in_or_not(
         for path in ("/sign-in", "/sign-in/password", "/sign-in/passkey", "/sign-in/passkey/question"):
             answer = await here.client.post(path, data={"token": token}, headers=headers)
             assert answer.status_code == 403, (path, headers)
-        assert (await anna.post("/account/recovery-codes", headers=headers)).status_code == 403, headers
+        assert (await anna.post("/account/recovery-codes", headers)).status_code == 403, headers
     good = await here.client.post("/sign-in", data={"token": token}, headers={"origin": HOME})
     assert good.status_code == 303
 
@@ -342,6 +342,13 @@ async def test_a_full_queue_is_said_plainly(
 # -- one's own account
 
 
+async def test_a_new_password_signs_out_every_other_browser(here: Console) -> None:
+    mine, lost = await here.sign_in("anna"), await here.sign_in("anna")
+    assert (await mine.post("/account/password", password=PASSWORD)).status_code == 303
+    assert (await lost.get("/account")).headers["location"].startswith("/sign-in")
+    assert (await mine.get("/account")).status_code == 200
+
+
 async def test_an_authenticator_and_a_password_from_the_account(
     store: Store, clock: ManualClock, here: Console
 ) -> None:
@@ -431,17 +438,17 @@ async def test_confirming_with_a_passkey(store: Store, clock: ManualClock, here:
     question = await anna.post("/account/passkeys/question")
     kept = {"cookie": f"{anna._headers['cookie']}; till_ceremony={_ceremony(question)}"}
     assert (
-        await anna.post("/account/passkeys", headers=kept, answer=device.enrol(question.text))
+        await anna.post("/account/passkeys", kept, answer=device.enrol(question.text))
     ).status_code == 303
     clock.advance(limits.CONFIRMED_SECONDS)
     assert (await anna.post("/account/recovery-codes")).headers["location"].startswith("/confirm")
     question = await anna.post("/confirm/question")
     kept = {"cookie": f"{anna._headers['cookie']}; till_ceremony={_ceremony(question)}"}
-    wrong = await anna.post("/confirm", headers=kept, answer="{}", next="/rules")
+    wrong = await anna.post("/confirm", kept, answer="{}", next="/rules")
     assert (wrong.status_code, "does not open this door" in wrong.text) == (401, True)
     question = await anna.post("/confirm/question")
     kept = {"cookie": f"{anna._headers['cookie']}; till_ceremony={_ceremony(question)}"}
-    right = await anna.post("/confirm", headers=kept, answer=device.answer(question.text), next="/rules")
+    right = await anna.post("/confirm", kept, answer=device.answer(question.text), next="/rules")
     assert right.headers["location"] == "/rules"
     assert (await anna.post("/account/recovery-codes")).status_code == 200
 

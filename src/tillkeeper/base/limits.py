@@ -164,7 +164,6 @@ PASSWORD_SUBSTANCE: Final = 6  # different characters that are no common word
 PASSKEYS: Final = 16  # of one person
 RECOVERY_CODES: Final = 10
 PROVIDER_SECONDS: Final = 10.0  # one answer of an identity provider
-PROVIDER_ANSWER_BYTES: Final = 256 * 1024
 PROVIDER_REFRESH_SECONDS: Final = 3600.0  # its addresses and keys are read again so often
 CONFIRMED_SECONDS: Final = 5 * 60  # so long a second factor is fresh, and a new one may be enrolled
 SESSION_IDLE_SECONDS: Final = 15 * 60

@@ -17,7 +17,9 @@ app = typer.Typer(add_completion=False)
 def bench(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="payments, ledger, risk, replay, growth, vault, access, audit; unset: the first four."),
+        typer.Argument(
+            help="payments, ledger, risk, replay, growth, vault, access, audit; unset: the first four."
+        ),
     ] = None,
     *,
     quick: Annotated[bool, typer.Option("--quick", help="Shorter, and less sure.")] = False,

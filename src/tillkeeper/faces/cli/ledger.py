@@ -1,12 +1,11 @@
 """`till ledger verify`."""
 
-import getpass
-
 import typer
 
 from tillkeeper import audit, ledger
 from tillkeeper.base.ids import to_typeid
 from tillkeeper.base.money import format_money
+from tillkeeper.faces.cli.links import own_handle
 from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import FOUND, Json, say, say_json, say_table
 from tillkeeper.store.opening import opened
@@ -41,7 +40,7 @@ async def _verify() -> ledger.Report:
         async with store.tx("cli ledger verified") as tx:  # the console shows when, and what came of it
             action = "ledger.verified" if report.balanced else "ledger.differs"
             found = f"{report.transfers} transfers, {len(report.differences)} differences"
-            await audit.append(tx, getpass.getuser(), action, "ledger", found, "cli")
+            await audit.append(tx, own_handle(), action, "ledger", found, "cli")
         return report
 
 

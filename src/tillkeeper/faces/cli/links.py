@@ -1,6 +1,7 @@
 """One-time links for people: the way in of whoever has this machine's shell."""
 
-import getpass
+import os
+import pwd
 import re
 from collections.abc import Sequence
 from typing import Final
@@ -68,4 +69,12 @@ async def _present(tx: Tx, handle: str, roles: Sequence[str], *, as_they_are: bo
 
 def own_handle() -> str:
     """The user of the operating system, as a handle."""
-    return re.sub(r"[^a-z0-9._-]", "", getpass.getuser().lower()).lstrip("._-") or "owner"
+    return re.sub(r"[^a-z0-9._-]", "", user_name().lower()).lstrip("._-") or "owner"
+
+
+def user_name() -> str:
+    """The user of the operating system. Not by getpass: that believes the environment, and this name is put on record."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container may run as a user that has no name
+        return f"uid{os.getuid()}"

@@ -56,9 +56,7 @@ async def platform(
             if greet is not None:
                 await greet(urls)
             await _ready(chosen.host, chosen.api_port, "api", logs)
-            yield Platform(
-                face_url(chosen, chosen.api_port), chosen.console_address, urls, logs
-            )
+            yield Platform(face_url(chosen, chosen.api_port), chosen.console_address, urls, logs)
 
 
 def _children(chosen: Settings, logs: Path) -> list["Child"]:

@@ -103,14 +103,21 @@ async def remove_passkey(request: Web, desk: TheDesk) -> Page:
 
 @post("/account/password", action="account.manage")
 async def set_password(request: Web, desk: TheDesk) -> Page:
-    """A password, new or in place of another."""
+    """A password, new or in place of another; whoever knew the old one is signed out everywhere else."""
     if (away := await _not_now(request, desk)) is not None:
         return away
     async with desk.store.tx("console account") as tx:
         me = await _me(tx, request)
     password = str((await request.form()).get("password", ""))
     refusal = await desk.entrance.set_password(me, password, visitor_of(request))
-    return go_to(_ADDED) if refusal is None else await _page(request, desk, refusal)
+    if refusal is not None:
+        return await _page(request, desk, refusal)
+    async with desk.store.tx("console password") as tx:
+        here = session_in(request)
+        await access.end_sessions_of(
+            tx, me.person, desk.clock, actor=me.person, but=here, origin=origin_of(request)
+        )
+    return go_to(_ADDED)
 
 
 @post("/account/password/remove", action="account.manage", fresh=True)
