@@ -437,9 +437,7 @@ async def test_confirming_with_a_passkey(store: Store, clock: ManualClock, here:
     device, anna = Authenticator(HOME), await here.sign_in("anna")
     question = await anna.post("/account/passkeys/question")
     kept = {"cookie": f"{anna._headers['cookie']}; till_ceremony={_ceremony(question)}"}
-    assert (
-        await anna.post("/account/passkeys", kept, answer=device.enrol(question.text))
-    ).status_code == 303
+    assert (await anna.post("/account/passkeys", kept, answer=device.enrol(question.text))).status_code == 303
     clock.advance(limits.CONFIRMED_SECONDS)
     assert (await anna.post("/account/recovery-codes")).headers["location"].startswith("/confirm")
     question = await anna.post("/confirm/question")
