@@ -59,7 +59,7 @@ def test_a_spoilt_key_file_is_named_and_never_replaced(
     path = tmp_path / KEY_FILE
     path.write_bytes(spoilt)
     path.chmod(0o600)
-    with pytest.raises(PrivateFileError, match="file of audit keys|has no key"):
+    with pytest.raises(PrivateFileError, match=r"file of audit keys|has no key"):
         open_ring(tmp_path, clock)
     assert path.read_bytes() == spoilt
 
