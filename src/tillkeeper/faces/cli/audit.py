@@ -22,6 +22,7 @@ from tillkeeper.store.private import PrivateFileError
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 _clock = SystemClock()
 _SUBJECT = "audit"
+_WHY = 20  # characters of a reason in the table, so that ids stand on one line; --json has all of it
 _VERDICTS = {
     "holds": "The trail is as it was sealed, signed and anchored.",
     "broken": "THE TRAIL IS NOT AS IT WAS.",
@@ -204,7 +205,7 @@ def search(
     *,
     json: Json = False,
 ) -> None:
-    """List events, newest first.
+    """List events, newest first; --json says more of each.
 
     Example: till audit search --person anna --since 2026-11-01 --json
     """
@@ -216,7 +217,7 @@ def search(
         say_json({"data": events, "next_before": cursor, "partial": page.partial})
         return
     say_table(
-        ["id", "at (UTC)", "who", "did", "to", "why", "from", "result", "number"],
+        ["id", "at (UTC)", "who", "did", "to", "why", "number"],
         [_row(each) for each in page.events],
         figures=["number"],
     )
@@ -240,5 +241,6 @@ def _public(event: audit.Event) -> dict[str, object]:
 def _row(event: audit.Event) -> list[str]:
     number = "waits" if event.seq is None else str(event.seq)
     at = f"{event.at:%Y-%m-%d %H:%M:%S}"
-    shown = (event.actor, event.action, event.subject, event.reason, event.origin, event.result)
-    return [to_typeid("evt", event.id), at, *shown, number]
+    did = event.action if event.result == "done" else f"{event.action} ({event.result})"
+    why = f"{event.reason[:_WHY]}…" if len(event.reason) > _WHY else event.reason
+    return [to_typeid("evt", event.id), at, event.actor, did, event.subject, why, number]
