@@ -30,6 +30,7 @@ async def create_key(
     *,
     networks: Iterable[str] = (),
     actor: str = "system",
+    origin: str = "",
 ) -> tuple[KeyInfo, str]:
     """A new key and its text, which is shown this once. Without a principal the key gets a new one of its own.
 
@@ -52,12 +53,14 @@ async def create_key(
         networks=_networks(networks),
     )
     await _add(tx, key, text)
-    await audit.append(tx, actor, "key.created", to_typeid("key", key.id), f"{name}: {' '.join(wanted)}")
+    await audit.append(
+        tx, actor, "key.created", to_typeid("key", key.id), f"{name}: {' '.join(wanted)}", origin
+    )
     return key, text
 
 
 async def renew_key(
-    tx: Tx, key: UUID, overlap: timedelta, clock: Clock, *, actor: str = "system"
+    tx: Tx, key: UUID, overlap: timedelta, clock: Clock, *, actor: str = "system", origin: str = ""
 ) -> tuple[KeyInfo, str, datetime]:
     """A new text for the same principal, shown this once, and until when the old one still works.
 
@@ -89,7 +92,7 @@ async def renew_key(
     await _add(tx, new, text)
     await tx.run(_sql.end_key, {"id": old.id, "expires_at": until})
     subject, reason = to_typeid("key", new.id), f"in place of {to_typeid('key', old.id)}, which ends {until}"
-    await audit.append(tx, actor, "key.renewed", subject, reason)
+    await audit.append(tx, actor, "key.renewed", subject, reason, origin)
     return new, text, until
 
 
@@ -98,7 +101,9 @@ async def list_keys(tx: Tx) -> list[KeyInfo]:
     return [_key(row) for row in await tx.rows(_sql.list_keys)]
 
 
-async def revoke_key(tx: Tx, key: UUID, clock: Clock, *, actor: str = "system", reason: str = "") -> None:
+async def revoke_key(
+    tx: Tx, key: UUID, clock: Clock, *, actor: str = "system", reason: str = "", origin: str = ""
+) -> None:
     """End a key: it is refused everywhere within KEY_TRUST_SECONDS.
 
     Raises Refused: not_found for a key that is unknown or already revoked.
@@ -106,7 +111,7 @@ async def revoke_key(tx: Tx, key: UUID, clock: Clock, *, actor: str = "system", 
     subject = to_typeid("key", key)
     if await tx.value(_sql.revoke_key, {"id": key, "at": clock.now()}) is None:
         raise refuse("not_found", f"{subject} is no key in use")
-    await audit.append(tx, actor, "key.revoked", subject, reason)
+    await audit.append(tx, actor, "key.revoked", subject, reason, origin)
 
 
 async def _add(tx: Tx, key: KeyInfo, text: str) -> None:

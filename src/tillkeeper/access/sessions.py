@@ -18,7 +18,7 @@ NOWHERE: Final = Visitor()
 
 
 async def sign_in_link(
-    tx: Tx, person: str, clock: Clock, *, actor: str = "system", invitation: bool = False
+    tx: Tx, person: str, clock: Clock, *, actor: str = "system", invitation: bool = False, origin: str = ""
 ) -> str:
     """The token of a link that signs a person in once: within SIGN_IN_SECONDS, an invitation within INVITATION_SECONDS.
 
@@ -38,7 +38,7 @@ async def sign_in_link(
     )
     if made is None:
         raise refuse("unknown_person", f"{person} is nobody who may come in")
-    await audit.append(tx, actor, "sign_in.offered", person)
+    await audit.append(tx, actor, "sign_in.offered", person, origin=origin)
     return token
 
 

@@ -13,7 +13,7 @@ from tillkeeper import audit
 from tillkeeper.base import limits
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.ids import BadIdError, from_typeid, to_typeid
-from tillkeeper.faces.cli.links import own_handle
+from tillkeeper.faces.cli.links import ACTOR
 from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import CANNOT, FOUND, CliError, Json, say, say_json, say_table
 from tillkeeper.store.opening import opened
@@ -62,7 +62,7 @@ async def _verify(*, quiet: bool) -> audit.Report:
         async with store.tx("cli audit verified") as tx:
             result: audit.Result = "done" if report.state == "holds" else "failed"
             found = f"{report.size} events, {report.fault_count} faults, {report.state}"
-            await audit.append(tx, own_handle(), "audit.verified", _SUBJECT, found, "cli", result)
+            await audit.append(tx, ACTOR, "audit.verified", _SUBJECT, found, "cli", result)
     return report
 
 
@@ -151,7 +151,7 @@ async def _restored(reason: str) -> audit.Restore | None:
     try:
         async with opened(chosen, size=1) as (store, _):
             return await audit.note_restore(
-                store, chosen.key_folder, anchors, _clock, by=own_handle(), reason=reason
+                store, chosen.key_folder, anchors, _clock, by=ACTOR, reason=reason
             )
     except PrivateFileError as error:
         raise CliError(str(error)) from error

@@ -11,6 +11,7 @@ from tillkeeper import access
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.ids import BadIdError, from_typeid, to_typeid
 from tillkeeper.faces.cli import rotate
+from tillkeeper.faces.cli.links import ACTOR, ORIGIN
 from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import CliError, Json, say, say_json, say_table
 from tillkeeper.store.opening import opened
@@ -18,7 +19,6 @@ from tillkeeper.store.opening import opened
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.add_typer(rotate.app, name="rotate")
 _clock = SystemClock()
-_ACTOR = "cli"
 
 
 @app.callback()
@@ -61,7 +61,7 @@ async def _create(
     expires_at = _clock.now() + timedelta(days=days) if days else None
     async with opened(settings(), size=1) as (store, _), store.tx("cli create key") as tx:
         return await access.create_key(
-            tx, None, name, scopes, expires_at, _clock, networks=networks, actor=_ACTOR
+            tx, None, name, scopes, expires_at, _clock, networks=networks, actor=ACTOR, origin=ORIGIN
         )
 
 
@@ -88,7 +88,7 @@ def renew(
 
 async def _renew(key: str, overlap: timedelta) -> tuple[access.KeyInfo, str, datetime]:
     async with opened(settings(), size=1) as (store, _), store.tx("cli renew key") as tx:
-        return await access.renew_key(tx, _key_id(key), overlap, _clock, actor=_ACTOR)
+        return await access.renew_key(tx, _key_id(key), overlap, _clock, actor=ACTOR, origin=ORIGIN)
 
 
 @app.command("list")
@@ -143,7 +143,7 @@ def revoke(
 async def _revoke(key: str, reason: str) -> None:
     key_id = _key_id(key)
     async with opened(settings(), size=1) as (store, _), store.tx("cli revoke key") as tx:
-        await access.revoke_key(tx, key_id, _clock, actor=_ACTOR, reason=reason)
+        await access.revoke_key(tx, key_id, _clock, actor=ACTOR, origin=ORIGIN, reason=reason)
 
 
 def _span(text: str) -> timedelta:

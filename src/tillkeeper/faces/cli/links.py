@@ -12,8 +12,6 @@ from tillkeeper.base.settings import Settings
 from tillkeeper.faces.cli.output import CliError
 from tillkeeper.store import Store, Tx
 
-ACTOR: Final = "cli"
-
 
 async def sign_in_url(
     store: Store,
@@ -32,7 +30,7 @@ async def sign_in_url(
     handle = person or own_handle()
     async with store.tx("cli sign-in link") as tx:
         await _present(tx, handle, roles, as_they_are=as_they_are)
-        token = await access.sign_in_link(tx, handle, SystemClock(), actor=ACTOR)
+        token = await access.sign_in_link(tx, handle, SystemClock(), actor=ACTOR, origin=ORIGIN)
     return link_to(chosen, token)
 
 
@@ -60,7 +58,7 @@ async def _present(tx: Tx, handle: str, roles: Sequence[str], *, as_they_are: bo
             remedy = "till people list shows who is; --role makes somebody new: --person anna --role operator"
             raise CliError(f"{handle} is nobody here", remedy)
         wanted = roles or access.WORKING_ROLES
-        await access.add_person(tx, handle, "", wanted, SystemClock(), actor=ACTOR)
+        await access.add_person(tx, handle, "", wanted, SystemClock(), actor=ACTOR, origin=ORIGIN)
     elif not found.active:
         raise CliError(f"{handle} is suspended", f"till people suspend {handle} --lift")
     elif roles and not as_they_are and frozenset(roles) != found.roles:
@@ -78,3 +76,9 @@ def user_name() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # a container may run as a user that has no name
         return f"uid{os.getuid()}"
+
+
+ACTOR: Final = own_handle()
+"""Who the audit trail says it was, with the origin `cli`: the user of the operating system, whoever has the shell."""
+
+ORIGIN: Final = "cli"

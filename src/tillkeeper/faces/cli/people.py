@@ -9,7 +9,7 @@ from tillkeeper.access import Person, Session
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.limits import INVITATION_SECONDS
 from tillkeeper.base.results import refuse
-from tillkeeper.faces.cli.links import ACTOR, link_to
+from tillkeeper.faces.cli.links import ACTOR, ORIGIN, link_to
 from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import Json, say, say_json, say_table
 from tillkeeper.store.opening import opened
@@ -79,8 +79,8 @@ def invite(
 async def _invite(person: str, name: str, roles: list[str]) -> str:
     chosen = settings()
     async with opened(chosen, size=1) as (store, _), store.tx("cli invite") as tx:
-        await access.add_person(tx, person, name, roles, _clock, actor=ACTOR)
-        token = await access.sign_in_link(tx, person, _clock, actor=ACTOR, invitation=True)
+        await access.add_person(tx, person, name, roles, _clock, actor=ACTOR, origin=ORIGIN)
+        token = await access.sign_in_link(tx, person, _clock, actor=ACTOR, origin=ORIGIN, invitation=True)
     return link_to(chosen, token)
 
 
@@ -101,7 +101,7 @@ def roles(person: Handle, role: Roles = None, *, json: Json = False) -> None:
 
 async def _roles(person: str, wanted: list[str]) -> Person:
     async with opened(settings(), size=1) as (store, _), store.tx("cli roles") as tx:
-        return await access.set_roles(tx, person, wanted, ACTOR)
+        return await access.set_roles(tx, person, wanted, ACTOR, origin=ORIGIN)
 
 
 @app.command()
@@ -127,9 +127,9 @@ def suspend(
 async def _suspend(person: str, reason: str, *, lift: bool) -> None:
     async with opened(settings(), size=1) as (store, _), store.tx("cli suspend") as tx:
         if lift:
-            await access.reinstate(tx, person, actor=ACTOR, reason=reason)
+            await access.reinstate(tx, person, actor=ACTOR, origin=ORIGIN, reason=reason)
         else:
-            await access.suspend(tx, person, _clock, actor=ACTOR, reason=reason)
+            await access.suspend(tx, person, _clock, actor=ACTOR, origin=ORIGIN, reason=reason)
 
 
 @app.command()
@@ -162,7 +162,7 @@ async def _sessions(person: str | None, *, end: bool) -> list[Session]:
     async with opened(settings(), size=1) as (store, _), store.tx("cli sessions") as tx:
         found = await access.list_sessions(tx, _clock, person)
         if end and person is not None:
-            await access.end_sessions_of(tx, person, _clock, actor=ACTOR)
+            await access.end_sessions_of(tx, person, _clock, actor=ACTOR, origin=ORIGIN)
         return found
 
 

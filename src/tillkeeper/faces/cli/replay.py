@@ -15,7 +15,7 @@ from msgspec.structs import replace as changed
 
 from tillkeeper import audit, ledger
 from tillkeeper.base.settings import Settings
-from tillkeeper.faces.cli.links import own_handle
+from tillkeeper.faces.cli.links import ACTOR
 from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import FOUND, CliError, Json, say, say_json, say_table
 from tillkeeper.faces.cli.schema import bring_up_to_date
@@ -172,9 +172,7 @@ async def _replayed(chosen: Settings, wish: _Wish, json: bool) -> Report:  # noq
                 wish.limit,
             )
             async with counter.store.tx("replay begins") as tx:
-                await audit.append(
-                    tx, own_handle(), "replay.started", wish.mapping.name, wish.file.name, "cli"
-                )
+                await audit.append(tx, ACTOR, "replay.started", wish.mapping.name, wish.file.name, "cli")
             with _progress(wish, quiet=json) as tell:
                 done = await replay(desk, job, tell)
             async with counter.store.tx("replay totals") as tx:

@@ -7,7 +7,7 @@ from tillkeeper.base import limits
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.ids import to_typeid
 from tillkeeper.base.settings import Settings
-from tillkeeper.faces.cli.links import own_handle
+from tillkeeper.faces.cli.links import ACTOR
 from tillkeeper.parties import Register
 from tillkeeper.payments import webhooks
 from tillkeeper.store import Store, rewriting
@@ -38,7 +38,7 @@ async def bring_up_to_date(chosen: Settings, urls: Urls) -> UpToDate:
     async with Store.opened(urls.app, size=2) as opened:
         if applied:
             async with opened.tx("migrated") as tx:
-                await audit.append(tx, own_handle(), "schema.migrated", "schema", " ".join(applied), "cli")
+                await audit.append(tx, ACTOR, "schema.migrated", "schema", " ".join(applied), "cli")
         erased = await erase_again(chosen, opened)
         sealed = await _seal(chosen, urls, opened)
     rewritten = not sealed or await rewriting.rewrite(urls.admin, _SEALED)

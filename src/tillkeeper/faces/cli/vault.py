@@ -7,13 +7,13 @@ import typer
 
 from tillkeeper import vault as strongroom
 from tillkeeper.base.clock import SystemClock
+from tillkeeper.faces.cli.links import ACTOR
 from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import Json, say, say_json, say_table
 from tillkeeper.store.opening import opened
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 _clock = SystemClock()
-_ACTOR = "cli"
 
 
 @app.callback()
@@ -114,6 +114,6 @@ async def _retention(*, dry_run: bool) -> dict[str, int]:
         emptied: Counter[str] = Counter(dict.fromkeys(found, 0))
         step = found
         while any(step.values()):
-            step = await strongroom.empty_overdue(store, tables, _clock, _ACTOR)
+            step = await strongroom.empty_overdue(store, tables, _clock, ACTOR)
             emptied.update(step)
         return dict(emptied)
