@@ -411,7 +411,15 @@ ELSEWHERE = {
         "tests/db/test_approvals.py: a person's press in the console",
     ),
     **dict.fromkeys(
-        ("unknown_person", "person_exists", "not_oneself", "same_roles", "two_admin_roles", "reason_missing"),
+        (
+            "unknown_person",
+            "person_exists",
+            "not_oneself",
+            "same_roles",
+            "two_admin_roles",
+            "reason_missing",
+            "not_here_yet",
+        ),
         "tests/db/test_people.py and test_console_entrance.py: staff in the console",
     ),
     **dict.fromkeys(

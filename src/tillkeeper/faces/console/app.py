@@ -5,12 +5,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from litestar import Litestar, Response
+from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.enums import HttpMethod
 from litestar.exceptions import HTTPException
 from litestar.routes import HTTPRoute
+from litestar.types import Message, Scope
 
 from tillkeeper import access
 from tillkeeper.access.entrance import Entrance
@@ -144,8 +145,11 @@ def create_console(
     async def enter(request: Web) -> Page | None:
         return await door.enter(request, desk, answers_as)
 
-    def put_headers(response: Response[Any]) -> Response[Any]:
-        return door.put_headers(response, answers_as.headers)
+    # Not in after_request: the framework keeps that with the handler, whichever console it was first called in.
+    async def promise(message: Message, _: Scope) -> None:
+        if message["type"] == "http.response.start":
+            given = [(name.encode(), value.encode()) for name, value in answers_as.headers.items()]
+            message["headers"] = [*message["headers"], *given]
 
     app = Litestar(
         _HANDLERS,
@@ -154,7 +158,8 @@ def create_console(
             "board": Provide(lambda: board, sync_to_thread=False),
         },
         before_request=enter,
-        after_request=put_headers,
+        after_request=door.put_headers,
+        before_send=[promise],
         exception_handlers={HTTPException: errors.refuse, Exception: errors.fail},
         lifespan=[_living(desk)],
         state=State({"desk": desk}),

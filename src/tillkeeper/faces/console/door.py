@@ -5,7 +5,6 @@ finds it), and `fresh=True` where it takes a second factor given within CONFIRME
 """
 
 import hmac
-from collections.abc import Mapping
 from typing import Final
 from urllib.parse import SplitResult, quote, urlsplit
 
@@ -181,8 +180,8 @@ def _ask_to_sign_in(request: Web) -> Page:
     return lead_to(request, "/sign-in" if here == "%2F" else f"/sign-in?next={here}")
 
 
-def put_headers(response: Page, more: Mapping[str, str] = {}) -> Page:
+def put_headers(response: Page) -> Page:
     """The headers every answer carries; a handler's own are kept."""
-    for name, value in (HEADERS | dict(more)).items():
+    for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     return response
