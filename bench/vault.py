@@ -8,26 +8,26 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import psycopg
 
 from bench import figures, payments
 from bench.load import Measured
-from bench.machine import usage
+from bench.machine import Usage, usage
 from bench.stage import ACCOUNTS, People, Stage, api, populate, staged, tidy
 from tillkeeper import parties
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.ids import new_id
 from tillkeeper.parties import Newcomer
 from tillkeeper.store import Store, columns, queries
-from tillkeeper.vault import Pace, Progress, Proof, Rotation, Vault, root_of
+from tillkeeper.vault import Pace, Progress, Rotation, Vault, catalogue, root_of
 from tillkeeper.vault.declarations import read
 
 ROWS: Final = 200_000
 QUICK_ROWS: Final = 60_000
-CUSTOMERS: Final = 3  # times as many as phones: the rotations beside payments must not run out of work
+CUSTOMERS: Final = 4  # times as many as phones: the rotations beside payments must not run out of work
 LOOKUPS: Final = 4000
 CHUNK: Final = 5000
 CONNECTIONS: Final = 64
@@ -61,17 +61,23 @@ class Sealing(msgspec.Struct, frozen=True):
 
 
 class Lookup(msgspec.Struct, frozen=True):
-    """µs of one look-up by phone with its transaction, in turns: sealed (found by tag, opened) and in the clear."""
+    """µs, p50, of one look-up by phone with its transaction: in the clear; sealed, found by its tag; found and opened; and a
+    customer with three cells, found and shown as masks.
+    """
 
-    sealed_p50: float
-    plain_p50: float
-    sealed_p99: float
-    plain_p99: float
+    plain: float
+    found: float
+    opened: float
+    customer: float
 
-    @property
-    def ratio(self) -> float:
-        """What sealing costs."""
-        return self.sealed_p50 / self.plain_p50
+
+class Mark(NamedTuple):
+    """A moment of a walk: rows done, seconds, seconds on CPU of this process and of all."""
+
+    done: int
+    at: float
+    python: float
+    used: Usage
 
 
 class Turned(msgspec.Struct, frozen=True):
@@ -111,24 +117,15 @@ async def measure(seconds: float, rows: int) -> Result:
             await admin.execute(sql.tables)
         async with (
             Store.opened(stage.urls.app) as store,
-            Vault.opened(store, root_of(stage.settings), _clock, PHONES) as vault,
+            Vault.opened(store, root_of(stage.settings), _clock, {**catalogue(), **PHONES}) as vault,
         ):
             numbers = phones(rows)
             sealing = await seal(store, vault, numbers)
+            await sign_up(store, vault, CUSTOMERS * rows)
             await tidy(stage)
             lookup = await look_up(store, vault, numbers)
             turned = [
-                await turn(stage, store, vault, purpose, "phones", rows) for purpose in ("data", "index")
-            ]
-        async with (
-            Store.opened(stage.urls.app) as store,
-            Vault.opened(store, root_of(stage.settings), _clock) as vault,
-        ):
-            await sign_up(store, vault, CUSTOMERS * rows)
-            await tidy(stage)
-            turned += [
-                await turn(stage, store, vault, purpose, "customers", CUSTOMERS * rows)
-                for purpose in ("data", "index")
+                each for purpose in ("data", "index") for each in await turn(stage, store, vault, purpose)
             ]
         people = await populate(stage, 2 * ACCOUNTS, payments.MERCHANTS)
         async with api(stage) as pid:
@@ -169,56 +166,67 @@ async def seal(store: Store, vault: Vault, numbers: list[str]) -> Sealing:
 
 
 async def look_up(store: Store, vault: Vault, numbers: list[str]) -> Lookup:
-    """One after the other, sealed and plain in turns, so that both meet the same machine."""
+    """One after the other, in turns, so that all ways meet the same machine."""
     field, draw = vault.field("bench.sealed", "phone"), random.Random(8)
-    sealed, plain = [], []
-    for number in draw.choices(numbers, k=LOOKUPS):
+    took: list[list[float]] = [[], [], [], []]
+    for place in draw.choices(range(len(numbers)), k=LOOKUPS):
+        number = numbers[place]
+        begun = time.perf_counter()
+        async with store.tx("bench plain") as tx:
+            ((_, plain),) = await tx.tuples(sql.find_plain, {"phone": number})
+        took[0].append(time.perf_counter() - begun)
         begun = time.perf_counter()
         async with store.tx("bench sealed") as tx:
             ((id_, cell),) = await tx.tuples(sql.find_sealed, field.tags(number))
-        assert field.unseal(None, id_, cell) == number
-        sealed.append(time.perf_counter() - begun)
+        took[1].append(time.perf_counter() - begun)
+        opened = field.unseal(None, id_, cell)
+        took[2].append(time.perf_counter() - begun)
         begun = time.perf_counter()
-        async with store.tx("bench plain") as tx:
-            ((_, found),) = await tx.tuples(sql.find_plain, {"phone": number})
-        assert found == number
-        plain.append(time.perf_counter() - begun)
-    ways = [sorted(each) for each in (sealed, plain)]
-    middle, late = ([figures.percentile(way, share) * 1e6 for way in ways] for share in (0.5, 0.99))
-    return Lookup(*middle, *late)
+        async with store.tx("bench customer") as tx:
+            (customer,) = await parties.customers_by(tx, vault, "phone", phone_of(place), 2)
+        took[3].append(time.perf_counter() - begun)
+        assert (plain, opened, customer.name) == (number, number, "王**")
+    return Lookup(*(figures.percentile(sorted(each), 0.5) * 1e6 for each in took))
 
 
 async def sign_up(store: Store, vault: Vault, count: int) -> None:
     """Customers with a name, a phone and an id number: three cells, three tags, a key."""
     for at in range(0, count, CHUNK):
         people = [
-            Newcomer(new_id(), "王小明", None, f"+86139{number:08}", f"11010519491231{number % 10**4:04}")
+            Newcomer(new_id(), "王小明", None, phone_of(number), f"11010519491231{number % 10**4:04}")
             for number in range(at, min(at + CHUNK, count))
         ]
         async with store.tx("bench customers") as tx:
             await parties.add_customers(tx, vault, people, _clock.now())
 
 
-async def turn(stage: Stage, store: Store, vault: Vault, purpose: str, what: str, rows: int) -> Turned:
-    """One rotation from the first row to the last; its waits for other processes left out, as there are none."""
-    ended: list[float] = []
+def phone_of(number: int) -> str:
+    """A customer's phone."""
+    return f"+86139{number:08}"
+
+
+async def turn(stage: Stage, store: Store, vault: Vault, purpose: str) -> list[Turned]:
+    """One rotation without its waits for other processes, as there are none: what each table's walk took."""
+    marks: dict[str, list[Mark]] = {}
     groups = {"postgres": stage.postgres}
-    begun, own, before = time.perf_counter(), time.process_time(), usage(groups)
 
-    def tell(_: Progress) -> None:
-        ended.append(time.perf_counter())
+    def tell(now: Progress) -> None:
+        seen = marks.setdefault(now.doing, [])
+        if len(seen) < 2 or now.share == 1.0:
+            seen.append(Mark(now.done, time.perf_counter(), time.process_time(), usage(groups)))
 
-    proof: Proof = await Rotation(store, vault, root_of(stage.settings), _clock, purpose, "bench").run(
-        tell, Pace(0, 0)
-    )
-    assert proof.done == rows, proof
-    own = time.process_time() - own
-    used = usage(groups).since(before)
-    took = time.perf_counter() - begun
+    await Rotation(store, vault, root_of(stage.settings), _clock, purpose, "bench").run(tell, Pace(0, 0))
+    return [turned(f"{table}, {purpose}", seen[0], seen[-1]) for table, seen in marks.items()]
+
+
+def turned(what: str, first: Mark, last: Mark) -> Turned:
+    """The figures between two marks of one table's walk."""
+    rows, took, own = last.done - first.done, last.at - first.at, last.python - first.python
+    used = last.used.since(first.used)
     return Turned(
-        f"{what}, {purpose}",
+        what,
         rows,
-        rows / (ended[-1] - begun),
+        rows / took,
         own / rows * 1e6,
         used.groups["postgres"] / rows * 1e6,
         used.others(own) / took,
@@ -231,9 +239,11 @@ async def turn(stage: Stage, store: Store, vault: Vault, purpose: str, what: str
 async def side_by_side(stage: Stage, api_pid: int, people: People, seconds: float) -> list[Beside]:
     """Payments without and with a rotation, in turns: first at a steady pace, then as many as go."""
     found: list[Beside] = []
-    for load, pause in (("steady", PAUSE), ("all it takes", 0.0)):
+    for load, pause, purpose in (("steady", PAUSE, "data"), ("all it takes", 0.0, "index")):
         for rest in (None, RESTS[0], None, RESTS[1], None, RESTS[2]):
-            found.append(await beside(stage, api_pid, people, seconds, load, pause, rest, len(found)))
+            found.append(
+                await beside(stage, api_pid, people, seconds, load, pause, rest, purpose, len(found))
+            )
     return found
 
 
@@ -245,6 +255,7 @@ async def beside(
     load: str,
     pause: float,
     rest: float | None,
+    purpose: str,
     place: int,
 ) -> Beside:
     """One step of payments, with a rotation walking all the time or without."""
@@ -256,7 +267,7 @@ async def beside(
     if rest is None:
         figure = await payments.measure(stage, api_pid, step)
         return Beside(load, None, 0.0, figure.measured, figure.others)
-    async with rotating(stage, rest) as done:
+    async with rotating(stage, rest, purpose) as done:
         before, begun = await done(), time.perf_counter()
         figure = await payments.measure(stage, api_pid, step)
         rate = (await done() - before) / (time.perf_counter() - begun)
@@ -264,12 +275,12 @@ async def beside(
 
 
 @asynccontextmanager
-async def rotating(stage: Stage, rest: float) -> AsyncIterator[Callable[[], Awaitable[int]]]:
-    """`till keys rotate data`, walking; stopped at the end of the block, to be taken up by the next."""
+async def rotating(stage: Stage, rest: float, purpose: str) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+    """`till keys rotate`, walking; stopped at the end of the block, to be taken up by the next."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TILL_")}
     environment |= {"TILL_HOME": str(stage.settings.home)}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tillkeeper", "keys", "rotate", "data", "--rest", str(rest), "--json"),
+        *(sys.executable, "-m", "tillkeeper", "keys", "rotate", purpose, "--rest", str(rest), "--json"),
         env=environment,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
@@ -277,7 +288,7 @@ async def rotating(stage: Stage, rest: float) -> AsyncIterator[Callable[[], Awai
     async with await psycopg.AsyncConnection.connect(stage.urls.admin, autocommit=True) as admin:
 
         async def state() -> tuple[str, int]:
-            row = await (await admin.execute(sql.rotation)).fetchone()
+            row = await (await admin.execute(sql.rotation, {"purpose": purpose})).fetchone()
             return (str(row[0]), int(row[1])) if row else ("", 0)
 
         async def done() -> int:
@@ -303,11 +314,19 @@ def show(result: Result) -> None:
                 "sealed and indexed, in memory /s": f"{sealing.in_memory:,.0f}",
                 "written rows/s": f"{sealing.written:,.0f}",
                 "in the clear": f"{sealing.written_plain:,.0f}",
-                "look-up sealed p50 µs": f"{lookup.sealed_p50:.0f}",
-                "plain": f"{lookup.plain_p50:.0f}",
-                "ratio": f"{lookup.ratio:.3f}",
-                "p99 µs": f"{lookup.sealed_p99:.0f} / {lookup.plain_p99:.0f}",
             }
+        ],
+    )
+    figures.show(
+        "look-up by phone, p50",
+        [
+            {"": name, "µs": f"{value:.0f}", "of in the clear": f"{value / lookup.plain:.3f}"}
+            for name, value in (
+                ("in the clear", lookup.plain),
+                ("sealed, found", lookup.found),
+                ("sealed, found and opened", lookup.opened),
+                ("a customer, three cells shown as masks", lookup.customer),
+            )
         ],
     )
     figures.show(

@@ -26,4 +26,4 @@ SELECT id, phone FROM bench.plain WHERE phone = %(phone)s;
 
 -- name: rotation
 -- The rotation under way: its state and the rows it has made anew.
-SELECT state, done FROM vault.rotations WHERE finished_at IS NULL;
+SELECT state, done FROM vault.rotations WHERE finished_at IS NULL AND purpose = %(purpose)s;

@@ -222,6 +222,7 @@ RETENTION_SECONDS: Final = 3600.0  # between two looks for what is past its rete
 RETENTION_BATCH: Final = 5000  # cells emptied by one statement
 KEY_SERVICE_SECONDS: Final = 10.0  # one question to an external key service
 ROTATION_BLOCKS: Final = 32  # of a table, walked in one transaction: about a thousand rows
+ROTATION_SHORT_BLOCKS: Final = 6  # where a rotation rests between its steps: some milliseconds of work
 ROTATION_LANES: Final = 3  # such transactions at one time: one computes while the others are in the database
 ROTATION_SAVE_SECONDS: Final = 0.5  # how far it has come is written so often
 ROTATION_WALKS: Final = 100  # of all tables, for rows that others held

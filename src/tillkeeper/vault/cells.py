@@ -87,14 +87,6 @@ def unseal(key: AESGCM, place: bytes, cell: bytes) -> bytes:
         raise BrokenCellError("changed, or moved here from another place") from None
 
 
-def place_of(column: bytes, row: RowId, class_: bytes) -> bytes:
-    """Where a cell stands; with its key version after it, its associated data. `column`: schema.table.column.
-
-    Only a row's id may hold a bar, and what follows it has a fixed length, so no two places read alike.
-    """
-    return b"%b|%b|%b" % (column, row_bytes(row), class_)
-
-
 def row_bytes(row: RowId) -> bytes:
     """A row's id as it is bound."""
     if isinstance(row, UUID):

@@ -47,6 +47,11 @@ class Pace(msgspec.Struct, frozen=True):
     rest: float = 0.0
     """Of the time that a step takes, so much more is paused after it: 1.0 works half of the time."""
 
+    @classmethod
+    def resting(cls, rest: float) -> "Pace":
+        """Whoever rests takes one short step at a time, so that payments never find more than one of them before them."""
+        return cls(rest=rest, blocks=limits.ROTATION_SHORT_BLOCKS, lanes=1) if rest else cls()
+
 
 class Progress(msgspec.Struct, frozen=True):
     """How far a rotation is: what it does now, which share of that is done, how many rows were made anew in all."""

@@ -70,8 +70,11 @@ class Field:
         self._declared = declared
         self._class = declared.class_
         self._personal = table.personal_key
-        self._bound = self.column.encode(), declared.class_.encode()
-        self._table_bytes = table_name.encode()
+        # Where a cell stands; with its key version after it, its associated data. Only a row's id may hold a bar, and
+        # what follows it has a fixed length, so no two places read alike.
+        self._place = f"{self.column}|%b|{declared.class_}".encode()
+        self._row = f"{table_name}|%b".encode()
+        self._name = self.column.encode()
         self._tag_bytes = cells.EXACT_BYTES if declared.search == "exact" else cells.BEACON_BYTES
 
     def seal(self, key: SubjectKey | None, row: RowId, text: str) -> bytes:
@@ -80,7 +83,8 @@ class Field:
         `key` is the customer's, None in tables without. Raises StaleKeysError, and ErasedError for a destroyed key.
         """
         version = self._keyset.active(self._class, DATA).version
-        return cells.seal(self._cipher(key, row, version), version, self._place(row), text.encode())
+        raw = cells.row_bytes(row)
+        return cells.seal(self._cipher(key, raw, version), version, self._place % raw, text.encode())
 
     def load(self, key: SubjectKey | None, row: RowId, cell: bytes | None) -> Sealed | None:
         """The value of a cell as it travels: its mask. None stays None; an emptied cell or key gives an erased one.
@@ -124,31 +128,28 @@ class Field:
         """The blind index under an index key. Raises ValueError for a column that is not searched."""
         if self._declared.search == "none":
             raise ValueError(f"{self.column} is declared without a search")
-        return cells.tag(cells.index_key(class_key, self._bound[0]), version, text, self._tag_bytes)
+        return cells.tag(cells.index_key(class_key, self._name), version, text, self._tag_bytes)
 
     def unseal(self, key: SubjectKey | None, row: RowId, cell: bytes) -> str:
         """What a cell holds, for this package only. Raises CellError."""
-        cipher = self._cipher(key, row, cells.version_of(cell))
-        return cells.unseal(cipher, self._place(row), cell).decode()
+        raw = cells.row_bytes(row)
+        cipher = self._cipher(key, raw, cells.version_of(cell))
+        return cells.unseal(cipher, self._place % raw, cell).decode()
 
     def resealed(self, key: SubjectKey | None, row: RowId, cell: bytes) -> bytes:
         """The same, sealed with the key that is active now, for rotation. Raises CellError and StaleKeysError."""
         old, new = cells.version_of(cell), self._keyset.active(self._class, DATA).version
-        place = self._place(row)
-        plain = cells.unseal(self._cipher(key, row, old), place, cell)
-        return cells.seal(self._cipher(key, row, new), new, place, plain)
+        raw = cells.row_bytes(row)
+        place = self._place % raw
+        plain = cells.unseal(self._cipher(key, raw, old), place, cell)
+        return cells.seal(self._cipher(key, raw, new), new, place, plain)
 
-    def _cipher(self, key: SubjectKey | None, row: RowId, version: int) -> AESGCM:
-        if key is not None and self._personal:
-            return key.cipher(self._keyset, self._class, version)
-        if self._personal:
+    def _cipher(self, key: SubjectKey | None, row: bytes, version: int) -> AESGCM:
+        if not self._personal:
+            return cells.cell_key(self._keyset.secret(self._class, DATA, version), self._row % row)
+        if key is None:
             raise ValueError(f"{self.column} is sealed with the customer's key: hand it in")
-        place = b"%b|%b" % (self._table_bytes, cells.row_bytes(row))
-        return cells.cell_key(self._keyset.secret(self._class, DATA, version), place)
-
-    def _place(self, row: RowId) -> bytes:
-        column, class_ = self._bound
-        return cells.place_of(column, row, class_)
+        return key.cipher(self._keyset, self._class, version)
 
 
 class Vault:

@@ -96,7 +96,7 @@ async def _root(to: str | None) -> vault.NewRoot:
 
 def _rotate(purpose: str, rest: float, *, json: bool) -> None:
     try:
-        proof = run(_rotated(purpose, vault.Pace(rest=rest), quiet=json))
+        proof = run(_rotated(purpose, vault.Pace.resting(rest), quiet=json))
     except vault.StuckError as error:
         remedy = "mend or empty these cells, then run the same command; nothing was destroyed"
         raise CliError(str(error), remedy, FOUND) from error
