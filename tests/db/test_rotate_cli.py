@@ -114,7 +114,7 @@ async def test_to_two_custodians(home: Path, database: Database, store: Store, t
 
 
 async def test_what_people_read(home: Path, database: Database) -> None:
-    code, out, err = await Till(home, database, "keys", "rotate", "index").ended()
+    code, out, err = await Till(home, database, "keys", "rotate", "index", "--rest", "0.2").ended()
     assert code == 0, err
     assert "every process learns the new version" in out
     assert "parties.customers.phone" in out
