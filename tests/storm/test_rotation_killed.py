@@ -76,11 +76,11 @@ async def rotating(
 
 
 async def strike(
-    home: Path, database: Database, purpose: str, admin: psycopg.AsyncConnection
+    home: Path, database: Database, arguments: tuple[str, ...], admin: psycopg.AsyncConnection
 ) -> tuple[str, int]:
     """Kill the rotation as soon as it has come further than before; where it was."""
     found = await (await admin.execute(COUNTED)).fetchone()
-    async with rotating(home, database, purpose) as process:
+    async with rotating(home, database, *arguments) as process:
         now = found
         while now == found and process.returncode is None:
             await asyncio.sleep(0.005)
@@ -102,7 +102,7 @@ async def opened(store: Store, vault: Vault) -> dict[object, str]:
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("purpose", ["data", "index"])
+@pytest.mark.parametrize(("purpose", "rest"), [("data", "0"), ("index", "0.5")])
 async def test_a_rotation_survives_kills(
     tmp_path: Path,
     database: Database,
@@ -110,6 +110,7 @@ async def test_a_rotation_survives_kills(
     admin: psycopg.AsyncConnection,
     seed: int,
     purpose: str,
+    rest: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(limits, "VAULT_REFRESH_SECONDS", 0.1)
@@ -127,8 +128,10 @@ async def test_a_rotation_survives_kills(
                 await asyncio.sleep(0.01)
 
         living = asyncio.create_task(live())
-        wounds = [await strike(tmp_path / "home", database, purpose, admin) for _ in range(KILLS)]
-        async with rotating(tmp_path / "home", database, purpose) as process:
+        wounds = [
+            await strike(tmp_path / "home", database, (purpose, "--rest", rest), admin) for _ in range(KILLS)
+        ]
+        async with rotating(tmp_path / "home", database, purpose, "--rest", rest) as process:
             out, complaint = await process.communicate()
         assert process.returncode == 0, complaint.decode()
         await living
