@@ -3,37 +3,20 @@
 import asyncio
 import inspect
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import cryptography.exceptions
 import psycopg
 import pytest
 
 from tests.support import merkle
+from tests.support.command import Till, calling
 from tests.support.postgres import Database
 from tests.support.trail import Trail
 from tillkeeper import audit
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.ids import from_typeid, to_typeid
-from tillkeeper.faces.cli.main import main
 from tillkeeper.store import Store
-
-
-class Said(NamedTuple):
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Till = Callable[..., Said]
 
 
 @pytest.fixture
@@ -49,14 +32,7 @@ def till(
     monkeypatch.setenv("TILL_DATABASE_URL", database.app_url)
     monkeypatch.setenv("TILL_ADMIN_DATABASE_URL", database.admin_url)
 
-    def call(*arguments: str) -> Said:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main(arguments)
-        captured = capsys.readouterr()
-        return Said(int(left.value.code or 0), captured.out, captured.err)
-
-    return call
+    return calling(capsys)
 
 
 @pytest.fixture

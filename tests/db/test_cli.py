@@ -6,47 +6,24 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import psycopg
 import pytest
 
+from tests.support.command import Till, calling
 from tests.support.postgres import Database
 from tillkeeper.base.settings import masked
 from tillkeeper.faces.cli import doctor
-from tillkeeper.faces.cli.main import COMMANDS, main
+from tillkeeper.faces.cli.main import COMMANDS
 from tillkeeper.store.condition import Condition
-
-
-class Said(NamedTuple):
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Till = Callable[..., Said]
 
 
 @pytest.fixture
 def till(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Till:
     monkeypatch.setenv("TILL_HOME", str(tmp_path))
 
-    def call(*arguments: str) -> Said:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main(arguments)
-        captured = capsys.readouterr()
-        return Said(int(left.value.code or 0), captured.out, captured.err)
-
-    return call
+    return calling(capsys)
 
 
 @pytest.fixture

@@ -1,29 +1,14 @@
 """`till people` and `till console link` over a database: the team by shell."""
 
-import json
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 import pytest
 
+from tests.support.command import Till, calling
 from tests.support.postgres import Database
 from tillkeeper import access
 from tillkeeper.faces.cli import links
-from tillkeeper.faces.cli.main import main
-
-
-class Said(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Till = Callable[..., Said]
 
 
 @pytest.fixture
@@ -35,14 +20,7 @@ def till(
     monkeypatch.setenv("TILL_ADMIN_DATABASE_URL", database.admin_url)
     monkeypatch.setattr("tillkeeper.faces.cli.links.user_name", lambda: "Newcomer")
 
-    def call(*arguments: str) -> Said:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main(arguments)
-        captured = capsys.readouterr()
-        return Said(int(left.value.code or 0), captured.out, captured.err)
-
-    return call
+    return calling(capsys)
 
 
 def team(till: Till) -> dict[str, dict[str, Any]]:

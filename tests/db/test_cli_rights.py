@@ -1,13 +1,11 @@
 """`till access`, `till keys renew` and what a command does that takes four eyes."""
 
 import asyncio
-import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
+from tests.support.command import Till, calling
 from tests.support.people import signed_in, somebody
 from tests.support.postgres import Database
 from tillkeeper import access
@@ -16,24 +14,8 @@ from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.ids import from_typeid
 from tillkeeper.base.settings import Settings
 from tillkeeper.faces.cli import second
-from tillkeeper.faces.cli.main import main
 from tillkeeper.faces.cli.output import CliError
 from tillkeeper.store import Store
-
-
-class Said(NamedTuple):
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Till = Callable[..., Said]
 
 
 @pytest.fixture
@@ -44,14 +26,7 @@ def till(
     monkeypatch.setenv("TILL_DATABASE_URL", database.app_url)
     monkeypatch.setenv("TILL_ADMIN_DATABASE_URL", database.admin_url)
 
-    def call(*arguments: str) -> Said:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main(arguments)
-        captured = capsys.readouterr()
-        return Said(int(left.value.code or 0), captured.out, captured.err)
-
-    return call
+    return calling(capsys)
 
 
 @pytest.fixture
