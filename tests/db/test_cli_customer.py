@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.db.test_cli import Till, base, till  # noqa: F401 - fixtures
+from tests.db.test_cli import base, till  # noqa: F401 - fixtures
+from tests.support.command import Till
 from tests.support.postgres import Database
 from tillkeeper import parties
 from tillkeeper.base.clock import ManualClock
