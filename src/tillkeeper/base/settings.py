@@ -33,6 +33,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     api_port: int = 8080
     console_port: int = 8081
+    status_port: int = 8082
     tls: bool = False
     """Serve api and console by TLS; `till serve --tls` and `till up --tls` do it for once."""
     tls_certificate: Path | None = None
@@ -61,6 +62,18 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Addresses of proxies before us, separated by commas, whose X-Forwarded-For counts; unset: nobody's."""
     audit_anchors: str = ""
     """Where else the audit trail is anchored, separated by spaces: `postgresql://…`, `dir:FOLDER`; always: a file beside the key."""
+    backups: str = ""
+    """Where backups go: a folder, or `s3://bucket/prefix`; unset: a folder beside `home` (`.till-backups`)."""
+    backups_endpoint: str | None = None
+    """Address of an S3-compatible store that is not Amazon's."""
+    backups_region: str = "us-east-1"
+    backups_access_key: str | None = None
+    backups_secret_file: Path | None = None
+    """The secret access key of the store in a file of its own, mode 0600."""
+    alert_channels: Path | None = None
+    """File, mode 0600, with one Apprise address a line for alerts, as in `mailto://…`; unset: console only."""
+    objectives_file: Path | None = None
+    """Objectives and alert rules; unset: those that come with the package."""
     allow_private_webhooks: bool = False
     """Deliver webhooks to loopback and private addresses (tests, demo)."""
 
@@ -85,6 +98,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def key_folder(self) -> Path:
         """Where the key files are: whoever copies the data folder must not get the keys with it."""
         return self.keys or self.home.with_name(f"{self.home.name}-keys")
+
+    @property
+    def backup_place(self) -> str:
+        """Where backups go; never inside `home`, which they are there to outlive."""
+        return self.backups or str(self.home.with_name(f"{self.home.name}-backups"))
 
 
 ENVIRONMENT_PREFIX: Final = "TILL_"

@@ -1,0 +1,95 @@
+"""A run, as its journal tells it."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+
+from tillkeeper.maintenance.plans import Plan
+
+RunState = Literal["waiting", "running", "paused", "undoing", "succeeded", "undone", "failed", "aborted"]
+"""waiting: for its window, its approval's last checks or its preflight. The last four are ends; `failed`: it could not be
+undone wholly, a person must look. `undone` and `aborted`: all that was reversible is put back."""
+
+StepState = Literal["waiting", "running", "done", "failed", "undoing", "undone", "kept"]
+"""kept: done, not reversible, so left as it is when the rest was undone."""
+
+EventKind = Literal[
+    "asked", "begun", "preflight",
+    "step_begun", "step_saved", "step_progress", "step_done", "step_failed", "step_verified",
+    "undo_begun", "undo_done", "undo_failed",
+    "verdict", "paused", "resumed", "abort_asked", "undo_asked", "taken_over", "ended",
+]  # fmt: skip
+
+Verdict = Literal["pass", "fail", "inconclusive"]
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One line of the journal: append-only. `step`: place in the plan from 0. `by`: a person, or "agent".
+
+    `fence`: the token of the agent that wrote it; an older token can write nothing more.
+    """
+
+    seq: int
+    run: UUID
+    at: datetime
+    fence: int
+    kind: EventKind
+    step: int | None
+    attempt: int | None
+    by: str
+    detail: dict[str, Any]
+
+
+class StepView(msgspec.Struct, frozen=True):
+    """A step as it stands now."""
+
+    place: int
+    kind: str
+    title: str
+    state: StepState
+    attempts: int
+    share: float
+    said: str
+    seconds: float | None
+    expected_seconds: float | None
+    evidence: dict[str, Any]
+
+
+class Light(msgspec.Struct, frozen=True):
+    """A guardrail as it stands: value, what it is compared with, and how many samples said so."""
+
+    measure: str
+    verdict: Verdict
+    value: float | None
+    usual: float | None
+    limit: float | None
+    samples: int
+    said: str
+    at: datetime
+
+
+class Run(msgspec.Struct, frozen=True):
+    """A run's own row. `rehearsal`: on a copy. `state` is what its journal says, kept for lists."""
+
+    id: UUID
+    plan: UUID
+    digest: bytes
+    rehearsal: bool
+    state: RunState
+    asked_by: str
+    asked_at: datetime
+    begun_at: datetime | None
+    ended_at: datetime | None
+
+
+class RunView(msgspec.Struct, frozen=True):
+    """Everything about a run, for pages and reports."""
+
+    run: Run
+    plan: Plan
+    steps: tuple[StepView, ...]
+    lights: tuple[Light, ...]
+    pause_reason: str
+    events: tuple[Event, ...]

@@ -1,0 +1,1 @@
+-- the processes that serve, and what is wished of them (store). (being written)

@@ -1,0 +1,1 @@
+-- samples and their roll-ups. (being written)

@@ -1,0 +1,1 @@
+-- alerts, their states and silences. (being written)

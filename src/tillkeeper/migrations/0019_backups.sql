@@ -1,0 +1,1 @@
+-- backups, archived WAL and drills. (being written)

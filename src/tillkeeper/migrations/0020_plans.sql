@@ -1,0 +1,1 @@
+-- maintenance plans, rehearsals, calendar. (being written)

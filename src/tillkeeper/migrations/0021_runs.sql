@@ -1,0 +1,1 @@
+-- runs of plans and their journal. (being written)

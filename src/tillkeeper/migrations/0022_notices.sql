@@ -1,0 +1,1 @@
+-- notices of maintenance and incidents, reports. (being written)
