@@ -10,7 +10,7 @@ import re
 import statistics
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -248,12 +248,12 @@ def foreign_schemas(path: Path, text: str, own: str, schemas: set[str]) -> Itera
 
 def sql_rules(root: Path, paths: list[Path]) -> Iterator[Fault]:
     scripts = [path for path in paths if path.suffix == ".sql" and path.parts[0] == "src"]
-    schemas = {path.stem.split("_")[1] for path in scripts if path.parts[2] == "migrations"}
-    for path in scripts:
-        text = (root / path).read_text("utf-8")
+    texts = {path: (root / path).read_text("utf-8") for path in scripts}
+    schemas = made_schemas(text for path, text in texts.items() if path.parts[2] == "migrations")
+    for path, text in texts.items():
         package = path.parts[2]
         if package == "migrations":
-            yield from foreign_schemas(path, text, path.stem.split("_")[1], schemas)
+            yield from foreign_schemas(path, text, own_schema(path, text, schemas), schemas)
         elif package not in schemas:
             yield Fault(
                 path,
@@ -264,6 +264,19 @@ def sql_rules(root: Path, paths: list[Path]) -> Iterator[Fault]:
         else:
             yield from foreign_schemas(path, text, package, schemas)
             yield from named_statements(path, text)
+
+
+def made_schemas(migrations: Iterable[str]) -> set[str]:
+    """The schemas that the migrations make; the store makes its own before the first of them."""
+    made = r"CREATE SCHEMA (?:IF NOT EXISTS )?(\w+)"
+    return {"store"}.union(*(re.findall(made, bare_sql(text)) for text in migrations))
+
+
+def own_schema(path: Path, text: str, schemas: set[str]) -> str:
+    """The one schema of a migration: that of its name (`0003_ledger.sql`), or the first it speaks of (`0021_runs.sql`)."""
+    named = path.stem.split("_")[1]
+    spoken = (each for each in re.findall(r"(?<![\w.])(\w+)\.\w", bare_sql(text)) if each in schemas)
+    return named if named in schemas else next(spoken, named)
 
 
 def bare_sql(text: str) -> str:

@@ -53,6 +53,10 @@ BAD = {
         "-- name: a\n-- All.\nSELECT * FROM ledger.transfers\n",
     ),
     "sql-schema migration": ("src/tillkeeper/migrations/0003_payments.sql", "DROP TABLE ledger.transfers;\n"),
+    "sql-schema migration of a topic": (
+        "src/tillkeeper/migrations/0003_fees.sql",
+        "ALTER TABLE payments.moves ADD x int;\nDROP TABLE ledger.transfers;\n",
+    ),
     "sql-schema face": ("src/tillkeeper/faces/queries.sql", "-- name: a\n-- All.\nSELECT 1\n"),
     "sql-name": ("src/tillkeeper/payments/queries.sql", "SELECT 1\n"),
     "sql-name purpose": ("src/tillkeeper/payments/queries.sql", "-- name: a\nSELECT 1\n"),
@@ -93,6 +97,10 @@ GOOD = {
     "own schema, foreign words in text and comment": (
         "src/tillkeeper/payments/queries.sql",
         "-- name: a\n-- Not ledger.transfers.\nSELECT 'ledger.x; ' FROM payments.moves p WHERE p.ledger = 1;\n",
+    ),
+    "a migration named after its topic": (
+        "src/tillkeeper/migrations/0003_fees.sql",
+        "ALTER TABLE payments.moves ADD fees int;\nUPDATE payments.moves AS fees SET fees.x = 1;\n",
     ),
     "another path": ("README.md", "GET https://till.example/work/1 and /v1/payments\n"),
 }
