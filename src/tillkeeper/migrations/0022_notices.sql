@@ -1,1 +1,72 @@
--- notices of maintenance and incidents, reports. (being written)
+-- maintenance: what customers and merchants are told, the reports of runs, and what follows from them.
+
+CREATE SCHEMA IF NOT EXISTS maintenance;
+GRANT USAGE ON SCHEMA maintenance TO till_app;
+
+-- One maintenance as it is told. `id` is the plan's where it was announced ahead, which is done once, else the run's. `run`
+-- is unset until one begins. `words`: JSON, title and text by language.
+CREATE TABLE maintenance.notices (
+    id          uuid PRIMARY KEY,
+    plan        uuid NOT NULL,
+    run         uuid UNIQUE,
+    expect      text NOT NULL CHECK (expect IN ('nothing', 'slower', 'interruption')),
+    words       text NOT NULL,
+    begins      timestamptz NOT NULL,
+    ends        timestamptz NOT NULL CHECK (ends >= begins),
+    spare_until timestamptz NOT NULL CHECK (spare_until >= ends)
+);
+CREATE INDEX notices_by_plan ON maintenance.notices (plan);
+GRANT SELECT, INSERT ON maintenance.notices TO till_app;
+GRANT UPDATE (run) ON maintenance.notices TO till_app;
+
+-- How far it has come; each stage is told once, in the transaction that writes it here.
+CREATE TABLE maintenance.notice_stages (
+    notice           uuid NOT NULL REFERENCES maintenance.notices,
+    stage            text NOT NULL CHECK (stage IN ('scheduled', 'begun', 'delayed', 'completed', 'undone', 'failed', 'cancelled')),
+    at               timestamptz NOT NULL,
+    downtime_seconds double precision CHECK (downtime_seconds >= 0),  -- unset: not known
+    PRIMARY KEY (notice, stage)
+);
+-- One end each.
+CREATE UNIQUE INDEX notice_stages_ended ON maintenance.notice_stages (notice)
+    WHERE stage IN ('completed', 'undone', 'failed', 'cancelled');
+GRANT SELECT, INSERT ON maintenance.notice_stages TO till_app;
+
+-- `document`: the signed JSON, byte for byte as in the file.
+CREATE TABLE maintenance.reports (
+    run      uuid PRIMARY KEY,
+    plan     uuid NOT NULL,
+    goal     text NOT NULL,
+    owner    text NOT NULL,  -- who is asked to review it
+    outcome  text NOT NULL,
+    made_at  timestamptz NOT NULL,
+    document text NOT NULL
+);
+GRANT SELECT, INSERT ON maintenance.reports TO till_app;
+
+CREATE TABLE maintenance.reviews (
+    run    uuid PRIMARY KEY REFERENCES maintenance.reports,
+    person text NOT NULL,
+    remark text NOT NULL,
+    at     timestamptz NOT NULL
+);
+GRANT SELECT, INSERT ON maintenance.reviews TO till_app;
+
+-- What is to be done about a run. `plan`: the draft that it became.
+CREATE TABLE maintenance.tasks (
+    id      uuid PRIMARY KEY,
+    run     uuid NOT NULL REFERENCES maintenance.reports,
+    code    text NOT NULL,
+    detail  text NOT NULL,
+    owner   text NOT NULL,
+    state   text NOT NULL CHECK (state IN ('open', 'done')),
+    made_at timestamptz NOT NULL,
+    done_at timestamptz,
+    done_by text,
+    plan    uuid,
+    CHECK ((state = 'done') = (done_at IS NOT NULL AND done_by IS NOT NULL))
+);
+CREATE INDEX tasks_by_run ON maintenance.tasks (run);
+CREATE INDEX tasks_open ON maintenance.tasks (id) WHERE state = 'open';
+GRANT SELECT, INSERT ON maintenance.tasks TO till_app;
+GRANT UPDATE (state, done_at, done_by, plan) ON maintenance.tasks TO till_app;
