@@ -102,6 +102,13 @@ assert SERVE_DRAIN_SECONDS < CHILD_STOP_SECONDS
 # each of up to 512 payments.
 COLLECTOR_THRESHOLDS: Final = (20_000, 20, 50)
 
+PROCESS_BEAT_SECONDS: Final = 1.0  # how soon a process hears what is wished of it
+PROCESS_DRAIN_BEAT_SECONDS: Final = 0.1  # while it drains: how soon it is known that its last call has ended
+PROCESS_SILENT_SECONDS: Final = 5.0  # not seen for so long: it is dead or stuck
+PROCESS_KEEP_SECONDS: Final = 24 * 3600.0  # then it is forgotten
+PROCESS_WISH_SECONDS: Final = 120.0  # a wish holds at most so long: nobody stays drained because the wisher died
+assert PROCESS_BEAT_SECONDS * 3 < PROCESS_SILENT_SECONDS < PROCESS_WISH_SECONDS
+
 SOLE_CHECK_SECONDS: Final = 1.0  # how soon a process notices that the server restarted and its job is open
 
 # -- leases
@@ -239,3 +246,19 @@ SEALING_BATCH: Final = (
     500  # rows sealed in one transaction when a database from before the vault is brought up to date
 )
 ERASURE_BATCH: Final = 500  # customers erased again in one transaction
+
+# -- steps of maintenance (seconds unless named otherwise)
+STEP_LOCK_TIMEOUT_MS: Final = 500  # a step that waits for a lock holds up everybody behind it: so long at most
+STEP_LOCK_TRIES: Final = 20  # then whoever holds the lock is named, and a person decides
+STEP_LOCK_PAUSE_SECONDS: Final = 0.5  # first pause, doubled up to STEP_LOCK_MAX_PAUSE_SECONDS: others go first
+STEP_LOCK_MAX_PAUSE_SECONDS: Final = 4.0
+STEP_BUILD_LOCK_TIMEOUT_MS: Final = 60_000  # of work that nobody waits behind (concurrent builds, vacuum)
+STEP_STATEMENT_MS: Final = 2_000  # a change that holds a lock longer is no brief one; nothing of it is left
+STEP_CLIENT_CHECK_MS: Final = 500  # how soon PostgreSQL notices that the agent was killed, and ends its statement
+STEP_TELL_SECONDS: Final = 1.0  # between two looks at how far a long statement is
+STEP_SAVE_SECONDS: Final = 1.0  # so much work is done again after a kill
+MAX_STATEMENTS: Final = 20  # of one step
+MAX_STATEMENT: Final = 8_000  # characters of one of them
+assert STEP_LOCK_TIMEOUT_MS < LOCK_TIMEOUT_MS  # a turn outlives a step that waits before it
+assert STEP_STATEMENT_MS < LOCK_TIMEOUT_MS  # and one that holds the lock
+assert STEP_LOCK_TRIES * STEP_LOCK_MAX_PAUSE_SECONDS < 120

@@ -1,6 +1,6 @@
 """PostgreSQL: the pool, transactions, migrations, news, idempotency answers and leases."""
 
-from tillkeeper.store import columns, idempotency, leases, outbox, sole
+from tillkeeper.store import columns, idempotency, leases, outbox, processes, sole
 from tillkeeper.store.database import (
     APP_ROLE,
     Sent,
@@ -13,20 +13,26 @@ from tillkeeper.store.database import (
 from tillkeeper.store.idempotency import Answer, Key
 from tillkeeper.store.migrate import MigrationError, migrate, pending
 from tillkeeper.store.outbox import News
+from tillkeeper.store.owner import BusyError, Owner, OwnerError, SlowError, as_owner, quoted
 from tillkeeper.store.sql import Queries, Statement, queries
 
 __all__ = [
     "APP_ROLE",
     "Answer",
+    "BusyError",
     "Key",
     "MigrationError",
     "News",
+    "Owner",
+    "OwnerError",
     "Queries",
     "Sent",
+    "SlowError",
     "Statement",
     "Store",
     "StoreUnavailableError",
     "Tx",
+    "as_owner",
     "columns",
     "idempotency",
     "is_transient",
@@ -34,7 +40,9 @@ __all__ = [
     "migrate",
     "outbox",
     "pending",
+    "processes",
     "queries",
+    "quoted",
     "sole",
     "took_too_long",
 ]

@@ -63,3 +63,30 @@ DELETE FROM store.leases WHERE name = %(name)s AND holder = %(holder)s;
 -- name: lease_holder
 -- Who holds a lease, if it has not expired.
 SELECT holder, taken_at, expires_at FROM store.leases WHERE name = %(name)s AND expires_at > clock_timestamp();
+
+-- name: beat
+-- This process is alive: its row made or renewed. What is wished of it, unless that is past its time.
+INSERT INTO store.processes AS p (id, kind, host, pid, incarnation, started_at, seen_at, state, detail)
+VALUES (%(id)s, %(kind)s, %(host)s, %(pid)s, %(incarnation)s, clock_timestamp(), clock_timestamp(), %(state)s,
+        %(detail)s::text::json)
+ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, state = excluded.state, detail = excluded.detail
+RETURNING CASE WHEN wished_until > clock_timestamp() THEN wish ELSE 'none' END;
+
+-- name: wish_of_process
+-- What a process shall do, for so many seconds; then it does as before.
+UPDATE store.processes
+SET wish = %(wish)s, wished_until = clock_timestamp() + %(seconds)s * interval '1 second'
+WHERE id = %(id)s AND state <> 'stopped'
+RETURNING id;
+
+-- name: processes
+-- All processes that are remembered, the newest start first. `silent`: seconds since they were seen.
+SELECT id, kind, host, pid, incarnation, started_at, seen_at, state,
+       CASE WHEN wished_until > clock_timestamp() THEN wish ELSE 'none' END AS wish,
+       detail::text, extract(epoch FROM clock_timestamp() - seen_at)::double precision AS silent
+FROM store.processes
+ORDER BY started_at DESC;
+
+-- name: forget_processes
+-- Processes that were not seen for so long.
+DELETE FROM store.processes WHERE seen_at < clock_timestamp() - %(seconds)s * interval '1 second';

@@ -1,0 +1,47 @@
+"""Which start of which process this is, in a form by which others on the same machine can see that it is dead.
+
+A process id alone does not tell: it is given again, to others in other containers too. So it goes with the machine's boot,
+the namespace that the id belongs to, and the moment the process began.
+"""
+
+import os
+import socket
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
+_NAMESPACE: Final = Path("/proc/self/ns/pid")
+
+
+def incarnation() -> str:
+    """This process: host, boot, namespace of process ids, process id, start."""
+    return f"{socket.gethostname()}:{_machine()}:{os.getpid()}:{_began(os.getpid())}"
+
+
+def is_dead(other: str) -> bool:
+    """Whether an incarnation is known to have ended. False also where that cannot be seen from here."""
+    host, boot, namespace, pid, began = (other.split(":") + [""] * 5)[:5]
+    if f"{boot}:{namespace}" != _machine() or not boot or host != socket.gethostname() or not pid.isdigit():
+        return False
+    return _began(int(pid)) != began
+
+
+def _machine() -> str:
+    """Boot and namespace; empty where the system does not tell."""
+    try:
+        return f"{_BOOT.read_text().strip()}:{_NAMESPACE.readlink().name.strip('pid:[]')}"
+    except OSError:
+        return ":"
+
+
+def _began(pid: int) -> str:
+    """When a process began; empty if there is none. One that waits for its parent to look is dead."""
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return ""
+        return f"{process.create_time():.2f}"
+    except psutil.Error:
+        return ""
