@@ -262,3 +262,12 @@ MAX_STATEMENT: Final = 8_000  # characters of one of them
 assert STEP_LOCK_TIMEOUT_MS < LOCK_TIMEOUT_MS  # a turn outlives a step that waits before it
 assert STEP_STATEMENT_MS < LOCK_TIMEOUT_MS  # and one that holds the lock
 assert STEP_LOCK_TRIES * STEP_LOCK_MAX_PAUSE_SECONDS < 120
+
+# -- notices and reports of maintenance (seconds unless named otherwise)
+NOTICE_POLL_SECONDS: Final = 1.0  # how soon a run's beginning and end are told
+NOTICE_EXPECTED_SECONDS: Final = 1800  # what a run is said to take that was neither announced nor estimated
+NOTICE_AHEAD_SECONDS: Final = 24 * 3600  # so long before it begins every answer of the api and every page says so
+NOTICE_REFRESH_SECONDS: Final = 2.0  # the api reads it again behind the requests
+NOTICES_OPEN: Final = 100  # maintenances told of and not over
+NOTICES_PAST: Final = 200  # those of a quarter of a year
+RUNS_FOLLOWED: Final = 50  # the newest runs looked at by each beat: more cannot end between two of them

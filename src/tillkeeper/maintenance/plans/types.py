@@ -50,11 +50,13 @@ class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class NoticeText(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What customers and merchants are told, by language (`en`, `zh-CN`); unset fields are drafted from the plan.
 
-    `lead_hours`: how long before the window it is published. `expect`: what they will notice.
+    `lead_hours`: how long before the window it is published. `expect`: what they will notice. `spare_minutes`: kept free
+    after the window, should it take longer.
     """
 
     expect: Literal["nothing", "slower", "interruption"] = "nothing"
     lead_hours: float = 0.0
+    spare_minutes: int = 60
     title: dict[str, str] = {}
     text: dict[str, str] = {}
 
