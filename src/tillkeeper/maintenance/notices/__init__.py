@@ -1,1 +1,18 @@
 """Notices: what customers and merchants are told of maintenance, before, during and after."""
+
+from tillkeeper.maintenance.notices.board import ahead, current, header, history, planned, public_id
+from tillkeeper.maintenance.notices.types import ENDS, Notice, Stage, Told, Words
+
+__all__ = [
+    "ENDS",
+    "Notice",
+    "Stage",
+    "Told",
+    "Words",
+    "ahead",
+    "current",
+    "header",
+    "history",
+    "planned",
+    "public_id",
+]
