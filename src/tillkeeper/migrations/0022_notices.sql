@@ -32,20 +32,24 @@ CREATE UNIQUE INDEX notice_stages_ended ON maintenance.notice_stages (notice)
     WHERE stage IN ('completed', 'undone', 'failed', 'cancelled');
 GRANT SELECT, INSERT ON maintenance.notice_stages TO till_app;
 
--- `document`: the signed JSON, byte for byte as in the file.
+-- `document`: the signed JSON, byte for byte as in the file. A run that is undone after its end ends twice, and is reported on
+-- twice.
 CREATE TABLE maintenance.reports (
-    run      uuid PRIMARY KEY,
+    id       uuid PRIMARY KEY,
+    run      uuid NOT NULL,
+    ended_at timestamptz NOT NULL,
     plan     uuid NOT NULL,
     goal     text NOT NULL,
     owner    text NOT NULL,  -- who is asked to review it
     outcome  text NOT NULL,
     made_at  timestamptz NOT NULL,
-    document text NOT NULL
+    document text NOT NULL,
+    UNIQUE (run, ended_at)
 );
 GRANT SELECT, INSERT ON maintenance.reports TO till_app;
 
 CREATE TABLE maintenance.reviews (
-    run    uuid PRIMARY KEY REFERENCES maintenance.reports,
+    report uuid PRIMARY KEY REFERENCES maintenance.reports,
     person text NOT NULL,
     remark text NOT NULL,
     at     timestamptz NOT NULL
@@ -55,7 +59,7 @@ GRANT SELECT, INSERT ON maintenance.reviews TO till_app;
 -- What is to be done about a run. `plan`: the draft that it became.
 CREATE TABLE maintenance.tasks (
     id      uuid PRIMARY KEY,
-    run     uuid NOT NULL REFERENCES maintenance.reports,
+    report  uuid NOT NULL REFERENCES maintenance.reports,
     code    text NOT NULL,
     detail  text NOT NULL,
     owner   text NOT NULL,
@@ -66,7 +70,7 @@ CREATE TABLE maintenance.tasks (
     plan    uuid,
     CHECK ((state = 'done') = (done_at IS NOT NULL AND done_by IS NOT NULL))
 );
-CREATE INDEX tasks_by_run ON maintenance.tasks (run);
+CREATE INDEX tasks_by_report ON maintenance.tasks (report);
 CREATE INDEX tasks_open ON maintenance.tasks (id) WHERE state = 'open';
 GRANT SELECT, INSERT ON maintenance.tasks TO till_app;
 GRANT UPDATE (state, done_at, done_by, plan) ON maintenance.tasks TO till_app;
