@@ -106,7 +106,9 @@ PROCESS_BEAT_SECONDS: Final = 1.0  # how soon a process hears what is wished of 
 PROCESS_DRAIN_BEAT_SECONDS: Final = 0.1  # while it drains: how soon it is known that its last call has ended
 PROCESS_SILENT_SECONDS: Final = 5.0  # not seen for so long: it is dead or stuck
 PROCESS_KEEP_SECONDS: Final = 24 * 3600.0  # then it is forgotten
-PROCESS_WISH_SECONDS: Final = 120.0  # a wish holds at most so long: nobody stays drained because the wisher died
+PROCESS_WISH_SECONDS: Final = (
+    120.0  # a wish holds at most so long: nobody stays drained because the wisher died
+)
 assert PROCESS_BEAT_SECONDS * 3 < PROCESS_SILENT_SECONDS < PROCESS_WISH_SECONDS
 
 SOLE_CHECK_SECONDS: Final = 1.0  # how soon a process notices that the server restarted and its job is open
@@ -248,15 +250,23 @@ SEALING_BATCH: Final = (
 ERASURE_BATCH: Final = 500  # customers erased again in one transaction
 
 # -- steps of maintenance (seconds unless named otherwise)
-STEP_LOCK_TIMEOUT_MS: Final = 500  # a step that waits for a lock holds up everybody behind it: so long at most
+STEP_LOCK_TIMEOUT_MS: Final = (
+    500  # a step that waits for a lock holds up everybody behind it: so long at most
+)
 STEP_LOCK_TRIES: Final = 20  # then whoever holds the lock is named, and a person decides
-STEP_LOCK_PAUSE_SECONDS: Final = 0.5  # first pause, doubled up to STEP_LOCK_MAX_PAUSE_SECONDS: others go first
+STEP_LOCK_PAUSE_SECONDS: Final = (
+    0.5  # first pause, doubled up to STEP_LOCK_MAX_PAUSE_SECONDS: others go first
+)
 STEP_LOCK_MAX_PAUSE_SECONDS: Final = 4.0
 STEP_BUILD_LOCK_TIMEOUT_MS: Final = 60_000  # of work that nobody waits behind (concurrent builds, vacuum)
 STEP_STATEMENT_MS: Final = 2_000  # a change that holds a lock longer is no brief one; nothing of it is left
-STEP_CLIENT_CHECK_MS: Final = 500  # how soon PostgreSQL notices that the agent was killed, and ends its statement
+STEP_CLIENT_CHECK_MS: Final = (
+    500  # how soon PostgreSQL notices that the agent was killed, and ends its statement
+)
 STEP_TELL_SECONDS: Final = 1.0  # between two looks at how far a long statement is
 STEP_SAVE_SECONDS: Final = 1.0  # so much work is done again after a kill
+STEP_FREE_BYTES: Final = 512 * 1024 * 1024  # of disk that a step leaves to everybody else
+STEP_RELOAD_SECONDS: Final = 5.0  # until PostgreSQL has read its settings again
 MAX_STATEMENTS: Final = 20  # of one step
 MAX_STATEMENT: Final = 8_000  # characters of one of them
 assert STEP_LOCK_TIMEOUT_MS < LOCK_TIMEOUT_MS  # a turn outlives a step that waits before it
@@ -266,8 +276,35 @@ assert STEP_LOCK_TRIES * STEP_LOCK_MAX_PAUSE_SECONDS < 120
 # -- notices and reports of maintenance (seconds unless named otherwise)
 NOTICE_POLL_SECONDS: Final = 1.0  # how soon a run's beginning and end are told
 NOTICE_EXPECTED_SECONDS: Final = 1800  # what a run is said to take that was neither announced nor estimated
-NOTICE_AHEAD_SECONDS: Final = 24 * 3600  # so long before it begins every answer of the api and every page says so
+NOTICE_AHEAD_SECONDS: Final = (
+    24 * 3600
+)  # so long before it begins every answer of the api and every page says so
 NOTICE_REFRESH_SECONDS: Final = 2.0  # the api reads it again behind the requests
 NOTICES_OPEN: Final = 100  # maintenances told of and not over
 NOTICES_PAST: Final = 200  # those of a quarter of a year
 RUNS_FOLLOWED: Final = 50  # the newest runs looked at by each beat: more cannot end between two of them
+
+# -- maintenance runs (seconds unless named otherwise)
+RUN_LOOK_SECONDS: Final = 0.25  # how soon a waiting run, a person's wish and a restarted agent are noticed
+RUN_GUARD_SECONDS: Final = 1.0  # between two looks at the guardrails
+RUN_MONEY_SECONDS: Final = 0.5  # the same at the money while a step writes where money is kept
+RUN_BLIND_SECONDS: Final = 5.0  # so long a guardrail may be without an answer before the run pauses
+RUN_WIDEN_SECONDS: Final = 60.0  # a measure with too few samples looks back so far before it is inconclusive
+RUN_SETTLE_SECONDS: Final = 2.0  # after a step of a plan without measures: two looks at the money
+RUN_STEP_SECONDS: Final = 6 * 3600.0  # a step that says nothing else: a large index
+RUN_STOP_SECONDS: Final = 10.0  # a step that was told to stop has ended by then, or the run has failed
+RUN_RETRY_SECONDS: Final = 1.0  # before a step is tried again
+RUN_UNDO_TRIES: Final = 3
+RUN_INTERRUPTIONS: Final = 20  # of one step by a dying agent: more is the step's doing, and a person looks
+RUN_SAYING: Final = 500  # characters of what a step or an error says
+assert 2 * RUN_GUARD_SECONDS <= RUN_SETTLE_SECONDS
+assert RUN_GUARD_SECONDS + RUN_LOOK_SECONDS <= 2.0  # a money fault is answered within two seconds
+
+# -- plans
+PLAN_APPROVED_SECONDS: Final = 14 * 24 * 3600  # then agreement is asked again: who agreed no longer remembers
+PLAN_REHEARSAL_SECONDS: Final = 7 * 24 * 3600  # an older rehearsal knew another database
+PLAN_OVERRIDE_SECONDS: Final = 4 * 3600  # leave to go against the calendar is for now, not for some day
+PLAN_BYTES: Final = 256 * 1024  # of one plan: fifty steps with their statements
+PLANS_OPEN: Final = 200  # drafts and submitted ones together: a program gone wild fills no list
+FREEZE_DAYS: Final = 92  # of one freeze: what is frozen longer is not maintained
+assert PLAN_OVERRIDE_SECONDS < PLAN_APPROVED_SECONDS

@@ -102,6 +102,10 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "unknown_person": (404, "There is no such person"),
     "person_exists": (409, "The handle is taken"),
     "not_oneself": (409, "Nobody does this to themselves"),
+    # maintenance runs
+    "unknown_run": (404, "There is no such run"),
+    "run_state": (409, "The run's state does not allow this"),
+    "run_open": (409, "Another run has not ended"),
 }
 
 

@@ -1,11 +1,12 @@
 """A run, as its journal tells it."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import msgspec
 
+from tillkeeper.base.ids import to_typeid
 from tillkeeper.maintenance.plans import Plan
 
 RunState = Literal["waiting", "running", "paused", "undoing", "succeeded", "undone", "failed", "aborted"]
@@ -17,10 +18,17 @@ StepState = Literal["waiting", "running", "done", "failed", "undoing", "undone",
 
 EventKind = Literal[
     "asked", "begun", "preflight",
-    "step_begun", "step_saved", "step_progress", "step_done", "step_failed", "step_verified",
+    "step_begun", "step_saved", "step_done", "step_failed", "step_verified",
     "undo_begun", "undo_done", "undo_failed",
     "verdict", "paused", "resumed", "abort_asked", "undo_asked", "taken_over", "ended",
 ]  # fmt: skip
+
+Wish = Literal["pause", "resume", "abort", "undo"]
+"""What a person may want of a run. abort: stop at once and put everything back; undo: the same, also after the end."""
+
+ENDS: Final = frozenset[RunState]({"succeeded", "undone", "failed", "aborted"})
+AGENT: Final = "agent"
+"""Who writes what no person asked for."""
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 
@@ -83,9 +91,26 @@ class Run(msgspec.Struct, frozen=True):
     begun_at: datetime | None
     ended_at: datetime | None
 
+    @property
+    def public(self) -> str:
+        """Its public id."""
+        return to_typeid("run", self.id)
+
+
+class Now(msgspec.Struct, frozen=True):
+    """How the present step and the guardrails stand, written over every second; not part of the journal.
+
+    `said`: one line about the step. `at`: when the agent that carries the run out wrote it last.
+    """
+
+    at: datetime | None = None
+    share: float = 0.0
+    said: str = ""
+    lights: tuple["Light", ...] = ()
+
 
 class RunView(msgspec.Struct, frozen=True):
-    """Everything about a run, for pages and reports."""
+    """Everything about a run, for pages and reports. `seen_at`: when the agent that carries it out wrote last."""
 
     run: Run
     plan: Plan
@@ -93,3 +118,9 @@ class RunView(msgspec.Struct, frozen=True):
     lights: tuple[Light, ...]
     pause_reason: str
     events: tuple[Event, ...]
+    seen_at: datetime | None = None
+
+    @property
+    def at_work(self) -> StepView | None:
+        """The step that is being done or undone now."""
+        return next((step for step in self.steps if step.state in {"running", "undoing"}), None)
