@@ -415,9 +415,6 @@ ELSEWHERE = {
             "unknown_person",
             "person_exists",
             "not_oneself",
-            "unknown_run",
-            "run_state",
-            "run_open",
             "same_roles",
             "two_admin_roles",
             "reason_missing",
@@ -432,6 +429,9 @@ ELSEWHERE = {
     **dict.fromkeys(
         ("has_factors", "too_many_passkeys", "passkey_refused", "provider_failed"),
         "tests/db/test_passkeys.py, test_provider.py and test_console_entrance.py",
+    ),
+    **dict.fromkeys(
+        ("unknown_run", "run_state", "run_open"), "tests/db/test_runs.py: runs are the console's and till's"
     ),
     **dict.fromkeys(("grant_ended", "grant_exhausted"), "tests/db/test_grants.py: a person in the console"),
 }

@@ -103,7 +103,7 @@ async def load(tx: Tx, run: UUID, *, lock: bool = False) -> Story | None:
 async def lines(tx: Tx, run: UUID, after: int = 0) -> list[Event]:
     """A run's journal after a line."""
     rows = await tx.tuples(_sql.lines, {"run": run, "after": after})
-    return [Event(*row[:-1], detail=msgspec.json.decode(row[-1])) for row in rows]
+    return [Event(*[*row[:-1], msgspec.json.decode(row[-1])]) for row in rows]
 
 
 async def open_run(tx: Tx, *, rehearsal: bool = False) -> Run | None:
