@@ -122,6 +122,7 @@ assert LEASE_RENEW_SECONDS * 2 < LEASE_SECONDS  # one missed renewal must not lo
 EXPIRY_BATCH: Final = 500
 EXPIRY_POLL_SECONDS: Final = 1.0
 SAMPLES_KEEP_SECONDS: Final = 24 * 3600
+SAMPLES_UNWRITTEN: Final = 120  # seconds of the api kept in memory while the database is away: its restart
 HOUSEKEEPING_SECONDS: Final = 60.0
 HOUSEKEEPING_BATCH: Final = 5000  # rows deleted by one statement
 LOOP_FIRST_PAUSE_SECONDS: Final = 0.5  # before a failed loop starts again; doubled each time
@@ -308,3 +309,6 @@ PLAN_BYTES: Final = 256 * 1024  # of one plan: fifty steps with their statements
 PLANS_OPEN: Final = 200  # drafts and submitted ones together: a program gone wild fills no list
 FREEZE_DAYS: Final = 92  # of one freeze: what is frozen longer is not maintained
 assert PLAN_OVERRIDE_SECONDS < PLAN_APPROVED_SECONDS
+
+# -- backups (seconds unless named otherwise)
+BACKUPS_LISTED: Final = 400  # the repository keeps fewer: a year of days

@@ -13,7 +13,7 @@ from tillkeeper.store.database import (
 from tillkeeper.store.idempotency import Answer, Key
 from tillkeeper.store.migrate import MigrationError, migrate, pending
 from tillkeeper.store.outbox import News
-from tillkeeper.store.owner import BusyError, Owner, OwnerError, SlowError, as_owner, quoted
+from tillkeeper.store.owner import BusyError, Owner, OwnerError, SlowError, as_owner, quoted, quoted_text
 from tillkeeper.store.sql import Queries, Statement, queries
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "processes",
     "queries",
     "quoted",
+    "quoted_text",
     "sole",
     "took_too_long",
 ]

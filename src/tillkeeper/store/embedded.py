@@ -157,6 +157,30 @@ class EmbeddedServer:
         """No longer count as a user; the last one stops the server. Raises EmbeddedError."""
         await _to_the_end(self._stop)
 
+    async def restart(self, otherwise: str) -> None:
+        """Stop the server and start it again with its settings as they are now; whoever is connected is cut off.
+
+        `otherwise`: what stood in postgresql.auto.conf before; if the server does not come up it is started with that, and
+        EmbeddedError is raised nevertheless.
+        """
+        await _to_the_end(lambda: self._restart(otherwise))
+
+    def _restart(self, otherwise: str) -> None:
+        account = _account()
+        with _one_at_a_time(self.home):
+            if self.pid is not None:
+                self._stop_server()
+            try:
+                self._ensure_running(account)
+            except EmbeddedError:
+                (self.data / "postgresql.auto.conf").write_text(otherwise)
+                self._ensure_running(account)
+                raise
+
+    def _stop_server(self) -> None:
+        stop = ["stop", "--mode=fast", "--wait", f"--timeout={limits.EMBEDDED_STOP_SECONDS:.0f}"]
+        _run(["pg_ctl", *stop, f"--pgdata={self.data}"], _account())
+
     def _start(self) -> None:
         if self._in_use is not None:
             return
@@ -183,8 +207,7 @@ class EmbeddedServer:
             try:
                 last = _try_lock(self._in_use, fcntl.LOCK_EX)
                 if last and self.pid is not None:
-                    stop = ["stop", "--mode=fast", "--wait", f"--timeout={limits.EMBEDDED_STOP_SECONDS:.0f}"]
-                    _run(["pg_ctl", *stop, f"--pgdata={self.data}"], _account())
+                    self._stop_server()
                     self._clear_socket_dir()
             finally:
                 os.close(self._in_use)

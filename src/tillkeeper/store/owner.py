@@ -37,6 +37,11 @@ def quoted(*names: str) -> str:
     return sql.Identifier(*names).as_string()
 
 
+def quoted_text(text: str) -> str:
+    """A text as SQL, for the few statements that take no parameters."""
+    return sql.Literal(text).as_string()
+
+
 class Owner:
     """Statements as the owner. Each raises BusyError, SlowError, OwnerError, StoreUnavailableError."""
 
@@ -44,9 +49,11 @@ class Owner:
         self._connection = connection
 
     async def run(self, statement: str | bytes, params: Params | None = None) -> int:
-        """How many rows it touched."""
+        """How many rows it touched. A text with a second statement in it is refused: binary results need the protocol
+        that takes one at a time.
+        """
         async with _told():
-            return (await self._connection.execute(_bytes(statement), params)).rowcount
+            return (await self._connection.execute(_bytes(statement), params, binary=True)).rowcount
 
     async def rows(self, statement: str | bytes, params: Params | None = None) -> list[Any]:
         """All rows, as named tuples."""

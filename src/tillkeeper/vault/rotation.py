@@ -7,7 +7,7 @@ no writer that still knew it can be left. Each of these states is stored, so who
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 from uuid import UUID
 
@@ -106,11 +106,25 @@ class _Front:
 Tell = Callable[[Progress], None]
 
 
+async def _go_on() -> None:
+    """Nobody wishes a rest."""
+
+
 class Rotation:
-    """The rotation of the keys of one purpose. Only one process at a time may run it: see JOB."""
+    """The rotation of the keys of one purpose. Only one process at a time may run it: see JOB.
+
+    `checkpoint` is awaited between two pieces of work: it may wait, or raise to break the rotation off.
+    """
 
     def __init__(
-        self, store: Store, vault: Vault, root: RootKey, clock: Clock, purpose: str, actor: str
+        self,
+        store: Store,
+        vault: Vault,
+        root: RootKey,
+        clock: Clock,
+        purpose: str,
+        actor: str,
+        checkpoint: Callable[[], Awaitable[None]] = _go_on,
     ) -> None:
         self._store = store
         self._vault = vault
@@ -118,6 +132,7 @@ class Rotation:
         self._clock = clock
         self._purpose = purpose
         self._actor = actor
+        self._checkpoint = checkpoint
 
     async def run(self, tell: Tell, pace: Pace | None = None) -> Proof:
         """Begin, or go on where a rotation was left. Raises StuckError when cells do not open; nothing is destroyed then."""
@@ -196,6 +211,7 @@ class Rotation:
 
         async def lane() -> None:
             for first, last in front:
+                await self._checkpoint()
                 begun = time.monotonic()
                 await self._vault.refresh(limits.VAULT_REFRESH_SECONDS)  # a busy machine may be late with it
                 found = await step(self._store, walk, first, last, now.version)
