@@ -312,3 +312,35 @@ assert PLAN_OVERRIDE_SECONDS < PLAN_APPROVED_SECONDS
 
 # -- backups (seconds unless named otherwise)
 BACKUPS_LISTED: Final = 400  # the repository keeps fewer: a year of days
+
+# -- objectives, alerts and the status page (seconds unless named otherwise)
+ALERT_SECONDS: Final = 10.0  # between two looks at everything that is watched
+ALERT_STALE_SECONDS: Final = 60.0  # looks older than that say nothing of now: the agent is away
+ALERT_SLOT_SECONDS: Final = 10  # objectives count in steps of so much; each second is counted once
+ALERT_SETTLED_SECONDS: Final = 3.0  # after so long every process has written what it counted in a second
+ALERT_CATCH_UP_SECONDS: Final = 300  # an agent that was away counts so much again; what was before is not counted
+ALERT_REMIND_SECONDS: Final = 4 * 3600.0  # an alert that nobody has acknowledged is told again
+ALERT_GROUP_SECONDS: Final = 10.0  # what happens within it is told in one notice
+ALERT_LINES: Final = 50  # of one notice; the rest is counted
+ALERT_KEEP_SECONDS: Final = 91 * 24 * 3600.0  # counts, states and notices: the status page shows 90 days
+ALERTS_OPEN: Final = 500  # at one time: more is one trouble, not five hundred
+ALERTS_PAST: Final = 50  # shown on one page
+SILENCE_SECONDS: Final = 7 * 24 * 3600.0  # the longest: what is silenced longer is no alert
+BURN_LEAST_FAILED: Final = 3  # failures within the long window before a budget can burn: one is an accident
+ANOMALY_WEEKS: Final = 8  # the same hour of so many weeks back is what is usual
+ANOMALY_WEEKS_LEAST: Final = 3  # with fewer it still learns
+ANOMALY_REFRESH_SECONDS: Final = 600.0  # what is usual changes with the hour
+CHANNELS: Final = 20  # addresses that one notice goes to
+CHANNEL_SECONDS: Final = 20.0  # one channel's answer
+CHANNEL_TRIES: Final = 6  # of one notice: with the pauses below about half an hour
+CHANNEL_FIRST_RETRY_SECONDS: Final = 20.0  # doubled each time
+CHANNEL_POLL_SECONDS: Final = 2.0
+COMPONENT_GAP_SECONDS: Final = 60.0  # a component that was not looked at for longer was not seen in between
+STATUS_SECONDS: Final = 5.0  # between two looks of the status page; every visitor reads what it saw last
+STATUS_WAIT_SECONDS: Final = 4.0  # a database that does not answer within it does not answer
+STATUS_KEPT_SECONDS: Final = 60.0  # what was seen is written to the file at least so often, and when it changes
+STATUS_DAYS: Final = 90
+STATUS_INCIDENTS: Final = 50  # past ones shown
+assert ALERT_SETTLED_SECONDS < ALERT_SLOT_SECONDS <= ALERT_SECONDS
+assert ALERT_SECONDS * 3 < ALERT_STALE_SECONDS  # two looks may fail
+assert STATUS_DAYS * 24 * 3600 <= ALERT_KEEP_SECONDS
