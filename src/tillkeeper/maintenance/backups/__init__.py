@@ -1,1 +1,38 @@
-"""Backups: base backups and write-ahead log, encrypted, in a folder or an S3-compatible store; restore and drill."""
+"""Backups: base backups, the archive of the write-ahead log, restores, and the drills that prove them.
+
+taken = await backup_now(settings, clock, by="anna")                # full at first, later incremental
+proof = await drill(settings, clock, by="anna")                     # restores it beside, and looks at everything
+async with restored_copy(settings, clock) as copy: ...              # a running copy of production, gone afterwards
+async with store.tx("…") as tx: state = await wal_state(tx, settings.home)
+"""
+
+from tillkeeper.maintenance.backups.rows import Backups
+from tillkeeper.maintenance.backups.types import (
+    Backup,
+    BackupError,
+    Check,
+    Copy,
+    Drill,
+    Order,
+    Restored,
+    Tell,
+    WalState,
+)
+from tillkeeper.maintenance.backups.work import backup_now, drill, restored_copy, wal_state
+
+__all__ = [
+    "Backup",
+    "BackupError",
+    "Backups",
+    "Check",
+    "Copy",
+    "Drill",
+    "Order",
+    "Restored",
+    "Tell",
+    "WalState",
+    "backup_now",
+    "drill",
+    "restored_copy",
+    "wal_state",
+]

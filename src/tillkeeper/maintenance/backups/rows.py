@@ -1,0 +1,86 @@
+"""What the database knows of backups and drills. The repository is what counts; this is for pages, measures and schedules."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from tillkeeper.base import limits
+from tillkeeper.base.ids import new_id
+from tillkeeper.maintenance.backups.types import Backup, Check, Drill, Order, OrderKind
+from tillkeeper.store import Store, Tx, queries
+
+_sql = queries(__package__, "queries.sql")
+_SHOWN: Final = ("running", "done", "failed")
+
+
+class Backups:
+    """The list of backups and of drills, as a page or a check wants it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def list(self, limit: int = limits.PAGE_DEFAULT) -> list[Backup]:
+        """Newest first, without those that were pruned."""
+        async with self._store.tx("backups") as tx:
+            return await backups(tx, _SHOWN, limit)
+
+    async def latest(self) -> Backup | None:
+        """The newest one that lies in the repository, drilled or not."""
+        async with self._store.tx("backups") as tx:
+            return await latest(tx)
+
+    async def latest_good(self) -> Backup | None:
+        """The newest one that a drill restored, if its last drill passed."""
+        async with self._store.tx("backups") as tx:
+            return await latest_good(tx)
+
+    async def drills(self, limit: int = limits.PAGE_DEFAULT) -> Sequence[Drill]:
+        """Newest first, failed ones too."""
+        async with self._store.tx("drills") as tx:
+            return await drills(tx, limit)
+
+    async def orders(self, limit: int = limits.PAGE_DEFAULT) -> Sequence[Order]:
+        """What was asked of the agent, newest first."""
+        async with self._store.tx("backup orders") as tx:
+            return await orders(tx, limit)
+
+
+async def backups(tx: Tx, states: Collection[str], limit: int) -> list[Backup]:
+    """Backups in these states, newest first, each with its last drill."""
+    rows = await tx.tuples(_sql.backups, {"states": list(states), "limit": limit})
+    return [Backup(*row[:13], drill=_drill(row[13:]) if row[13] else None) for row in rows]
+
+
+async def latest(tx: Tx) -> Backup | None:
+    """The newest backup that lies in the repository."""
+    found = await backups(tx, ["done"], 1)
+    return found[0] if found else None
+
+
+async def latest_good(tx: Tx) -> Backup | None:
+    """The newest backup that is good."""
+    return next((each for each in await backups(tx, ["done"], limits.BACKUPS_LISTED) if each.good), None)
+
+
+async def drills(tx: Tx, limit: int) -> list[Drill]:
+    """Drills, newest first."""
+    return [_drill(row) for row in await tx.tuples(_sql.drills, {"limit": limit})]
+
+
+def _drill(row: Sequence[Any]) -> Drill:
+    id_, backup, target, passed, rpo, rto, checks, *rest = row
+    return Drill(id_, backup, target, passed, rpo, rto, tuple(msgspec.convert(checks, list[Check])), *rest)
+
+
+async def order(tx: Tx, kind: OrderKind, by: str, at: datetime) -> UUID | None:
+    """Ask the agent for a backup or a drill; None when one of them is asked for already."""
+    id_: UUID | None = await tx.value(_sql.order_work, {"id": new_id(), "kind": kind, "by": by, "at": at})
+    return id_
+
+
+async def orders(tx: Tx, limit: int) -> list[Order]:
+    """What was asked of the agent, newest first."""
+    return [Order(*row) for row in await tx.tuples(_sql.orders, {"limit": limit})]
