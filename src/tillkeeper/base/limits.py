@@ -307,6 +307,8 @@ PLAN_REHEARSAL_SECONDS: Final = 7 * 24 * 3600  # an older rehearsal knew another
 PLAN_OVERRIDE_SECONDS: Final = 4 * 3600  # leave to go against the calendar is for now, not for some day
 PLAN_BYTES: Final = 256 * 1024  # of one plan: fifty steps with their statements
 PLANS_OPEN: Final = 200  # drafts and submitted ones together: a program gone wild fills no list
+GUARDRAIL_SECONDS: Final = 3600  # of one guardrail's look back: what is slower is no guardrail but an objective
+FREEZES: Final = 200  # looked at for one question about the calendar
 FREEZE_DAYS: Final = 92  # of one freeze: what is frozen longer is not maintained
 assert PLAN_OVERRIDE_SECONDS < PLAN_APPROVED_SECONDS
 

@@ -101,6 +101,14 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "reason_missing": (422, "A reason is missing"),
     "unknown_person": (404, "There is no such person"),
     "person_exists": (409, "The handle is taken"),
+    # maintenance plans
+    "unknown_plan": (404, "There is no such plan"),
+    "plan_mistaken": (422, "The plan cannot be carried out as it is written"),
+    "plan_state": (409, "The plan's state does not allow this"),
+    "plan_not_rehearsed": (409, "No rehearsal of exactly this plan has passed"),
+    "plan_not_approved": (409, "Nobody has agreed to exactly this plan, or the agreement is over"),
+    "too_many_plans": (409, "As many plans are open as allowed"),
+    "unknown_freeze": (404, "There is no such freeze"),
     "not_oneself": (409, "Nobody does this to themselves"),
     # maintenance runs
     "unknown_run": (404, "There is no such run"),

@@ -2,9 +2,13 @@
 
 import hashlib
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
+from uuid import UUID
 
 import msgspec
+
+from tillkeeper.base.ids import to_typeid
+from tillkeeper.maintenance.steps import Finding
 
 Overrun = Literal["finish", "pause", "undo"]
 """What happens to a run that has not ended when its window has: it goes on, waits for a person, or is undone."""
@@ -75,6 +79,126 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     expected_seconds: float | None = None
 
     @property
+    def content(self) -> bytes:
+        """The plan as it is kept: JSON with sorted keys."""
+        return msgspec.json.encode(self, order="sorted")
+
+    @property
     def digest(self) -> bytes:
-        """What approvals, rehearsals and runs are bound to: SHA-256 over its JSON with sorted keys."""
-        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).digest()
+        """What approvals, rehearsals and runs are bound to: SHA-256 over the content."""
+        return hashlib.sha256(self.content).digest()
+
+
+PREFIX: Final = "pln"
+
+PlanState = Literal["draft", "submitted", "rehearsed", "approved", "withdrawn", "expired", "done"]
+"""rehearsed: the latest rehearsal of exactly this plan passed, and a second person is asked. The last three are ends;
+`done`: its run has ended, whatever became of it."""
+
+OPEN: Final[tuple[PlanState, ...]] = ("draft", "submitted", "rehearsed", "approved")
+
+
+class Filed(msgspec.Struct, frozen=True):
+    """A plan as it was filed, and how far it has come. `replaces`: the draft that it was before. `run`: a plan is run once."""
+
+    id: UUID
+    plan: Plan
+    digest: bytes
+    author: str
+    replaces: UUID | None
+    made_at: datetime
+    state: PlanState
+    submitted_at: datetime | None
+    approval: UUID | None
+    approved_by: str | None
+    approved_at: datetime | None
+    approved_until: datetime | None
+    run: UUID | None
+    ended_at: datetime | None
+    ended_by: str | None
+
+    @property
+    def public_id(self) -> str:
+        """As people and addresses name it: pln_…"""
+        return to_typeid(PREFIX, self.id)
+
+
+class StepRehearsed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a rehearsal found out about one step. Unset figures were not measured.
+
+    `waited_ms`: the longest that somebody waited for a lock it held; `held_ms`: the longest it held one that others wait for.
+    `undone`: whether it was undone and found as before; None: it is not reversible.
+    """
+
+    place: int
+    kind: str
+    ok: bool
+    seconds: float
+    said: str = ""
+    undone: bool | None = None
+    undo_seconds: float | None = None
+    held_ms: float | None = None
+    waited_ms: float | None = None
+    size_change_bytes: int | None = None
+    findings: tuple[Finding, ...] = ()
+    evidence: dict[str, Any] = {}
+
+
+class Rehearsed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a rehearsal found. `said`: in one line, why it did not pass. `backup`: the one that was restored, and `backup_at`
+    of when. `payments`: sent again under it; `books`: findings on the money before, between and after the steps.
+    """
+
+    passed: bool
+    begun_at: datetime
+    ended_at: datetime
+    steps: tuple[StepRehearsed, ...]
+    said: str = ""
+    backup: str = ""
+    backup_at: datetime | None = None
+    copy_seconds: float | None = None
+    payments: int = 0
+    payments_failed: int = 0
+    books: tuple[Finding, ...] = ()
+    detail: dict[str, Any] = {}
+
+    @property
+    def seconds(self) -> float:
+        """How long the steps took, without their undoing."""
+        return sum(step.seconds for step in self.steps)
+
+
+class Rehearsal(msgspec.Struct, frozen=True):
+    """A rehearsal of the plan with this digest, as it was noted."""
+
+    id: UUID
+    digest: bytes
+    passed: bool
+    evidence: Rehearsed
+    by: str
+    at: datetime
+
+
+class Freeze(msgspec.Struct, frozen=True):
+    """A time in which no run begins."""
+
+    id: UUID
+    begins: datetime
+    ends: datetime
+    reason: str
+    made_by: str
+    made_at: datetime
+    lifted_at: datetime | None = None
+    lifted_by: str | None = None
+
+
+class Override(msgspec.Struct, frozen=True):
+    """Leave of two people to run a plan although the calendar says no."""
+
+    id: UUID
+    plan: UUID
+    reason: str
+    asked_by: str
+    given_by: str
+    given_at: datetime
+    expires_at: datetime
