@@ -128,6 +128,15 @@ HOUSEKEEPING_BATCH: Final = 5000  # rows deleted by one statement
 LOOP_FIRST_PAUSE_SECONDS: Final = 0.5  # before a failed loop starts again; doubled each time
 LOOP_MAX_PAUSE_SECONDS: Final = 30.0
 
+# -- monitoring (seconds unless named otherwise)
+SAMPLE_SECONDS: Final = 10.0  # between two samples of a process
+SAMPLE_STALE_SECONDS: Final = 30.0  # two may be missing; then what they would say is unknown
+USUAL_WEEKS: Final = 4  # so far back the same hour of the week is asked for
+USUAL_HOURS: Final = 2  # of them must be known: one alone may be the odd one
+USUAL_SAMPLES: Final = 180  # of an hour: half of what is sampled in it
+assert 2 * SAMPLE_SECONDS < SAMPLE_STALE_SECONDS
+assert USUAL_HOURS <= USUAL_WEEKS
+
 # -- replay
 REPLAY_LABEL_DELAY_SECONDS: Final = 7 * 24 * 3600
 REPLAY_LATENESS_SECONDS: Final = 24 * 3600  # how far a row may lie behind or leap ahead of its neighbours
@@ -283,7 +292,9 @@ NOTICE_AHEAD_SECONDS: Final = (
 NOTICE_REFRESH_SECONDS: Final = 2.0  # the api reads it again behind the requests
 NOTICES_OPEN: Final = 100  # maintenances told of and not over
 NOTICES_PAST: Final = 200  # those of a quarter of a year
-RUNS_FOLLOWED: Final = 50  # the newest runs looked at by each beat: more cannot end between two of them
+SAMPLES_SILENCE_SECONDS: Final = 2.5  # between two rows of the api: longer, and nobody was there to answer
+SAMPLES_READ: Final = 100_000  # rows of one look: a day of one process
+NOTICES_FOLLOWED: Final = 20  # the newest plans looked at by each beat: more are not agreed to between two of them
 
 # -- maintenance runs (seconds unless named otherwise)
 RUN_LOOK_SECONDS: Final = 0.25  # how soon a waiting run, a person's wish and a restarted agent are noticed

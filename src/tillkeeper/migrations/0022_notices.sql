@@ -3,32 +3,28 @@
 CREATE SCHEMA IF NOT EXISTS maintenance;
 GRANT USAGE ON SCHEMA maintenance TO till_app;
 
--- One maintenance as it is told. `id` is the plan's where it was announced ahead, which is done once, else the run's. `run`
--- is unset until one begins. `words`: JSON, title and text by language.
+-- What is told of a plan, which is run once; `words`: JSON, title and text by language.
 CREATE TABLE maintenance.notices (
-    id          uuid PRIMARY KEY,
-    plan        uuid NOT NULL,
-    run         uuid UNIQUE,
+    plan        uuid PRIMARY KEY,
     expect      text NOT NULL CHECK (expect IN ('nothing', 'slower', 'interruption')),
     words       text NOT NULL,
     begins      timestamptz NOT NULL,
     ends        timestamptz NOT NULL CHECK (ends >= begins),
     spare_until timestamptz NOT NULL CHECK (spare_until >= ends)
 );
-CREATE INDEX notices_by_plan ON maintenance.notices (plan);
 GRANT SELECT, INSERT ON maintenance.notices TO till_app;
-GRANT UPDATE (run) ON maintenance.notices TO till_app;
 
 -- How far it has come; each stage is told once, in the transaction that writes it here.
 CREATE TABLE maintenance.notice_stages (
-    notice           uuid NOT NULL REFERENCES maintenance.notices,
-    stage            text NOT NULL CHECK (stage IN ('scheduled', 'begun', 'delayed', 'completed', 'undone', 'failed', 'cancelled')),
+    plan             uuid NOT NULL REFERENCES maintenance.notices,
+    stage            text NOT NULL CHECK (stage IN
+        ('scheduled', 'begun', 'delayed', 'completed', 'undone', 'failed', 'cancelled')),
     at               timestamptz NOT NULL,
     downtime_seconds double precision CHECK (downtime_seconds >= 0),  -- unset: not known
-    PRIMARY KEY (notice, stage)
+    PRIMARY KEY (plan, stage)
 );
 -- One end each.
-CREATE UNIQUE INDEX notice_stages_ended ON maintenance.notice_stages (notice)
+CREATE UNIQUE INDEX notice_stages_ended ON maintenance.notice_stages (plan)
     WHERE stage IN ('completed', 'undone', 'failed', 'cancelled');
 GRANT SELECT, INSERT ON maintenance.notice_stages TO till_app;
 

@@ -26,6 +26,7 @@ from tillkeeper.payments.render import (
     refund_view,
 )
 from tillkeeper.payments.rows import add_qr_code, payment, qr_code, refunds_of
+from tillkeeper.payments.seconds import Second, arrivals, interrupted, seconds
 from tillkeeper.payments.settlement import Settlement, Unanswered, unanswered
 from tillkeeper.payments.states import MOVES, WAITING
 from tillkeeper.payments.turn import Till
@@ -51,16 +52,19 @@ __all__ = [
     "Reason",
     "Refund",
     "Release",
+    "Second",
     "Settlement",
     "Till",
     "Unanswered",
     "Wallet",
     "add_qr_code",
+    "arrivals",
     "commands",
     "erase_customer",
     "erasure",
     "expire_due",
     "forget_samples",
+    "interrupted",
     "may_leave",
     "open_missing_wallets",
     "open_wallets",
@@ -76,6 +80,7 @@ __all__ = [
     "refunds_of",
     "release",
     "release_of",
+    "seconds",
     "unanswered",
     "wallets_with_accounts",
     "webhooks",

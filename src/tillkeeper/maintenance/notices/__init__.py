@@ -1,10 +1,12 @@
 """Notices: what customers and merchants are told of maintenance, before, during and after."""
 
-from tillkeeper.maintenance.notices.board import ahead, current, header, history, planned, public_id
+from tillkeeper.maintenance.notices.board import ahead, current, header, history, planned
+from tillkeeper.maintenance.notices.herald import Herald
 from tillkeeper.maintenance.notices.types import ENDS, Notice, Stage, Told, Words
 
 __all__ = [
     "ENDS",
+    "Herald",
     "Notice",
     "Stage",
     "Told",
@@ -14,5 +16,4 @@ __all__ = [
     "header",
     "history",
     "planned",
-    "public_id",
 ]

@@ -8,7 +8,6 @@ from uuid import UUID
 import msgspec
 
 from tillkeeper.base import limits
-from tillkeeper.base.ids import to_typeid
 from tillkeeper.maintenance.notices.types import Notice, Told, Words
 from tillkeeper.store import Tx, queries
 
@@ -43,21 +42,10 @@ async def unfinished(tx: Tx) -> list[Notice]:
     return await _with_stages(tx, await tx.tuples(_sql.open_notices, {"limit": limits.NOTICES_OPEN}))
 
 
-async def by_ids(tx: Tx, ids: Sequence[UUID]) -> dict[UUID, Notice]:
-    """Notices by id."""
-    found = await _with_stages(tx, await tx.tuples(_sql.find_notices, {"ids": list(ids)}))
-    return {each.id: each for each in found}
-
-
-async def by_runs(tx: Tx, runs: Sequence[UUID]) -> dict[UUID, Notice]:
-    """The notices of runs, by run."""
-    found = await _with_stages(tx, await tx.tuples(_sql.of_runs, {"runs": list(runs)}))
-    return {each.run: each for each in found if each.run is not None}
-
-
-def public_id(notice: Notice) -> str:
-    """A notice's public id."""
-    return to_typeid("ntc", notice.id)
+async def of_plans(tx: Tx, plans: Sequence[UUID]) -> dict[UUID, Notice]:
+    """The notices of plans, by plan."""
+    found = await _with_stages(tx, await tx.tuples(_sql.of_plans, {"plans": list(plans)}))
+    return {each.plan: each for each in found}
 
 
 def header(notices: Sequence[Notice]) -> str | None:
@@ -71,7 +59,7 @@ def header(notices: Sequence[Notice]) -> str | None:
     state = "scheduled" if first.state == "scheduled" else "ongoing"
     return (
         f"state={state}; begins={_utc(first.begun_at or first.begins)}; ends={_utc(first.ends)};"
-        f" expect={first.expect}; notice={public_id(first)}"
+        f" expect={first.expect}; notice={first.public_id}"
     )
 
 
@@ -83,9 +71,9 @@ async def _with_stages(tx: Tx, rows: Sequence[tuple[Any, ...]]) -> list[Notice]:
     """Notices with what was told of them."""
     told: dict[UUID, list[Told]] = {row[0]: [] for row in rows}
     if told:
-        for notice, stage, at, downtime in await tx.tuples(_sql.stages_of, {"notices": list(told)}):
-            told[notice].append(Told(stage, at, downtime))
+        for plan, stage, at, downtime in await tx.tuples(_sql.stages_of, {"plans": list(told)}):
+            told[plan].append(Told(stage, at, downtime))
     return [
-        Notice(id_, plan, run, expect, _words.decode(words), begins, ends, spare, tuple(told[id_]))
-        for id_, plan, run, expect, words, begins, ends, spare in rows
+        Notice(plan, expect, _words.decode(words), begins, ends, spare, tuple(told[plan]))
+        for plan, expect, words, begins, ends, spare in rows
     ]

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from tillkeeper.maintenance.notices.types import Notice, Stage
-from tillkeeper.maintenance.plans import Plan
+from tillkeeper.maintenance.plans import Filed
 from tillkeeper.maintenance.runs import Run, RunState
 
 _END: Final[dict[RunState, Stage]] = {
@@ -15,29 +15,31 @@ _END: Final[dict[RunState, Stage]] = {
 }
 
 
-def announced(plan: Plan, now: datetime) -> bool:
-    """Whether an approved plan is told of by now: from its lead time on, until its window ends."""
-    if plan.window is None or plan.notice is None:
+def announced(filed: Filed, now: datetime) -> bool:
+    """Whether customers know of a plan by now: it is agreed to, and its lead time has come."""
+    window, notice = filed.plan.window, filed.plan.notice
+    if filed.state != "approved" or window is None or notice is None:
         return False
-    return plan.window.begin - timedelta(hours=plan.notice.lead_hours) <= now < plan.window.end
+    return window.begin - timedelta(hours=notice.lead_hours) <= now < window.end
 
 
-def of_run(plan: Plan, run: Run) -> bool:
-    """Whether a run is told of: a real one that has begun, of a plan that says what to expect."""
-    return plan.notice is not None and not run.rehearsal and run.begun_at is not None
-
-
-def due(notice: Notice, run: Run | None, now: datetime, *, agreed: bool) -> tuple[Stage, ...]:
-    """The stages that are to be told now, in order. `agreed`: the plan may still run."""
-    told = {each.stage for each in notice.told}
-    if notice.over:
+def due(notice: Notice | None, filed: Filed, run: Run | None, now: datetime) -> tuple[Stage, ...]:
+    """The stages that are to be told now, in order. `run`: that of the plan, if it has one."""
+    if filed.plan.notice is None or (notice is not None and notice.over):
         return ()
+    told = {each.stage for each in notice.told} if notice else set()
+    first: tuple[Stage, ...] = ("scheduled",) if "scheduled" not in told and announced(filed, now) else ()
     if run is None or run.begun_at is None:
-        if notice.run is None and (not agreed or now >= notice.ends):
-            return ("cancelled",) if "scheduled" in told else ()
-        return ()
+        return ("cancelled",) if "scheduled" in told and _is_off(filed, run, now) else first
     begun: tuple[Stage, ...] = () if "begun" in told else ("begun",)
     if (end := _END.get(run.state)) is not None:
         return (*begun, end)
-    late = now >= notice.ends and "delayed" not in told
+    ends = notice.ends if notice else filed.plan.window.end if filed.plan.window else None
+    late = ends is not None and now >= ends and "delayed" not in told
     return (*begun, "delayed") if late else begun
+
+
+def _is_off(filed: Filed, run: Run | None, now: datetime) -> bool:
+    """Whether what was announced will not begin any more."""
+    late = filed.plan.window is not None and now >= filed.plan.window.end
+    return filed.state != "approved" or late or (run is not None and run.ended_at is not None)

@@ -5,16 +5,15 @@ the draft's place.
 """
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
-from uuid import UUID
 
 from tillkeeper.base import limits
 from tillkeeper.maintenance.notices.types import Notice, Words
-from tillkeeper.maintenance.plans import NoticeText, Plan, Step, Window
+from tillkeeper.maintenance.plans import Filed, NoticeText, Plan, Step, Window
 
 _WORKS: Final = {
     "backup": "backup",
@@ -29,23 +28,17 @@ _WORKS: Final = {
 """Kinds of work as customers may know them, by the first word of a step's kind."""
 
 
-def announcement(plan: Plan, id_: UUID) -> Notice:
-    """The notice of a plan ahead of its window. The plan has a window and a notice."""
-    assert plan.window is not None
-    return _notice(plan, id_, id_, plan.window)
-
-
-def at_once(plan: Plan, plan_id: UUID, run: UUID, begun_at: datetime) -> Notice:
-    """The notice of a run that was not announced: its window is what it is expected to take."""
-    expected = timedelta(seconds=plan.expected_seconds or limits.NOTICE_EXPECTED_SECONDS)
-    return _notice(plan, run, plan_id, Window(begun_at, begun_at + expected))
-
-
-def _notice(plan: Plan, id_: UUID, plan_id: UUID, window: Window) -> Notice:
-    text = plan.notice or NoticeText()
+def drafted(filed: Filed, begun_at: datetime | None = None) -> Notice:
+    """The notice of a plan: of its window, or, without one, of what it is expected to take once it has begun."""
+    plan, text = filed.plan, filed.plan.notice or NoticeText()
+    window = plan.window
+    if window is None:
+        assert begun_at is not None  # nobody announces what has no window
+        expected = timedelta(seconds=plan.expected_seconds or limits.NOTICE_EXPECTED_SECONDS)
+        window = Window(begun_at, begun_at + expected)
     spare_until = window.end + timedelta(minutes=text.spare_minutes)
     words = {language: _words(plan, text, language, window, spare_until) for language in _texts()}
-    return Notice(id_, plan_id, None, text.expect, words, window.begin, window.end, spare_until)
+    return Notice(filed.id, text.expect, words, window.begin, window.end, spare_until)
 
 
 def _words(plan: Plan, text: NoticeText, language: str, window: Window, spare_until: datetime) -> Words:
@@ -82,8 +75,3 @@ def _times(begins: datetime, ends: datetime, spare: datetime) -> dict[str, str]:
 @cache
 def _texts() -> Mapping[str, Any]:
     return tomllib.loads(files(__package__).joinpath("words.toml").read_text("utf-8"))
-
-
-def languages() -> Iterable[str]:
-    """The languages that notices are drafted in."""
-    return tuple(_texts())

@@ -6,6 +6,8 @@ from uuid import UUID
 
 import msgspec
 
+from tillkeeper.base.ids import to_typeid
+
 Stage = Literal["scheduled", "begun", "delayed", "completed", "undone", "failed", "cancelled"]
 """delayed: longer than its window. Of the last four one comes last; undone: everything is as it was; failed: people are at
 work on it; cancelled: it never began.
@@ -34,18 +36,21 @@ class Told(msgspec.Struct, frozen=True):
 class Notice(msgspec.Struct, frozen=True):
     """A maintenance as customers and merchants see it; times are UTC. `spare_until`: how long it may take at worst.
 
-    `words`: by language (`en`, `zh-CN`). `run` is unset until one begins. `told`: its stages in order, never empty.
+    `words`: by language (`en`, `zh-CN`). `told`: its stages in order, never empty.
     """
 
-    id: UUID
     plan: UUID
-    run: UUID | None
     expect: Expect
     words: dict[str, Words]
     begins: datetime
     ends: datetime
     spare_until: datetime
     told: tuple[Told, ...] = ()
+
+    @property
+    def public_id(self) -> str:
+        """As customers name it; a plan has one notice."""
+        return to_typeid("ntc", self.plan)
 
     @property
     def state(self) -> Stage:
