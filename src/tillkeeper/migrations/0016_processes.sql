@@ -20,10 +20,11 @@ CREATE TABLE store.processes (
 CREATE INDEX processes_by_seen ON store.processes (seen_at);
 GRANT SELECT, INSERT, UPDATE, DELETE ON store.processes TO till_app;
 
--- A maintenance step of SQL writes its mark in the transaction that does the work: killed anywhere, the next try knows.
--- Only the schema's owner runs such steps.
+-- A maintenance step of SQL writes its mark, and what it did, in the transaction that does the work: killed anywhere, the
+-- next try knows. Only the schema's owner runs such steps.
 CREATE TABLE store.marks (
-    id uuid PRIMARY KEY,
-    at timestamptz NOT NULL DEFAULT clock_timestamp()
+    id   uuid PRIMARY KEY,
+    at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    did  json NOT NULL
 );
 GRANT SELECT ON store.marks TO till_app;

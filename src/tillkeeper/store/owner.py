@@ -8,12 +8,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import psycopg
 from psycopg import errors, sql
 from psycopg.rows import namedtuple_row
 
 from tillkeeper.base import limits
 from tillkeeper.store.database import Params, StoreUnavailableError, is_transient
+from tillkeeper.store.sql import queries
+
+_sql = queries(__package__, "queries.sql")
 
 
 class OwnerError(Exception):
@@ -70,6 +74,19 @@ class Owner:
         """The first column of the first row, or None."""
         found = await self.row(statement, params)
         return None if found is None else found[0]
+
+    async def mark(self, mark: str, did: dict[str, Any]) -> None:
+        """Say that a step's work is done, within the transaction that does it."""
+        await self.run(_sql.set_mark, {"id": mark, "did": msgspec.json.encode(did).decode()})
+
+    async def marked(self, mark: str) -> dict[str, Any] | None:
+        """What the step of a mark did; None if it did not, or has been undone."""
+        found = await self.value(_sql.mark, {"id": mark})
+        return None if found is None else dict(msgspec.json.decode(found))
+
+    async def unmark(self, mark: str) -> None:
+        """Say that a step's work is undone, within the transaction that undoes it."""
+        await self.run(_sql.take_mark_back, {"id": mark})
 
     @asynccontextmanager
     async def together(self) -> AsyncIterator[None]:

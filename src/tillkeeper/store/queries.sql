@@ -90,3 +90,15 @@ ORDER BY started_at DESC;
 -- name: forget_processes
 -- Processes that were not seen for so long.
 DELETE FROM store.processes WHERE seen_at < clock_timestamp() - %(seconds)s * interval '1 second';
+
+-- name: set_mark
+-- A step's work is done, in the transaction that does it.
+INSERT INTO store.marks (id, did) VALUES (%(id)s, %(did)s::text::json);
+
+-- name: mark
+-- What a step did, if it did.
+SELECT did::text AS did FROM store.marks WHERE id = %(id)s;
+
+-- name: take_mark_back
+-- A step's work is undone, in the transaction that undoes it.
+DELETE FROM store.marks WHERE id = %(id)s;
