@@ -319,12 +319,16 @@ PLAN_OVERRIDE_SECONDS: Final = 4 * 3600  # leave to go against the calendar is f
 PLAN_BYTES: Final = 256 * 1024  # of one plan: fifty steps with their statements
 PLANS_OPEN: Final = 200  # drafts and submitted ones together: a program gone wild fills no list
 GUARDRAIL_SECONDS: Final = 3600  # of one guardrail's look back: what is slower is no guardrail but an objective
+CALENDAR_DAYS: Final = 62  # looked ahead for the next window: two months hold every holiday with room beside it
 FREEZES: Final = 200  # looked at for one question about the calendar
 FREEZE_DAYS: Final = 92  # of one freeze: what is frozen longer is not maintained
 assert PLAN_OVERRIDE_SECONDS < PLAN_APPROVED_SECONDS
 
 # -- backups (seconds unless named otherwise)
 BACKUPS_LISTED: Final = 400  # the repository keeps fewer: a year of days
+BACKUP_LANES: Final = 4  # frames of 1 MiB being compressed and sealed at one time: two processors are kept busy
+REPOSITORY_TRIES: Final = 5  # of one request to a store, within REPOSITORY_RETRY_SECONDS
+REPOSITORY_RETRY_SECONDS: Final = 30.0
 
 # -- objectives, alerts and the status page (seconds unless named otherwise)
 ALERT_SECONDS: Final = 10.0  # between two looks at everything that is watched
