@@ -30,7 +30,7 @@ def due(notice: Notice | None, filed: Filed, run: Run | None, now: datetime) -> 
     told = {each.stage for each in notice.told} if notice else set()
     first: tuple[Stage, ...] = ("scheduled",) if "scheduled" not in told and announced(filed, now) else ()
     if run is None or run.begun_at is None:
-        return ("cancelled",) if "scheduled" in told and _is_off(filed, run, now) else first
+        return ("cancelled",) if told == {"scheduled"} and _is_off(filed, run, now) else first
     begun: tuple[Stage, ...] = () if "begun" in told else ("begun",)
     if (end := _END.get(run.state)) is not None:
         return (*begun, end)
