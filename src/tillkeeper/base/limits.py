@@ -308,6 +308,8 @@ RUN_STOP_SECONDS: Final = 10.0  # a step that was told to stop has ended by then
 RUN_RETRY_SECONDS: Final = 1.0  # before a step is tried again
 RUN_UNDO_TRIES: Final = 3
 RUN_INTERRUPTIONS: Final = 20  # of one step by a dying agent: more is the step's doing, and a person looks
+RUN_PREFLIGHT_SECONDS: Final = 120.0
+RUN_WRITE_TRIES: Final = 240  # of a journal line, RUN_LOOK_SECONDS apart: a minute without PostgreSQL
 RUN_SAYING: Final = 500  # characters of what a step or an error says
 assert 2 * RUN_GUARD_SECONDS <= RUN_SETTLE_SECONDS
 assert RUN_GUARD_SECONDS + RUN_LOOK_SECONDS <= 2.0  # a money fault is answered within two seconds
@@ -358,6 +360,7 @@ STATUS_WAIT_SECONDS: Final = 4.0  # a database that does not answer within it do
 STATUS_KEPT_SECONDS: Final = 60.0  # what was seen is written to the file at least so often, and when it changes
 STATUS_DAYS: Final = 90
 STATUS_INCIDENTS: Final = 50  # past ones shown
+STATUS_SPANS: Final = 20_000  # changes of state in 90 days: one every six minutes
 assert ALERT_SETTLED_SECONDS < ALERT_SLOT_SECONDS <= ALERT_SECONDS
 assert ALERT_SECONDS * 3 < ALERT_STALE_SECONDS  # two looks may fail
 assert STATUS_DAYS * 24 * 3600 <= ALERT_KEEP_SECONDS

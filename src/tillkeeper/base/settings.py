@@ -74,6 +74,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """File, mode 0600, with one Apprise address a line for alerts, as in `mailto://…`; unset: console only."""
     objectives_file: Path | None = None
     """Objectives and alert rules; unset: those that come with the package."""
+    calendar_file: Path | None = None
+    """Maintenance calendar: windows, holidays, pay days, cut-offs; unset: the one that comes with the package."""
     allow_private_webhooks: bool = False
     """Deliver webhooks to loopback and private addresses (tests, demo)."""
 
