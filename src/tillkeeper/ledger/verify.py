@@ -1,5 +1,6 @@
 """Recompute the books from their transfers and say what differs. An auditor: it trusts nothing that post_v1 stored."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -62,6 +63,13 @@ async def verify(store: Store) -> Report:
         differences = [each for check in _CHECKS for each in await check(tx)]
         totals = [CurrencyTotal(*row) for row in await tx.tuples(_sql.recomputed_totals)]
         return Report(await tx.value(_sql.count_transfers), totals, differences)
+
+
+async def sides_before(store: Store, at: datetime) -> dict[str, tuple[int, int]]:
+    """By currency: the debit and the credit side as they were before a moment, recomputed from transfers; minor units."""
+    async with store.tx("ledger.sides_before") as tx:
+        await tx.run(_sql.long_statements)
+        return {row[0]: (row[1], row[2]) for row in await tx.tuples(_sql.sides_before, {"at": at})}
 
 
 async def _listed(tx: Tx, statement: Statement) -> list[tuple[Any, ...]]:

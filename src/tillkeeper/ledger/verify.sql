@@ -97,6 +97,19 @@ SELECT a.currency::text, count(*), coalesce(sum(a.balance) FILTER (WHERE a.side 
 FROM ledger.accounts AS a LEFT JOIN sums AS s ON s.account = a.id
 GROUP BY a.currency ORDER BY a.currency;
 
+-- name: sides_before
+-- Per currency: both sides as they were, from the transfers booked before a moment.
+WITH legs AS (
+    SELECT debit_account AS account, -amount AS credit FROM ledger.transfers WHERE booked_at < %(at)s
+    UNION ALL SELECT credit_account, amount FROM ledger.transfers WHERE booked_at < %(at)s
+), sums AS (
+    SELECT account, sum(credit) AS net FROM legs GROUP BY account
+)
+SELECT a.currency::text, coalesce(sum(-s.net) FILTER (WHERE a.side = 'debit'), 0)::bigint,
+       coalesce(sum(s.net) FILTER (WHERE a.side = 'credit'), 0)::bigint
+FROM ledger.accounts AS a LEFT JOIN sums AS s ON s.account = a.id
+GROUP BY a.currency ORDER BY a.currency;
+
 -- name: count_transfers
 -- How much was looked at.
 SELECT count(*) FROM ledger.transfers;
