@@ -28,7 +28,7 @@ def filed_of(plan: Plan, state: Any = "approved") -> Filed:
     return Filed(ID, plan, plan.digest, "anna", *rest)
 
 
-def run_of(state: RunState, begun: bool = True) -> Run:
+def run_of(state: RunState, *, begun: bool = True) -> Run:
     over = BEGIN + timedelta(minutes=5) if state in RUN_ENDS else None
     return Run(UUID(int=9), ID, b"", False, state, "anna", BEGIN, BEGIN if begun else None, over)
 
@@ -44,7 +44,7 @@ DRAFTED = drafted(PLAN)
 @pytest.mark.parametrize(
     ("hours", "known"), [(-24.01, False), (-24, True), (-1, True), (0.99, True), (1, False)]
 )
-def test_a_plan_is_announced_from_its_lead_time_until_its_window_ends(hours: float, known: bool) -> None:
+def test_a_plan_is_announced_from_its_lead_time_until_its_window_ends(hours: float, *, known: bool) -> None:
     assert announced(PLAN, BEGIN + timedelta(hours=hours)) is known
 
 
@@ -106,7 +106,7 @@ def test_whatever_comes_each_stage_is_told_once_and_one_end_is_the_last(
         hours += later
         filed = msgspec.structs.replace(PLAN, state=state)
         notice = told_of(*told) if told else None
-        told += due(notice, filed, run_of(*run) if run else None, BEGIN + timedelta(hours=hours))
+        told += due(notice, filed, run_of(run[0], begun=run[1]) if run else None, BEGIN + timedelta(hours=hours))
     assert len(set(told)) == len(told)
     assert not ENDS.intersection(told[:-1])
     assert "begun" not in told[told.index("delayed") :] if "delayed" in told else True
