@@ -134,6 +134,11 @@ SAMPLE_STALE_SECONDS: Final = 30.0  # two may be missing; then what they would s
 USUAL_WEEKS: Final = 4  # so far back the same hour of the week is asked for
 USUAL_HOURS: Final = 2  # of them must be known: one alone may be the odd one
 USUAL_SAMPLES: Final = 180  # of an hour: half of what is sampled in it
+BOOKS_SHARE: Final = 0.05  # of one core, for summing up all accounts
+BOOKS_LATE_SECONDS: Final = 10.0  # from a transfer's id to its commit; what comes later is found by the wide look
+BOOKS_PAYMENTS: Final = 5000  # with something new, compared by one look; the rest by the next
+BOOKS_WALK: Final = 100  # of all payments in turn, compared by one look
+BOOKS_NAMED: Final = 20  # accounts named of those whose balance is wrong
 assert 2 * SAMPLE_SECONDS < SAMPLE_STALE_SECONDS
 assert USUAL_HOURS <= USUAL_WEEKS
 
@@ -294,6 +299,12 @@ NOTICES_OPEN: Final = 100  # maintenances told of and not over
 NOTICES_PAST: Final = 200  # those of a quarter of a year
 SAMPLES_SILENCE_SECONDS: Final = 2.5  # between two rows of the api: longer, and nobody was there to answer
 SAMPLES_READ: Final = 100_000  # rows of one look: a day of one process
+REPORT_BEFORE_SECONDS: Final = 60  # of the time before a run that its report looks at, at least
+REPORT_BEFORE_MOST_SECONDS: Final = 1800
+REPORT_AFTER_SECONDS: Final = 10  # of the time after it: the report is written then
+REPORT_DIFFERENCES: Final = 100  # of the books, listed; beyond that they are counted
+REPORT_POLL_SECONDS: Final = 1.0
+REPORTS_BEHIND: Final = 10  # ended runs reported on by one beat
 NOTICES_FOLLOWED: Final = 20  # the newest plans looked at by each beat: more are not agreed to between two of them
 
 # -- maintenance runs (seconds unless named otherwise)

@@ -1,7 +1,16 @@
-"""Runs: a plan carried out step by step, with a journal that survives everything; guardrails; rehearsal."""
+"""Runs: a plan carried out step by step, with a journal that survives everything; guardrails; rehearsal.
 
+run = await start(tx, plan_id, person, clock)            # of an approved plan; the agent carries it out
+await command(tx, run.id, "pause", person, clock)        # or resume, abort, undo
+shown = await view(tx, run.id)                           # everything about it
+await Worker(site, KINDS, gate, books).run()             # in the agent
+"""
+
+from tillkeeper.maintenance.runs.executor import Gate
+from tillkeeper.maintenance.runs.guard import Books
 from tillkeeper.maintenance.runs.journal import lines, list_runs, open_run
 from tillkeeper.maintenance.runs.people import command
+from tillkeeper.maintenance.runs.starting import start
 from tillkeeper.maintenance.runs.types import (
     ENDS,
     Event,
@@ -17,11 +26,14 @@ from tillkeeper.maintenance.runs.types import (
     Wish,
 )
 from tillkeeper.maintenance.runs.views import view
+from tillkeeper.maintenance.runs.worker import Worker
 
 __all__ = [
     "ENDS",
+    "Books",
     "Event",
     "EventKind",
+    "Gate",
     "Light",
     "Now",
     "Run",
@@ -31,9 +43,11 @@ __all__ = [
     "StepView",
     "Verdict",
     "Wish",
+    "Worker",
     "command",
     "lines",
     "list_runs",
     "open_run",
+    "start",
     "view",
 ]

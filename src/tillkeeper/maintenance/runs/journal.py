@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from tillkeeper.base.clock import Clock
-from tillkeeper.base.ids import new_id
+from tillkeeper.base.results import Refusal
 from tillkeeper.maintenance.plans import Plan
 from tillkeeper.maintenance.runs.fold import Standing, apply, fold
 from tillkeeper.maintenance.runs.types import AGENT, Event, EventKind, Now, Run
@@ -39,11 +39,16 @@ async def take_fence(tx: Tx) -> int:
     return token
 
 
+def fresh(plan: Plan) -> Standing:
+    """How a run stands of which nothing is written."""
+    return fold(len(plan.steps), ())
+
+
 async def ask(
-    tx: Tx, plan_id: UUID, plan: Plan, by: str, clock: Clock, *, rehearsal: bool, detail: Mapping[str, Any]
+    tx: Tx, id_: UUID, plan_id: UUID, plan: Plan, by: str, clock: Clock, *, rehearsal: bool = False
 ) -> Run | None:
     """A new run, waiting; None where one is open."""
-    run = Run(new_id(), plan_id, plan.digest, rehearsal, "waiting", by, clock.now(), None, None)
+    run = Run(id_, plan_id, plan.digest, rehearsal, "waiting", by, clock.now(), None, None)
     content = msgspec.json.encode(plan).decode()
     asked = {
         "id": run.id,
@@ -56,8 +61,8 @@ async def ask(
     }
     if await tx.value(_sql.ask, asked) is None:
         return None
-    line = Event(0, run.id, run.asked_at, PERSON, "asked", None, None, by, dict(detail))
-    assert await append(tx, line, fold(len(plan.steps), ())) is not None
+    line = Event(0, run.id, run.asked_at, PERSON, "asked", None, None, by, {})
+    assert await append(tx, line, fresh(plan)) is not None
     return run
 
 
@@ -110,6 +115,17 @@ async def open_run(tx: Tx, *, rehearsal: bool = False) -> Run | None:
     """The run that has not ended."""
     row = await tx.row(_sql.open_runs, {"rehearsal": rehearsal})
     return Run(*row) if row else None
+
+
+async def other_run(tx: Tx) -> Run | None:
+    """The run that keeps another from being asked for; nobody else asks until the transaction ends."""
+    await tx.run(_sql.lock_fence)
+    return await open_run(tx)
+
+
+def busy(other: Run) -> Refusal:
+    """Says so."""
+    return Refusal("run_open", f"{other.public} is {other.state}: wait for it, or abort it")
 
 
 async def list_runs(

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from tillkeeper.base import limits
-from tillkeeper.maintenance.plans import Plan
+from tillkeeper.maintenance.plans import Plan, overrun
 from tillkeeper.maintenance.runs.fold import Standing, StepStanding
 from tillkeeper.maintenance.runs.types import ENDS, RunState
 
@@ -70,19 +70,29 @@ AT_WORK = ("running", "failed", "done", "undoing")
 """States of a step that has, or may have, done something."""
 
 
-def decide(plan: Plan, standing: Standing, now: datetime, closed: str = "") -> Action | None:
-    """What to do now; None: the run has ended. `closed`: why the calendar does not let it begin now."""
+def decide(
+    plan: Plan, standing: Standing, now: datetime, closed: str = "", edge: datetime | None = None
+) -> Action | None:
+    """What to do now; None: the run has ended. `closed`: why the calendar does not let it begin now; `edge`: where the time
+    for it ends, once it has begun.
+    """
     if standing.state in ENDS:
         return None
     if standing.state == "undoing":
         return _undo(standing)
-    if standing.begun and (late := _overrun(plan, standing, now)) is not None:
-        return late
-    if standing.state == "paused":
-        return Rest(standing.said)
     if not standing.begun:
-        return Rest(closed) if closed else Begin() if standing.ready else Preflight()
-    return _go_on(plan, standing, now)
+        return _before(plan, standing, now, closed)
+    if (late := _overrun(plan, standing, now, edge)) is not None:
+        return late
+    return Rest(standing.said) if standing.state == "paused" else _go_on(plan, standing, now)
+
+
+def _before(plan: Plan, standing: Standing, now: datetime, closed: str) -> Action:
+    if plan.window is not None and now >= plan.window.end:
+        return End("aborted", "its window was over before it could begin")
+    if standing.state == "paused" or closed:
+        return Rest(closed or standing.said)
+    return Begin() if standing.ready else Preflight()
 
 
 def settle_seconds(plan: Plan) -> float:
@@ -111,16 +121,18 @@ def _try(plan: Plan, place: int, step: StepStanding) -> Action:
     return Do(place, step.attempts + 1)
 
 
-def _overrun(plan: Plan, standing: Standing, now: datetime) -> Action | None:
-    """What the plan wants when its window is over and it is not."""
-    if plan.window is None or now < plan.window.end or plan.window.overrun == "finish":
-        return None
+def _overrun(plan: Plan, standing: Standing, now: datetime, edge: datetime | None) -> Action | None:
+    """What the plan wants when its time is over and it is not."""
     if all(step.verified_at is not None for step in standing.steps):
         return None
-    said = "the window is over"
-    if plan.window.overrun == "undo":
-        return PutBack(said)
-    return None if standing.overran or standing.state == "paused" else Pause("window", said)
+    said = "the time for it is over"
+    match overrun(plan.window.overrun if plan.window else "pause", edge, now):
+        case "undo":
+            return PutBack(said)
+        case "pause" if standing.state != "paused" and not standing.overran:
+            return Pause("window", said)
+        case _:
+            return None
 
 
 def _undo(standing: Standing) -> Action:

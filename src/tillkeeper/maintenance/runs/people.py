@@ -10,7 +10,7 @@ from tillkeeper.base.clock import Clock
 from tillkeeper.base.results import Refusal
 from tillkeeper.maintenance.runs import journal
 from tillkeeper.maintenance.runs.fold import Standing
-from tillkeeper.maintenance.runs.types import ENDS, EventKind, Run, Wish
+from tillkeeper.maintenance.runs.types import EventKind, Run, Wish
 from tillkeeper.store import News, Tx, outbox
 
 _LINES: Final[dict[Wish, EventKind]] = {
@@ -36,6 +36,8 @@ async def command(
         return Refusal("unknown_run", "check the id")
     if (objection := _objection(wish, story.standing)) is not None:
         return Refusal("run_state", objection)
+    if story.run.ended_at is not None and (other := await journal.other_run(tx)) is not None:
+        return journal.busy(other)
     detail: dict[str, Any] = {"said": reason}
     if wish == "pause":
         detail["cause"] = "person"
@@ -44,7 +46,7 @@ async def command(
     assert after is not None  # it is locked, and a person has no fence
     await audit.append(tx, who, ACTIONS[wish], story.run.public, reason, origin)
     if wish in {"pause", "resume"}:
-        await tell(tx, story.run, f"run.{line.kind}", after, clock)
+        await tell(tx, story.run, ACTIONS[wish], after, clock)
     return msgspec.structs.replace(story.run, state=after.state)
 
 
@@ -65,8 +67,3 @@ async def tell(tx: Tx, run: Run, topic: str, standing: Standing, clock: Clock) -
     payload = {"run": run.public, "plan": str(run.plan), "state": standing.state, "said": standing.said}
     news = News(clock.now(), topic, run.id, msgspec.json.encode(payload).decode())
     await outbox.publish(tx, [news])
-
-
-def over(run: Run) -> bool:
-    """Whether a run has ended."""
-    return run.state in ENDS

@@ -2,6 +2,10 @@
 -- From now on only the caller may write journals.
 UPDATE maintenance.fence SET token = token + 1 RETURNING token;
 
+-- name: lock_fence
+-- Who asks for a run asks alone.
+SELECT FROM maintenance.fence FOR UPDATE;
+
 -- name: ask
 -- A run that somebody asks for. One is open at a time, so a second one finds no place.
 INSERT INTO maintenance.runs (id, plan, digest, content, rehearsal, state, asked_by, asked_at)
