@@ -402,6 +402,10 @@ ELSEWHERE = {
     "internal": "tests/flow/test_api_door.py: no input causes it",
     "link_used": "tests/db/test_access.py: a page of the console, not of the API",
     "session_ended": "tests/db/test_access.py: a page of the console, not of the API",
+    **dict.fromkeys(
+        ("unknown_alert", "wrong_alert_state", "unknown_silence"),
+        "tests/db/test_alerts.py: pages and commands, not the API",
+    ),
     "address_refused": "tests/unit/test_access.py: the caller's network is not the input's",
     "approval_needed": "tests/flow/test_api_approvals.py",
     "approval_refused": "tests/flow/test_api_approvals.py",

@@ -101,6 +101,10 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "reason_missing": (422, "A reason is missing"),
     "unknown_person": (404, "There is no such person"),
     "person_exists": (409, "The handle is taken"),
+    # alerts
+    "unknown_alert": (404, "There is no such alert"),
+    "wrong_alert_state": (409, "The alert's state does not allow this"),
+    "unknown_silence": (404, "There is no such silence"),
     # maintenance plans
     "unknown_plan": (404, "There is no such plan"),
     "plan_mistaken": (422, "The plan cannot be carried out as it is written"),
