@@ -340,6 +340,7 @@ assert PLAN_OVERRIDE_SECONDS < PLAN_APPROVED_SECONDS
 # -- backups (seconds unless named otherwise)
 BACKUPS_LISTED: Final = 400  # the repository keeps fewer: a year of days
 BACKUP_LANES: Final = 4  # frames of 1 MiB being compressed and sealed at one time: two processors are kept busy
+RESTORE_POLL_SECONDS: Final = 0.1  # between two looks whether PostgreSQL has replayed the log
 REPOSITORY_TRIES: Final = 5  # of one request to a store, within REPOSITORY_RETRY_SECONDS
 REPOSITORY_RETRY_SECONDS: Final = 30.0
 
