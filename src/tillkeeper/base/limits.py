@@ -282,6 +282,7 @@ STEP_TELL_SECONDS: Final = 1.0  # between two looks at how far a long statement 
 STEP_SAVE_SECONDS: Final = 1.0  # so much work is done again after a kill
 STEP_FREE_BYTES: Final = 512 * 1024 * 1024  # of disk that a step leaves to everybody else
 STEP_RELOAD_SECONDS: Final = 5.0  # until PostgreSQL has read its settings again
+COMMAND_OUTPUT_BYTES: Final = 4096  # of what a program says, the last of it, kept in the journal
 MAX_STATEMENTS: Final = 20  # of one step
 MAX_STATEMENT: Final = 8_000  # characters of one of them
 assert STEP_LOCK_TIMEOUT_MS < LOCK_TIMEOUT_MS  # a turn outlives a step that waits before it

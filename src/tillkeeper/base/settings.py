@@ -76,6 +76,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Objectives and alert rules; unset: those that come with the package."""
     calendar_file: Path | None = None
     """Maintenance calendar: windows, holidays, pay days, cut-offs; unset: the one that comes with the package."""
+    commands: str = ""
+    """Programs that steps of maintenance may run, absolute paths separated by spaces; unset: none."""
     allow_private_webhooks: bool = False
     """Deliver webhooks to loopback and private addresses (tests, demo)."""
 

@@ -16,8 +16,13 @@ _NAMESPACE: Final = Path("/proc/self/ns/pid")
 
 
 def incarnation() -> str:
-    """This process: host, boot, namespace of process ids, process id, start."""
-    return f"{socket.gethostname()}:{_machine()}:{os.getpid()}:{_began(os.getpid())}"
+    """This process."""
+    return incarnation_of(os.getpid())
+
+
+def incarnation_of(pid: int) -> str:
+    """A process of this machine: host, boot, namespace of process ids, process id, start."""
+    return f"{socket.gethostname()}:{_machine()}:{pid}:{_began(pid)}"
 
 
 def is_dead(other: str) -> bool:

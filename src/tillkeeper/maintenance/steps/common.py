@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from tillkeeper.base import limits
-from tillkeeper.maintenance.steps.types import Attempt, Finding, Site, StepError
+from tillkeeper.maintenance.steps.types import Attempt, Evidence, Finding, Site, StepError
 from tillkeeper.store import BusyError, Owner, OwnerError, SlowError, as_owner, queries
 
 T = TypeVar("T")
@@ -82,3 +82,13 @@ def ok(code: str, said: str) -> Finding:
 def judged(code: str, well: bool, said: str) -> Finding:  # noqa: FBT001 - the verdict itself
     """A finding that is as well as `well`."""
     return Finding(code, said, ok=well)
+
+
+class Irreversible:
+    """What kinds share that cannot be undone. `remedy`: what to do instead."""
+
+    reversible = False
+    remedy = "write a plan that makes good what it did"
+
+    async def undo(self, site: Site, given: Any, evidence: Evidence, attempt: Attempt) -> Evidence:
+        raise StepError(f"this cannot be undone: {self.remedy}")

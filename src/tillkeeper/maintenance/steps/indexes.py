@@ -32,7 +32,7 @@ async def build(site: Site, kind: str, attempt: Attempt, index: str, definition:
             await drop(db, attempt, index)
             begun = site.clock.monotonic()
             try:
-                await telling(site, attempt, db.run(concurrently(definition)), _look)
+                await telling(site, attempt, db.run(concurrently(definition)), progress)
             except OwnerError as error:
                 await drop(db, attempt, index)
                 raise StepError(f"{index} could not be built: {error}") from error
@@ -56,7 +56,8 @@ def concurrently(definition: str) -> str:
     return re.sub(r"^CREATE (UNIQUE )?INDEX ", r"CREATE \1INDEX CONCURRENTLY ", definition, count=1)
 
 
-async def _look(beside: Owner) -> tuple[float, str]:
+async def progress(beside: Owner) -> tuple[float, str]:
+    """How far the index that is being built is."""
     row = await beside.row(catalogue.index_progress)
     if row is None:
         return 0.0, "waits to begin"

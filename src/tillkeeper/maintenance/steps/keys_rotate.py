@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from tillkeeper.base import limits
-from tillkeeper.maintenance.steps.common import judged
+from tillkeeper.maintenance.steps.common import Irreversible, judged
 from tillkeeper.maintenance.steps.types import Attempt, Evidence, Finding, LockRisk, Site, StepError
 from tillkeeper.store import sole
 from tillkeeper.vault import JOB, Pace, Progress, Proof, Rotation, VaultError, keys
@@ -30,12 +30,12 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = _REST
 
 
-class KeysRotate:
+class KeysRotate(Irreversible):
     """See Parameters."""
 
     name = "keys.rotate"
     parameters: type[msgspec.Struct] = Parameters
-    reversible = False
+    remedy = "the old key is destroyed, and nothing of it is left; one that was broken off goes on when it begins again"
     lock_risk: LockRisk = "none"
     money_risk = False
 
@@ -67,9 +67,6 @@ class KeysRotate:
             judged("key_active", active, f"version {evidence['version']} seals"),
             judged("keys_destroyed", not old, f"destroyed: {evidence['destroyed']}; still there: {old}"),
         ]
-
-    async def undo(self, site: Site, given: Parameters, evidence: Evidence, attempt: Attempt) -> Evidence:
-        raise StepError("a rotation cannot be undone; one that was broken off goes on when it is begun again")
 
 
 async def _versions(site: Site, purpose: str) -> dict[int, str]:

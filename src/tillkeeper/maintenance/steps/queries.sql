@@ -64,3 +64,59 @@ SELECT setting AS value, applied, error AS fault
 FROM pg_file_settings
 WHERE lower(name) = lower(%(name)s::text) AND sourcefile LIKE '%%/postgresql.auto.conf'
 ORDER BY seqno DESC LIMIT 1;
+
+-- name: files_of_tables
+-- The file of every table: another one after a change says that the table was rewritten.
+SELECT c.oid::regclass::text AS name, pg_relation_filenode(c.oid)::bigint AS file
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^(pg_|information_schema)';
+
+-- name: schema
+-- The schema in lines: `column schema.table.column type …`, and so on for whatever holds the application together.
+SELECT format('column %s.%s.%s %s', n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod))
+       || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END
+       || coalesce(' default ' || pg_get_expr(d.adbin, d.adrelid), '') AS what
+FROM pg_attribute AS a
+JOIN pg_class AS c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p', 'v', 'm')
+JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname !~ '^(pg_|information_schema)'
+LEFT JOIN pg_attrdef AS d ON (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
+WHERE a.attnum > 0 AND NOT a.attisdropped
+UNION ALL
+SELECT format('constraint %s.%s.%s %s', n.nspname, c.relname, k.conname, pg_get_constraintdef(k.oid))
+FROM pg_constraint AS k
+JOIN pg_class AS c ON c.oid = k.conrelid
+JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname !~ '^(pg_|information_schema)'
+WHERE k.contype <> 'n'
+UNION ALL
+SELECT format('index %s.%s %s', n.nspname, c.relname, pg_get_indexdef(c.oid))
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname !~ '^(pg_|information_schema)'
+WHERE c.relkind IN ('i', 'I')
+UNION ALL
+SELECT format('function %s.%s(%s) %s', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid),
+              md5(pg_get_functiondef(p.oid)))
+FROM pg_proc AS p
+JOIN pg_namespace AS n ON n.oid = p.pronamespace AND n.nspname !~ '^(pg_|information_schema)'
+WHERE p.prokind IN ('f', 'p')
+UNION ALL
+SELECT format('trigger %s.%s.%s %s', n.nspname, c.relname, t.tgname, pg_get_triggerdef(t.oid))
+FROM pg_trigger AS t
+JOIN pg_class AS c ON c.oid = t.tgrelid
+JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname !~ '^(pg_|information_schema)'
+WHERE NOT t.tgisinternal
+UNION ALL
+SELECT format('rights %s.%s %s', n.nspname, c.relname, array_to_string(c.relacl, ' '))
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname !~ '^(pg_|information_schema)'
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S') AND c.relacl IS NOT NULL;
+
+-- name: key_type
+-- The type of a column that has a unique index of its own over all rows.
+SELECT format_type(a.atttypid, a.atttypmod) AS type
+FROM pg_attribute AS a
+JOIN pg_class AS c ON c.oid = a.attrelid
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = %(schema)s::text AND c.relname = %(table)s::text AND a.attname = %(key)s::text
+  AND EXISTS (SELECT FROM pg_index AS i
+              WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+                AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum);
