@@ -437,6 +437,10 @@ ELSEWHERE = {
     **dict.fromkeys(
         ("unknown_run", "run_state", "run_open"), "tests/db/test_runs.py: runs are the console's and till's"
     ),
+    **dict.fromkeys(
+        ("unknown_report", "report_reviewed", "unknown_task"),
+        "tests/db/test_reports.py: people read reports in the console and with till",
+    ),
     **dict.fromkeys(("grant_ended", "grant_exhausted"), "tests/db/test_grants.py: a person in the console"),
 }
 

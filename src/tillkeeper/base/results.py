@@ -118,6 +118,10 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "unknown_run": (404, "There is no such run"),
     "run_state": (409, "The run's state does not allow this"),
     "run_open": (409, "Another run has not ended"),
+    # reports of runs
+    "unknown_report": (404, "There is no such report"),
+    "report_reviewed": (409, "The report was reviewed before"),
+    "unknown_task": (404, "There is no such task"),
 }
 
 

@@ -1,1 +1,51 @@
 """Reports: what a run did to the money, the customers and the machine; signed."""
+
+from tillkeeper.maintenance.reports.keeping import (
+    COUNTED,
+    PREFIX,
+    TASK_PREFIX,
+    count_unreviewed,
+    file_of,
+    find,
+    finish_task,
+    listed,
+    open_tasks,
+    plan_task,
+    review,
+    tasks_of,
+)
+from tillkeeper.maintenance.reports.page import LANGUAGES, draw, style
+from tillkeeper.maintenance.reports.signing import Verdict, document_of, sign_page, verify
+from tillkeeper.maintenance.reports.types import Document, Listed, Review, Task
+from tillkeeper.maintenance.reports.writer import UnsignedError, Writer, folder_of, ring_in, write_files
+
+__all__ = [
+    "COUNTED",
+    "LANGUAGES",
+    "PREFIX",
+    "TASK_PREFIX",
+    "Document",
+    "Listed",
+    "Review",
+    "Task",
+    "UnsignedError",
+    "Verdict",
+    "Writer",
+    "count_unreviewed",
+    "document_of",
+    "draw",
+    "file_of",
+    "find",
+    "finish_task",
+    "folder_of",
+    "listed",
+    "open_tasks",
+    "plan_task",
+    "review",
+    "ring_in",
+    "sign_page",
+    "style",
+    "tasks_of",
+    "verify",
+    "write_files",
+]
