@@ -5,11 +5,12 @@ Every list is bounded and walks an index; nothing here counts a whole table or t
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
 
+from tillkeeper.base import histogram
 from tillkeeper.base.clock import EPOCH
 from tillkeeper.base.ids import NIL, first_id_at
 from tillkeeper.payments.types import Move, Payment, QrCode, Refund, Wallet
@@ -29,6 +30,7 @@ _SCAN_ENDS: Final = {
     "waiting": _sql.scan_end_of_waiting,
     "reference": _sql.scan_end_of_reference,
 }
+Which = Literal["latency", "queueing"]
 _WAITING: Final = frozenset({"pending", "challenged", "in_review", "authorized"})
 
 
@@ -121,6 +123,37 @@ class Sample(msgspec.Struct, frozen=True):
     p50_us: int
     p99_us: int
     max_us: int
+
+
+class Second(msgspec.Struct, frozen=True):
+    """One second of the api: orders `asked` and `failed`, what became of commands, durations in microseconds (of several
+    processes the worst).
+    """
+
+    second: datetime
+    asked: int
+    failed: int
+    payments: int
+    succeeded: int
+    waiting: int
+    declined: int
+    refused: int
+    p50_us: int
+    p99_us: int
+
+
+class Seconds(msgspec.Struct, frozen=True):
+    """What the api counted over a stretch of time: `seconds` measured in it, orders `asked` and of them `failed` by fault of
+    ours, all `answers` and of them `errors`, `commands` carried through and their `turns`.
+    """
+
+    seconds: int
+    asked: int
+    failed: int
+    answers: int
+    errors: int
+    commands: int
+    turns: int
 
 
 async def search(tx: Tx, wanted: Filter, before: UUID | None, limit: int) -> Page:
@@ -216,6 +249,27 @@ async def refusals(tx: Tx, after: UUID | None, limit: int) -> list[Payment]:
 async def samples(tx: Tx, since: datetime) -> list[Sample]:
     """The api's own measurements, one per second with payments in it, oldest first."""
     return [Sample(*row) for row in await tx.tuples(_sql.samples, {"since": since})]
+
+
+async def seconds(tx: Tx, since: datetime, until: datetime) -> Seconds:
+    """What the api counted after one moment and up to another."""
+    ((*row,),) = await tx.tuples(_sql.seconds_total, {"since": since, "until": until})
+    return Seconds(*row)
+
+
+async def every_second(tx: Tx, since: datetime, until: datetime) -> list[Second]:
+    """Each second that the api measured after one moment and up to another, oldest first."""
+    rows = await tx.tuples(_sql.every_second, {"since": since, "until": until})
+    return [Second(*row) for row in rows]
+
+
+async def buckets(tx: Tx, which: Which, since: datetime, until: datetime) -> list[int]:
+    """How many commands were in each bucket (base/histogram.py) after one moment and up to another."""
+    statement = _sql.seconds_latency if which == "latency" else _sql.seconds_queueing
+    counts = [0] * histogram.BUCKETS
+    for place, count in await tx.tuples(statement, {"since": since, "until": until}):
+        counts[place - 1] = count
+    return counts
 
 
 async def qr_codes_of(tx: Tx, merchant: UUID, limit: int) -> list[QrCode]:

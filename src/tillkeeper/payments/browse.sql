@@ -165,3 +165,34 @@ GROUP BY 1 ORDER BY 1;
 -- A merchant's QR codes, newest first.
 SELECT id, merchant, currency::text, amount, reference, created_at, expires_at, paid_by
 FROM payments.qr_codes WHERE merchant = %(merchant)s ORDER BY id DESC LIMIT %(limit)s;
+
+-- name: every_second
+-- What the api processes measured in each second between two moments; several processes in one second stand together.
+SELECT date_trunc('second', at) AS second, sum(asked)::bigint, sum(failed)::bigint, sum(payments)::bigint,
+       sum(succeeded)::bigint, sum(waiting)::bigint, sum(declined)::bigint, sum(refused)::bigint, max(p50_us), max(p99_us)
+FROM payments.samples WHERE at > %(since)s AND at <= %(until)s
+GROUP BY 1 ORDER BY 1;
+
+-- name: seconds_total
+-- What the api processes counted between two moments, and how many seconds that were (of the busiest process).
+SELECT coalesce(max(n), 0)::integer, coalesce(sum(asked), 0)::bigint, coalesce(sum(failed), 0)::bigint,
+       coalesce(sum(answers), 0)::bigint, coalesce(sum(errors), 0)::bigint, coalesce(sum(payments), 0)::bigint,
+       coalesce(sum(turns), 0)::bigint
+FROM (SELECT count(*) AS n, sum(asked) AS asked, sum(failed) AS failed,
+             sum(answers_2xx + answers_4xx + answers_5xx) AS answers, sum(answers_5xx) AS errors,
+             sum(payments) AS payments, sum(turns) AS turns
+      FROM payments.samples WHERE at > %(since)s AND at <= %(until)s GROUP BY process) AS each;
+
+-- name: seconds_latency
+-- How many commands were in each bucket of time to their answer, between two moments.
+SELECT b.place::integer, sum(b.n)::bigint
+FROM payments.samples, unnest(latency) WITH ORDINALITY AS b (n, place)
+WHERE at > %(since)s AND at <= %(until)s AND b.n > 0
+GROUP BY b.place;
+
+-- name: seconds_queueing
+-- The same of the time until their turn began.
+SELECT b.place::integer, sum(b.n)::bigint
+FROM payments.samples, unnest(queueing) WITH ORDINALITY AS b (n, place)
+WHERE at > %(since)s AND at <= %(until)s AND b.n > 0
+GROUP BY b.place;

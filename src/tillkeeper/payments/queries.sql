@@ -148,6 +148,9 @@ SELECT id, payment, amount, fee_returned, reason, created_at FROM payments.refun
 WHERE payment = %(payment)s ORDER BY id LIMIT %(limit)s;
 
 -- name: add_sample
--- One second of the turn loop, for the console.
-INSERT INTO payments.samples (at, turns, payments, p50_us, p99_us, max_us)
-VALUES (%(at)s, %(turns)s, %(payments)s, %(p50_us)s, %(p99_us)s, %(max_us)s) ON CONFLICT DO NOTHING;
+-- One second of an api process.
+INSERT INTO payments.samples (at, process, asked, failed, answers_2xx, answers_4xx, answers_5xx, turns, payments, succeeded,
+                              waiting, declined, refused, p50_us, p99_us, max_us, latency, queueing)
+VALUES (%(at)s, %(process)s, %(asked)s, %(failed)s, %(answers_2xx)s, %(answers_4xx)s, %(answers_5xx)s, %(turns)s,
+        %(payments)s, %(succeeded)s, %(waiting)s, %(declined)s, %(refused)s, %(p50_us)s, %(p99_us)s, %(max_us)s,
+        %(latency)s::integer[], %(queueing)s::integer[]);

@@ -179,12 +179,15 @@ class Till:
 
     async def _run(self, turn: "_Turn", works: list[Work]) -> None:
         try:
+            began = self._clock.monotonic()
             answers = await self._patiently(turn, works)
             done = self._clock.monotonic()
             for work, answer in zip(works, answers, strict=True):
                 if not work.answer.done():
                     work.answer.set_result(answer)
-            self.gauge.turned([done - work.arrived for work in works])
+            self.gauge.turned(
+                [began - work.arrived for work in works], [done - work.arrived for work in works]
+            )
         except BaseException as error:
             for work in works:
                 if not work.answer.done():
@@ -238,6 +241,7 @@ class Till:
             turn.booked = True
             self._wake()
             await self._write(tx, fresh, results, turn.now)
+        self.gauge.became(results, [work.decision for work in fresh if work.decision])
         answers = iter([result.answer for result in results])
         return [known[place] if place in known else next(answers) for place in range(len(works))]
 

@@ -1,6 +1,6 @@
 """PostgreSQL: the pool, transactions, migrations, news, idempotency answers and leases."""
 
-from tillkeeper.store import columns, idempotency, leases, outbox, processes, sole
+from tillkeeper.store import columns, guards, idempotency, leases, outbox, processes, sole
 from tillkeeper.store.database import (
     APP_ROLE,
     Sent,
@@ -34,6 +34,7 @@ __all__ = [
     "Tx",
     "as_owner",
     "columns",
+    "guards",
     "idempotency",
     "is_transient",
     "leases",

@@ -23,6 +23,7 @@ from tillkeeper.base.results import Refused, refuse
 from tillkeeper.faces.api import orders, parties, problems, reads, webhooks
 from tillkeeper.faces.api.door import Counter, Door, Permits, storable
 from tillkeeper.faces.api.lane import Lane
+from tillkeeper.faces.api.meter import Meter
 
 
 def create_api(counter: Counter) -> ASGIApp:
@@ -59,7 +60,7 @@ def create_api(counter: Counter) -> ASGIApp:
         logging_config=None,
     )
     access.policies().check_routes("Service", _routes(app))
-    return Door(Lane(app, counter), counter.keys, tally)
+    return Meter(Door(Lane(app, counter), counter.keys, tally), counter.till.gauge)
 
 
 def _routes(app: Litestar) -> dict[str, Mapping[str, Any]]:

@@ -1,6 +1,6 @@
 """Alerts, standings and counts as rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -44,8 +44,8 @@ async def keep_standings(tx: Tx, found: Sequence[Standing], before: datetime) ->
         "verdicts": [each.verdict for each in found],
         "since": [each.since for each in found],
         "at": [each.at for each in found],
-        "values": [each.value for each in found],
-        "bounds": [each.bound for each in found],
+        "values": _floats(each.value for each in found),
+        "bounds": _floats(each.bound for each in found),
     }
     await tx.run(_sql.keep_standings, params)
     await tx.run(_sql.forget_standings, {"before": before})
@@ -86,8 +86,15 @@ async def keep_alerts(tx: Tx, found: Sequence[Alert]) -> None:
         "silenced": "silenced_until", "resolved": "resolved_at",
     }  # fmt: skip
     params = {name: [getattr(each, field) for each in found] for name, field in columns.items()}
+    for name in ("values", "bounds"):
+        params[name] = _floats(params[name])
     if found:
         await tx.run(_sql.keep_alerts, params)
+
+
+def _floats(values: Iterable[float | None]) -> list[float | None]:
+    """All of one type, as the driver wants them: a count is an int."""
+    return [None if value is None else float(value) for value in values]
 
 
 async def note_events(
