@@ -90,6 +90,11 @@ async def moved_ever(tx: Tx) -> Moved:
     return Moved(count, _whole(high, low))
 
 
+async def changed_transfers(tx: Tx) -> int:
+    """How many transfers were ever changed or deleted, by the server's own count; where that rises, a hand was at work."""
+    return await tx.value(_sql.changed_transfers) or 0
+
+
 async def displaced(tx: Tx, limit: int) -> list[Displaced]:
     """Accounts whose balance is not the one that their last transfer left."""
     return [Displaced(*row) for row in await tx.tuples(_sql.displaced, {"limit": limit})]

@@ -43,6 +43,10 @@ FROM (SELECT amount, (uuid_hash_extended(credit_account, 0) & 2147483647)
                      - (uuid_hash_extended(debit_account, 0) & 2147483647) AS turn
       FROM ledger.transfers) AS t;
 
+-- name: changed_transfers
+-- How many transfers were ever changed or deleted, by the server's count: it never rises.
+SELECT n_tup_upd + n_tup_del FROM pg_stat_user_tables WHERE relid = 'ledger.transfers'::regclass;
+
 -- name: displaced
 -- Accounts whose balance is not the one that their last transfer left, with what it should be.
 SELECT a.id, a.currency::text, a.balance, coalesce(t.balance, 0)

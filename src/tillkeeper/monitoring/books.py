@@ -63,6 +63,7 @@ class Books:
         self._due: set[UUID] = set()
         self._walked = NIL
         self._mismatch = 0
+        self._changed = 0
         self.nets: dict[str, int] = {}
         self.below = 0
 
@@ -88,6 +89,7 @@ class Books:
         """Add up the transfers since the last look, and note whose payments they are."""
         at = self._clock.now()
         if self._seen is None:
+            self._changed = await ledger.changed_transfers(tx)
             moved = await ledger.moved_ever(tx)
             self._seen = _Seen(now, at, moved.fingerprint)
             return moved.transfers
@@ -125,13 +127,16 @@ class Books:
         return sum(each.accounts for each in standing)
 
     async def _mismatch_of(self, tx: Tx, balances: int) -> int:
-        """By how much balances and transfers differ. A difference that is new is looked at again, over all transfers."""
+        """By how much balances and transfers differ. A difference that is new, and transfers that were changed, have all
+        transfers read again.
+        """
         assert self._seen is not None
         mismatch = balances - self._seen.fingerprint
-        if mismatch not in (0, self._mismatch):
+        changed = await ledger.changed_transfers(tx)
+        if mismatch not in (0, self._mismatch) or changed != self._changed:
             self._seen.fingerprint = (await ledger.moved_ever(tx)).fingerprint
             mismatch = balances - self._seen.fingerprint
-        self._mismatch = mismatch
+        self._mismatch, self._changed = mismatch, changed
         return mismatch
 
     async def _displaced(self) -> list[ledger.Displaced]:
