@@ -19,7 +19,7 @@ from tillkeeper.faces.console.sites import Sites
 from tillkeeper.parties import Register
 from tillkeeper.payments import Till, rails, webhooks
 from tillkeeper.risk import RiskEngine
-from tillkeeper.store import Store, sole
+from tillkeeper.store import Store, processes, sole
 from tillkeeper.store.opening import opened
 from tillkeeper.store.private import read_private
 from tillkeeper.vault import Vault, root_of
@@ -55,7 +55,11 @@ async def api(settings: Settings) -> AsyncIterator[ASGIApp]:
 async def console(settings: Settings) -> AsyncIterator[ASGIApp]:
     """The console as an application. Its till takes no payments, only people's verdicts on them."""
     clock = SystemClock()
-    async with opened(settings) as (store, _), Vault.opened(store, root_of(settings), clock) as vault:
+    async with (
+        opened(settings) as (store, _),
+        Vault.opened(store, root_of(settings), clock) as vault,
+        processes.present(store, "console"),
+    ):
         await parties.replay(store, Register(settings.key_folder))
         till = Till(store, None, clock, settings.timezone)
         entrance = Entrance(store, clock, _Keeper(vault), _provider(settings, clock))
@@ -82,6 +86,7 @@ async def agent(settings: Settings) -> None:
         opened(settings) as (store, _),
         Vault.opened(store, root_of(settings), clock) as vault,
         webhooks.Sender(private_targets=settings.allow_private_webhooks) as sender,
+        processes.present(store, "agent"),
     ):
         till = Till(store, None, clock, settings.timezone)
         bank = rails.SandboxBank(clock, settings.home / "sandbox-bank.jsonl")

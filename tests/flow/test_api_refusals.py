@@ -399,6 +399,7 @@ ELSEWHERE = {
     "personal_data_refused": "tests/db/test_console_customers.py: a person in the console",
     "overloaded": "tests/flow/test_api_door.py: needs a full queue",
     "unavailable": "tests/flow/test_api_door.py: needs a database that is away",
+    "under_maintenance": "tests/db/test_processes.py: needs a process that drains",
     "internal": "tests/flow/test_api_door.py: no input causes it",
     "link_used": "tests/db/test_access.py: a page of the console, not of the API",
     "session_ended": "tests/db/test_access.py: a page of the console, not of the API",

@@ -16,6 +16,7 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "method_not_allowed": (405, "This address does not take that method"),
     "overloaded": (503, "Too many payments are waiting"),
     "unavailable": (503, "The database cannot be reached"),
+    "under_maintenance": (503, "Nothing new is begun for a moment"),
     "internal": (500, "A fault of ours"),
     # the input
     "wrong_type": (422, "A field has the wrong type"),

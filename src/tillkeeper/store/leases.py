@@ -6,6 +6,7 @@ import msgspec
 
 from tillkeeper.base import limits
 from tillkeeper.store.database import Tx
+from tillkeeper.store.incarnation import is_dead
 from tillkeeper.store.sql import queries
 
 _sql = queries(__package__, "queries.sql")
@@ -20,8 +21,17 @@ class Lease(msgspec.Struct, frozen=True):
 
 
 async def try_take(tx: Tx, name: str, holder: str, seconds: float = limits.LEASE_SECONDS) -> bool:
-    """Take a lease that is free or expired, or renew one's own; False when somebody else holds it."""
-    return await tx.value(_sql.take_lease, {"name": name, "holder": holder, "seconds": seconds}) is not None
+    """Take a lease that is free or expired, or renew one's own; False when somebody else holds it.
+
+    A holder's name that begins with its incarnation is seen to be dead by others on its machine: they do not wait.
+    """
+    params = {"name": name, "holder": holder, "seconds": seconds, "dead": None}
+    if await tx.value(_sql.take_lease, params) is not None:
+        return True
+    other = await _held(tx, name)
+    if other is None or not is_dead(other.holder):
+        return False
+    return await tx.value(_sql.take_lease, params | {"dead": other.holder}) is not None
 
 
 async def give(tx: Tx, name: str, holder: str) -> None:
@@ -31,5 +41,9 @@ async def give(tx: Tx, name: str, holder: str) -> None:
 
 async def holder(tx: Tx, name: str) -> Lease | None:
     """The lease, if anybody holds it now."""
+    return await _held(tx, name)
+
+
+async def _held(tx: Tx, name: str) -> Lease | None:
     row = await tx.row(_sql.lease_holder, {"name": name})
     return Lease(*row) if row else None

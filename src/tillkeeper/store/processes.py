@@ -9,8 +9,8 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -91,15 +91,6 @@ class Presence:
             "incarnation": incarnation(),
         }
 
-    @contextmanager
-    def call(self) -> Iterator[None]:
-        """One call is in flight for the block."""
-        self.in_flight += 1
-        try:
-            yield
-        finally:
-            self.in_flight -= 1
-
     async def keep(self) -> None:
         """Beat until cancelled, and do what is wished; then say that this process has stopped."""
         try:
@@ -131,3 +122,14 @@ class Presence:
         except Exception as error:  # noqa: BLE001 - the database is away: beat again later
             log.warning("this process could not say that it is %s: %r", state, error)
             return None
+
+
+@asynccontextmanager
+async def present(store: Store, kind: str) -> AsyncIterator[None]:
+    """This process is in the register for the block."""
+    keeping = asyncio.create_task(Presence(store, kind).keep())
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)

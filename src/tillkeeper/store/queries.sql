@@ -46,14 +46,15 @@ SELECT * FROM unnest(%(principals)b::uuid[], %(keys)b::text[], %(hashes)b::bytea
 ORDER BY 1, 2;
 
 -- name: take_lease
--- Take a free or expired lease, or renew one's own. The server's clock decides: holders may disagree on the time.
+-- Take a free or expired lease, that of a holder who is dead, or renew one's own. The server's clock decides: holders may
+-- disagree on the time.
 INSERT INTO store.leases AS l (name, holder, taken_at, expires_at)
 VALUES (%(name)s, %(holder)s, clock_timestamp(), clock_timestamp() + %(seconds)s * interval '1 second')
 ON CONFLICT (name) DO UPDATE SET
     holder = excluded.holder,
     taken_at = CASE WHEN l.holder = excluded.holder THEN l.taken_at ELSE excluded.taken_at END,
     expires_at = excluded.expires_at
-WHERE l.holder = excluded.holder OR l.expires_at <= clock_timestamp()
+WHERE l.holder = excluded.holder OR l.expires_at <= clock_timestamp() OR l.holder = %(dead)s::text
 RETURNING holder;
 
 -- name: give_lease

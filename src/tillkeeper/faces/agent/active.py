@@ -1,10 +1,11 @@
-"""One agent is active: the one that holds the lease. The others wait, and take over when it dies or stops."""
+"""One agent is active: the one that holds the lease. The others wait, and take over when it dies or stops.
+
+One that starts anew on the machine of one that was killed sees that it is dead, and takes over at once.
+"""
 
 import asyncio
 import logging
-import os
 import secrets
-import socket
 from collections.abc import Mapping
 from typing import Final
 
@@ -12,6 +13,7 @@ from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock
 from tillkeeper.faces.agent.loops import Loop
 from tillkeeper.store import Store, leases
+from tillkeeper.store.incarnation import incarnation
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +29,7 @@ class Agent:
     """
 
     def __init__(self, store: Store, loops: Mapping[str, Loop], clock: Clock) -> None:
-        self.holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.holder = f"{incarnation()}:{secrets.token_hex(4)}"
         self._store = store
         self._loops = loops
         self._clock = clock

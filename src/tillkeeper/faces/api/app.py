@@ -24,6 +24,8 @@ from tillkeeper.faces.api import orders, parties, problems, reads, webhooks
 from tillkeeper.faces.api.door import Counter, Door, Permits, storable
 from tillkeeper.faces.api.lane import Lane
 from tillkeeper.faces.api.meter import Meter
+from tillkeeper.faces.api.turnstile import Turnstile
+from tillkeeper.store.processes import Presence
 
 
 def create_api(counter: Counter) -> ASGIApp:
@@ -35,10 +37,11 @@ def create_api(counter: Counter) -> ASGIApp:
         await _strictly(request)
 
     tally = audit.Tally(counter.store)
+    presence = Presence(counter.store, "api")
 
     @asynccontextmanager
     async def living(_: Litestar) -> AsyncIterator[None]:
-        beside = (counter.till.gauge.keep_writing(), tally.keep_writing())
+        beside = (counter.till.gauge.keep_writing(), tally.keep_writing(), presence.keep())
         working = [asyncio.create_task(each) for each in beside]
         try:
             yield
@@ -60,7 +63,8 @@ def create_api(counter: Counter) -> ASGIApp:
         logging_config=None,
     )
     access.policies().check_routes("Service", _routes(app))
-    return Meter(Door(Lane(app, counter), counter.keys, tally), counter.till.gauge)
+    door = Door(Lane(app, counter), counter.keys, tally)
+    return Meter(Turnstile(door, presence), counter.till.gauge)
 
 
 def _routes(app: Litestar) -> dict[str, Mapping[str, Any]]:
