@@ -49,7 +49,7 @@ class Words:
         self._zone = ZoneInfo(timezone)
         self.zone = timezone
 
-    def __call__(self, key: str, **values: object) -> str:
+    def __call__(self, key: str, /, **values: object) -> str:
         """A text by its key; a code that has no words is shown as it is."""
         found = self._texts.get(key, key.partition(".")[2] or key)
         return found.format(**values) if values else found

@@ -57,9 +57,12 @@ def _signature(data: bytes, ring: Ring) -> Signature:
 
 
 def _judge(data: bytes, signature: Signature, ring: Ring) -> Verdict:
-    """Whether it holds. The public key that the file brings is only a convenience for others: ours come from the ring."""
-    if ring.place(signature.key) is None:
+    """Whether it holds. The public key that the file brings is for those who have no ring; it must be that of ours."""
+    place = ring.place(signature.key)
+    if place is None:
         return "stranger"
+    if signature.public != ring.keys[place].public:
+        return "changed"
     try:
         value = bytes.fromhex(signature.value)
     except ValueError:

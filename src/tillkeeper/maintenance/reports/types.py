@@ -183,7 +183,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     items: tuple[Item, ...]
 
 
-class Signature(msgspec.Struct, frozen=True):
+class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Ed25519 over the report's bytes, by a key of the audit ring; hexadecimal."""
 
     key: str
@@ -191,7 +191,7 @@ class Signature(msgspec.Struct, frozen=True):
     value: str
 
 
-class Signed(msgspec.Struct, frozen=True):
+class Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file: the report's very bytes, and their signature."""
 
     report: msgspec.Raw
