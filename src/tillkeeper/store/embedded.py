@@ -109,6 +109,11 @@ class EmbeddedServer:
         """Process id of the server of this home, if one runs."""
         return _postmaster(self.data)
 
+    def visit(self) -> str | None:
+        """The database as the application's role sees it, if the server runs; it is neither started nor kept running."""
+        self._socket_dir = _socket_of(self.data)
+        return self.app_url if self._socket_dir is not None else None
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator["EmbeddedServer"]:
         """Started for the block, and started again should it be killed meanwhile. Raises EmbeddedError."""

@@ -49,3 +49,12 @@ async def opened(
             )
         async with Store.opened(urls.app, size=size, by_index=by_index) as store:
             yield store, urls
+
+
+def visited(settings: Settings) -> str | None:
+    """Where the database is, as the application's role sees it, for a visitor that starts nothing and keeps nothing running;
+    None while the embedded one does not run.
+    """
+    if settings.database_url is not None:
+        return guarded(settings.database_url)
+    return EmbeddedServer(settings.home).visit()
