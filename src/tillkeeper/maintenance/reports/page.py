@@ -49,10 +49,12 @@ class Words:
         self._zone = ZoneInfo(timezone)
         self.zone = timezone
 
-    def __call__(self, key: str, /, **values: object) -> str:
-        """A text by its key; a code that has no words is shown as it is."""
-        found = self._texts.get(key, key.partition(".")[2] or key)
-        return found.format(**values) if values else found
+    def __call__(self, key: str, /, **values: object) -> Markup:
+        """A text by its key, whose values are escaped; a code that has no words is shown as it is."""
+        found = self._texts.get(key)
+        if found is None:
+            return Markup("{}").format(key.partition(".")[2] or key)
+        return Markup(found).format(**values)  # noqa: S704 - our own text
 
     def number(self, value: float) -> str:
         return str(format_decimal(value, locale=self._locale))
@@ -107,7 +109,7 @@ class Words:
         return json.dumps(found, ensure_ascii=False, indent=1, sort_keys=True, default=str)
 
 
-def _pictures(document: Document, words: Words) -> list[tuple[str, Markup, Markup, str]]:
+def _pictures(document: Document, words: Words) -> list[tuple[Markup, Markup, Markup, str]]:
     """Label, picture, axis and the value at the top edge, of each key measure."""
     slots = document.slots
     if len(slots) < 2:

@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 from tillkeeper.maintenance.reports.types import Slot
 
 _HEIGHT: Final = 100
+_ROOM: Final = 1.05  # above the highest value, so that its line is seen
 
 
 def picture(
@@ -23,7 +24,7 @@ def picture(
     A slot without a value leaves a gap: nothing measured is not nothing.
     """
     values = [value(each) for each in slots]
-    top = ceiling(max((each for each in values if each is not None), default=0.0))
+    top = ceiling(max((each for each in values if each is not None), default=0.0) * _ROOM)
     width = max(len(slots) - 1, 1)
     left, right = (_place(slots, moment) for moment in run)
     shapes = [f'<rect class="run" x="{left}" y="0" width="{max(right - left, 0.3):.2f}" height="{_HEIGHT}"/>']
