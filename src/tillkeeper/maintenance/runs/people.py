@@ -34,7 +34,7 @@ async def command(
     story = await journal.load(tx, run, lock=True)
     if story is None or story.run.rehearsal:
         return Refusal("unknown_run", "check the id")
-    if (objection := _objection(wish, story.standing)) is not None:
+    if (objection := objection(wish, story.standing)) is not None:
         return Refusal("run_state", objection)
     if story.run.ended_at is not None and (other := await journal.other_run(tx)) is not None:
         return journal.busy(other)
@@ -50,7 +50,7 @@ async def command(
     return msgspec.structs.replace(story.run, state=after.state)
 
 
-def _objection(wish: Wish, standing: Standing) -> str | None:
+def objection(wish: Wish, standing: Standing) -> str | None:
     """Why a state does not allow a wish."""
     state = standing.state
     allowed = {
