@@ -381,6 +381,18 @@ async def test_a_card_number_in_any_text_is_refused(
 # -- codes whose cause is no input alone
 
 ELSEWHERE = {
+    **dict.fromkeys(
+        (
+            "unknown_plan",
+            "plan_mistaken",
+            "plan_state",
+            "plan_not_rehearsed",
+            "plan_not_approved",
+            "too_many_plans",
+            "unknown_freeze",
+        ),
+        "tests/db/test_plans.py: the API plans nothing",
+    ),
     "challenge_exhausted": "tests/flow/test_api_money.py: a payment's failure after the last wrong code",
     "expired": "tests/flow/test_api_money.py: a payment's failure when nobody came",
     "refused_by_reviewer": "tests/flow/test_api_money.py: a payment's failure after a person's no",

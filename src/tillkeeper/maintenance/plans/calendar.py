@@ -268,7 +268,7 @@ def _days(zone: ZoneInfo, within: Span) -> Iterator[date]:
 
 
 def _moment(zone: ZoneInfo, day: date, at: str) -> datetime:
-    """A time of day as a moment. A time that the clocks skip is the moment they skip it; of two, the first."""
+    """A time of day as a moment. One that the clocks skip counts on from before (02:30 is 03:30 then); of two, the first."""
     local = datetime.combine(day, time.fromisoformat(at), zone)
     return EPOCH + timedelta(seconds=local.timestamp())
 

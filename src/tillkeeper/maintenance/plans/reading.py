@@ -100,7 +100,7 @@ def _utc(moment: datetime, zone: ZoneInfo) -> datetime:
 def _lines(plan: Plan) -> list[str]:
     """Plain values first, then tables: TOML gives a value to the table that stands above it."""
     given: dict[str, Any] = msgspec.to_builtins(plan, builtin_types=(datetime,))
-    lines = [f"{key} = {_value(value)}" for key, value in given.items() if key in _PLAIN]
+    lines = [f"{key} = {_value(value)}" for key, value in given.items() if key in _PLAIN or value in ([], ())]
     for table in ("window", "notice"):
         if table in given:
             lines += [
