@@ -6,6 +6,7 @@ Nothing here is changed or deleted; who could do so all the same, because the da
 from tillkeeper.audit.anchors import Anchor, AnchorError, ObjectAnchor, Objects, anchors_of
 from tillkeeper.audit.events import actions, append, find, note_change, of, search
 from tillkeeper.audit.findings import Fault, Part
+from tillkeeper.audit.fingerprint import fingerprint_before
 from tillkeeper.audit.keys import Restore, Ring, find_ring
 from tillkeeper.audit.prove import Proof, ProofError, prove
 from tillkeeper.audit.restored import note_restore
@@ -40,6 +41,7 @@ __all__ = [
     "append",
     "find",
     "find_ring",
+    "fingerprint_before",
     "note_change",
     "note_restore",
     "of",

@@ -340,7 +340,12 @@ assert PLAN_OVERRIDE_SECONDS < PLAN_APPROVED_SECONDS
 
 # -- backups (seconds unless named otherwise)
 BACKUPS_LISTED: Final = 400  # the repository keeps fewer: a year of days
+BACKUP_SAID: Final = 500  # of what went wrong with one, in its row
 BACKUP_LANES: Final = 4  # frames of 1 MiB being compressed and sealed at one time: two processors are kept busy
+BACKUP_CHAIN: Final = 7  # a full backup and the incremental ones on it: a week; each makes a restore longer
+BACKUP_KEEP_CHAINS: Final = 2  # whatever their age
+BACKUP_KEEP_DAYS: Final = 28
+DRILL_MARGIN_SECONDS: Final = 60.0  # a row's id is made before it commits; statements end long before that
 RESTORE_POLL_SECONDS: Final = 0.1  # between two looks whether PostgreSQL has replayed the log
 REPOSITORY_TRIES: Final = 5  # of one request to a store, within REPOSITORY_RETRY_SECONDS
 REPOSITORY_RETRY_SECONDS: Final = 30.0
@@ -377,3 +382,4 @@ STATUS_SPANS: Final = 20_000  # changes of state in 90 days: one every six minut
 assert ALERT_SETTLED_SECONDS < ALERT_SLOT_SECONDS <= ALERT_SECONDS
 assert ALERT_SECONDS * 3 < ALERT_STALE_SECONDS  # two looks may fail
 assert STATUS_DAYS * 24 * 3600 <= ALERT_KEEP_SECONDS
+assert BACKUP_KEEP_CHAINS >= 2  # while the newest is not proven yet, the one before it is there

@@ -2,6 +2,7 @@
 
 from tillkeeper.risk.engine import RiskEngine, load_rules, warm_up
 from tillkeeper.risk.features import FEATURES, Feature
+from tillkeeper.risk.fingerprint import fingerprint_before
 from tillkeeper.risk.receipts import Explanation, Reason, Value, explain
 from tillkeeper.risk.rows import labelled, receipt
 from tillkeeper.risk.rules import BadRulesError, Fault, Rule, RuleSet, read_rules
@@ -24,6 +25,7 @@ __all__ = [
     "RuleSet",
     "Value",
     "explain",
+    "fingerprint_before",
     "labelled",
     "load_rules",
     "read_rules",

@@ -10,6 +10,7 @@ from tillkeeper.store.database import (
     is_transient,
     took_too_long,
 )
+from tillkeeper.store.fingerprint import Fingerprint, fingerprint
 from tillkeeper.store.idempotency import Answer, Key
 from tillkeeper.store.migrate import MigrationError, migrate, pending
 from tillkeeper.store.outbox import News
@@ -20,6 +21,7 @@ __all__ = [
     "APP_ROLE",
     "Answer",
     "BusyError",
+    "Fingerprint",
     "Key",
     "MigrationError",
     "News",
@@ -34,6 +36,7 @@ __all__ = [
     "Tx",
     "as_owner",
     "columns",
+    "fingerprint",
     "guards",
     "idempotency",
     "is_transient",

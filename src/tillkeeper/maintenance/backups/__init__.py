@@ -6,6 +6,8 @@ async with restored_copy(settings, clock) as copy: ...              # a running 
 async with store.tx("…") as tx: state = await wal_state(tx, settings.home)
 """
 
+from tillkeeper.maintenance.backups.copies import restored_copy
+from tillkeeper.maintenance.backups.drill import drill
 from tillkeeper.maintenance.backups.rows import Backups
 from tillkeeper.maintenance.backups.types import (
     Backup,
@@ -18,7 +20,8 @@ from tillkeeper.maintenance.backups.types import (
     Tell,
     WalState,
 )
-from tillkeeper.maintenance.backups.work import backup_now, drill, restored_copy, wal_state
+from tillkeeper.maintenance.backups.wal import wal_state
+from tillkeeper.maintenance.backups.work import backup_now
 
 __all__ = [
     "Backup",

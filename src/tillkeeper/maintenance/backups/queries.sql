@@ -7,9 +7,20 @@ FROM maintenance.backups b
 LEFT JOIN LATERAL (
     SELECT * FROM maintenance.drills WHERE backup = b.id ORDER BY ended_at DESC LIMIT 1
 ) d ON true
-WHERE b.state = ANY (%(states)s)
+WHERE b.state = ANY (%(states)b::text[])
 ORDER BY b.begun_at DESC
 LIMIT %(limit)s;
+
+-- name: backup
+-- One backup with its last drill.
+SELECT b.id, b.kind, b.parent, b.state, b.asked_by, b.begun_at, b.ended_at, b.bytes, b.database_bytes, b.timeline,
+       b.start_lsn::text, b.end_lsn::text, b.said,
+       d.id, d.backup, d.target, d.passed, d.rpo_seconds, d.rto_seconds, d.checks, d.asked_by, d.begun_at, d.ended_at
+FROM maintenance.backups b
+LEFT JOIN LATERAL (
+    SELECT * FROM maintenance.drills WHERE backup = b.id ORDER BY ended_at DESC LIMIT 1
+) d ON true
+WHERE b.id = %(id)s;
 
 -- name: begin_backup
 -- A backup that is about to be taken.
@@ -20,26 +31,40 @@ VALUES (%(id)s, %(kind)s, %(parent)s, 'running', %(by)s, %(at)s);
 -- It lies in the repository.
 UPDATE maintenance.backups
 SET state = 'done', ended_at = %(at)s, bytes = %(bytes)s, database_bytes = %(database_bytes)s, timeline = %(timeline)s,
-    start_lsn = %(start_lsn)s::text::pg_lsn, end_lsn = %(end_lsn)s::text::pg_lsn, said = ''
+    start_lsn = %(start_lsn)s::text::pg_lsn, end_lsn = %(end_lsn)s::text::pg_lsn
 WHERE id = %(id)s;
 
 -- name: fail_backup
 -- It does not.
 UPDATE maintenance.backups SET state = 'failed', ended_at = %(at)s, said = %(said)s WHERE id = %(id)s AND state = 'running';
 
--- name: left_running
--- Backups whose process died: nobody else takes one while we hold the job.
-UPDATE maintenance.backups SET state = 'failed', ended_at = %(at)s, said = 'its process was killed'
-WHERE state = 'running' AND id <> ALL (%(kept)s);
+-- name: adopt_backup
+-- It lies in the repository, whatever was noted of it: its process may have been killed, or this database restored.
+INSERT INTO maintenance.backups (id, kind, parent, state, asked_by, begun_at, ended_at, bytes, database_bytes, timeline, start_lsn,
+    end_lsn)
+VALUES (%(id)s, %(kind)s, %(parent)s, 'done', 'unknown', %(begun_at)s, %(ended_at)s, %(bytes)s, %(database_bytes)s,
+    %(timeline)s, %(start_lsn)s::text::pg_lsn, %(end_lsn)s::text::pg_lsn)
+ON CONFLICT (id) DO UPDATE
+SET state = 'done', ended_at = excluded.ended_at, bytes = excluded.bytes, database_bytes = excluded.database_bytes,
+    timeline = excluded.timeline, start_lsn = excluded.start_lsn, end_lsn = excluded.end_lsn, said = ''
+WHERE backups.state <> 'done';
+
+-- name: backups_not_there
+-- Those that do not lie in the repository: pruned, or never finished. Only asked by whoever alone may take one.
+UPDATE maintenance.backups
+SET state = CASE state WHEN 'done' THEN 'gone' ELSE 'failed' END,
+    said = CASE state WHEN 'done' THEN '' ELSE 'its process was killed' END,
+    ended_at = coalesce(ended_at, %(at)s)
+WHERE state IN ('running', 'done') AND id <> ALL (%(there)b::uuid[]);
 
 -- name: forget_backups
 -- They were pruned.
-UPDATE maintenance.backups SET state = 'gone' WHERE id = ANY (%(ids)s) AND state <> 'gone';
+UPDATE maintenance.backups SET state = 'gone' WHERE id = ANY (%(ids)b::uuid[]);
 
 -- name: add_drill
 -- What a drill found.
 INSERT INTO maintenance.drills (id, backup, target, passed, rpo_seconds, rto_seconds, checks, asked_by, begun_at, ended_at)
-VALUES (%(id)s, %(backup)s, %(target)s, %(passed)s, %(rpo_seconds)s, %(rto_seconds)s, %(checks)s::text::jsonb, %(by)s,
+VALUES (%(id)s, %(backup)s, %(target)s, %(passed)s, %(rpo_seconds)s, %(rto_seconds)s, %(checks)s::text::jsonb, %(asked_by)s,
         %(begun_at)s, %(ended_at)s);
 
 -- name: drills

@@ -9,8 +9,9 @@ import msgspec
 
 from tillkeeper.base import limits
 from tillkeeper.base.ids import new_id
+from tillkeeper.maintenance.backups.chest import Manifest
 from tillkeeper.maintenance.backups.types import Backup, Check, Drill, Order, OrderKind
-from tillkeeper.store import Store, Tx, queries
+from tillkeeper.store import Store, Tx, columns, queries
 
 _sql = queries(__package__, "queries.sql")
 _SHOWN: Final = ("running", "done", "failed")
@@ -50,8 +51,55 @@ class Backups:
 
 async def backups(tx: Tx, states: Collection[str], limit: int) -> list[Backup]:
     """Backups in these states, newest first, each with its last drill."""
-    rows = await tx.tuples(_sql.backups, {"states": list(states), "limit": limit})
-    return [Backup(*row[:13], drill=_drill(row[13:]) if row[13] else None) for row in rows]
+    rows = await tx.tuples(_sql.backups, {"states": columns.texts(states), "limit": limit})
+    return [_backup(row) for row in rows]
+
+
+async def find(tx: Tx, id_: UUID) -> Backup | None:
+    """One backup."""
+    found = await tx.tuples(_sql.backup, {"id": id_})
+    return _backup(found[0]) if found else None
+
+
+def _backup(row: Sequence[Any]) -> Backup:
+    return Backup(*[*row[:13], _drill(row[13:]) if row[13] else None])
+
+
+async def begin(tx: Tx, id_: UUID, parent: UUID | None, by: str, at: datetime) -> None:
+    """A backup is about to be taken."""
+    kind = "incremental" if parent else "full"
+    await tx.run(_sql.begin_backup, {"id": id_, "kind": kind, "parent": parent, "by": by, "at": at})
+
+
+async def finish(tx: Tx, manifest: Manifest) -> None:
+    """It lies in the repository."""
+    await tx.run(_sql.finish_backup, _params(manifest) | {"at": manifest.ended_at})
+
+
+async def fail(tx: Tx, id_: UUID, at: datetime, said: str) -> None:
+    """It does not."""
+    await tx.run(_sql.fail_backup, {"id": id_, "at": at, "said": said[: limits.BACKUP_SAID]})
+
+
+async def adopt(tx: Tx, there: Sequence[Manifest], at: datetime) -> None:
+    """Bring the list in line with the repository."""
+    ids = [each.id for each in there]
+    for each in there:  # the oldest first, so that each one's parent is known
+        if each.parent is None or each.parent in ids:
+            await tx.run(_sql.adopt_backup, _params(each))
+    await tx.run(_sql.backups_not_there, {"there": columns.uuids(ids), "at": at})
+
+
+async def forget(tx: Tx, ids: Sequence[UUID]) -> None:
+    """They were pruned."""
+    await tx.run(_sql.forget_backups, {"ids": columns.uuids(ids)})
+
+
+def _params(manifest: Manifest) -> dict[str, Any]:
+    taken = msgspec.structs.asdict(manifest)
+    return {key: value for key, value in taken.items() if key not in {"seal", "key", "system"}} | {
+        "bytes": manifest.size
+    }
 
 
 async def latest(tx: Tx) -> Backup | None:
@@ -75,6 +123,12 @@ def _drill(row: Sequence[Any]) -> Drill:
     return Drill(id_, backup, target, passed, rpo, rto, tuple(msgspec.convert(checks, list[Check])), *rest)
 
 
+async def add_drill(tx: Tx, drill: Drill) -> None:
+    """Write down what a drill found."""
+    params = msgspec.structs.asdict(drill) | {"checks": msgspec.json.encode(drill.checks).decode()}
+    await tx.run(_sql.add_drill, params)
+
+
 async def order(tx: Tx, kind: OrderKind, by: str, at: datetime) -> UUID | None:
     """Ask the agent for a backup or a drill; None when one of them is asked for already."""
     id_: UUID | None = await tx.value(_sql.order_work, {"id": new_id(), "kind": kind, "by": by, "at": at})
@@ -84,3 +138,8 @@ async def order(tx: Tx, kind: OrderKind, by: str, at: datetime) -> UUID | None:
 async def orders(tx: Tx, limit: int) -> list[Order]:
     """What was asked of the agent, newest first."""
     return [Order(*row) for row in await tx.tuples(_sql.orders, {"limit": limit})]
+
+
+async def archive(tx: Tx) -> Any | None:
+    """How far the log is archived: reached, waiting, rate, failing_since, said; None before the first time."""
+    return await tx.row(_sql.wal_state)

@@ -1,51 +1,130 @@
-"""What the commands, the agent and the steps call."""
+"""Taking a backup: what `till backup now`, the schedule and the steps call."""
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
-from pathlib import Path
+from typing import Final
 
+from tillkeeper import audit
+from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock
+from tillkeeper.base.ids import new_id
 from tillkeeper.base.settings import Settings
-from tillkeeper.maintenance.backups.types import Backup, BackupError, Copy, Drill, Tell, WalState
-from tillkeeper.store import Tx
+from tillkeeper.maintenance.backups import base, retention, rows
+from tillkeeper.maintenance.backups.chest import Chest, Manifest
+from tillkeeper.maintenance.backups.repository import Folder, repository_of
+from tillkeeper.maintenance.backups.types import Backup, BackupError, Tell
+from tillkeeper.store import Store, sole
+from tillkeeper.store.opening import opened
+from tillkeeper.vault import root_of
+
+log = logging.getLogger(__name__)
+
+JOB: Final = "backup"
+"""The job that one process does at a time (store.sole): it changes what lies in the repository."""
 
 
-def _silent(_share: float, _said: str) -> None:
+def silent(_share: float, _said: str) -> None:
     """Nobody listens."""
 
 
 async def backup_now(
-    settings: Settings, clock: Clock, *, full: bool = False, by: str = "cli", tell: Tell = _silent
+    settings: Settings, clock: Clock, *, full: bool = False, by: str = "cli", tell: Tell = silent
 ) -> Backup:
-    """Take a base backup: incremental to the last one, or full if asked or if there is none to build on.
+    """Take a base backup: incremental to the last one, or full if asked or if there is none to build on. Then prune.
 
     Raises BackupError.
     """
-    raise BackupError("being built")
+    chest = chest_of(settings)
+    async with opened(settings, size=2) as (store, urls), alone(urls.app, JOB):
+        there = await _tidied(store, chest, clock)
+        parent = None if full else retention.parent(there)
+        try:
+            manifest = await _take(store, urls.admin, chest, parent, clock, by, tell)
+        except BackupError as error:
+            if parent is None:
+                raise
+            log.warning("an incremental backup could not be taken (%s): taking a full one", error)
+            manifest = await _take(store, urls.admin, chest, None, clock, by, tell)
+        await _prune(store, chest, [*there, manifest], clock)
+        async with store.tx("backup taken") as tx:
+            taken = await rows.find(tx, manifest.id)
+    assert taken is not None
+    return taken
 
 
-async def drill(
-    settings: Settings, clock: Clock, *, to: datetime | None = None, by: str = "cli", tell: Tell = _silent
-) -> Drill:
-    """Restore the newest backup beside, replay to `to` (unset: as far as the archive goes), look at everything, and write
-    down what was found. Raises BackupError when it could not even be tried.
-    """
-    raise BackupError("being built")
+async def prune(settings: Settings, clock: Clock) -> list[Manifest]:
+    """Remove what need not be kept any longer; what that was. Raises BackupError."""
+    chest = chest_of(settings)
+    async with opened(settings, size=2) as (store, urls), alone(urls.app, JOB):
+        return await _prune(store, chest, await _tidied(store, chest, clock), clock)
+
+
+def chest_of(settings: Settings) -> Chest:
+    """The repository that the settings name, opened with the root key. Raises BackupError, RootKeyError."""
+    return Chest(repository_of(settings), root_of(settings))
 
 
 @asynccontextmanager
-async def restored_copy(
-    settings: Settings, clock: Clock, *, to: datetime | None = None, tell: Tell = _silent
-) -> AsyncIterator[Copy]:
-    """A running copy of production from the newest backup, in a scratch home that is removed with the block.
+async def alone(url: str, job: str) -> AsyncIterator[None]:
+    """The one process that does it. Raises BackupError; cancelled when it is lost to another one."""
+    task = asyncio.current_task()
+    assert task is not None
 
-    Raises BackupError.
-    """
-    raise BackupError("being built")
-    yield
+    async def lost() -> None:
+        task.cancel()
+
+    try:
+        async with sole.sole(url, job, lost):
+            yield
+    except sole.TakenError as error:
+        raise BackupError(f"another process is at it now: {job}; wait for it to end") from error
 
 
-async def wal_state(tx: Tx, home: Path) -> WalState:
-    """How the archive of the write-ahead log stands. `home`: where the disk is that it waits on."""
-    raise BackupError("being built")
+async def _tidied(store: Store, chest: Chest, clock: Clock) -> list[Manifest]:
+    """What lies in the repository, the oldest first; the database is brought in line with that, and drafts are swept."""
+    if isinstance(chest.repository, Folder):
+        await asyncio.to_thread(chest.repository.sweep)
+    there = await chest.manifests()
+    async with store.tx("backups there") as tx:
+        await rows.adopt(tx, there, clock.now())
+    return there
+
+
+async def _take(
+    store: Store, admin_url: str, chest: Chest, parent: Manifest | None, clock: Clock, by: str, tell: Tell
+) -> Manifest:
+    id_ = new_id()
+    async with store.tx("backup begins") as tx:
+        await rows.begin(tx, id_, parent.id if parent else None, by, clock.now())
+    try:
+        manifest = await base.take(admin_url, chest, id_, parent, clock, tell)
+    except Exception as error:
+        async with store.tx("backup failed") as tx:
+            await rows.fail(tx, id_, clock.now(), str(error))
+            await audit.append(tx, by, "backup.failed", f"backup:{id_}", "", "", "failed")
+        if isinstance(error, BackupError):
+            raise
+        raise BackupError(f"the backup failed: {error}") from error
+    async with store.tx("backup done") as tx:
+        await rows.finish(tx, manifest)
+        await audit.append(tx, by, "backup.taken", f"backup:{id_}", f"{manifest.kind}, {manifest.size} bytes")
+    return manifest
+
+
+async def _prune(store: Store, chest: Chest, there: list[Manifest], clock: Clock) -> list[Manifest]:
+    """The database learns of it afterwards: killed in between, the next look at the repository tells it."""
+    async with store.tx("backups proven") as tx:
+        good = {each.id for each in await rows.backups(tx, ["done"], limits.BACKUPS_LISTED) if each.good}
+    late = retention.late(there, good, clock.now())
+    for each in reversed(late):  # an incremental before what it builds on
+        await chest.remove(each)
+    kept = [each for each in there if each not in late]
+    await chest.forget_log(kept)
+    if late:
+        async with store.tx("backups pruned") as tx:
+            await rows.forget(tx, [each.id for each in late])
+            for each in late:
+                await audit.append(tx, "system", "backup.pruned", f"backup:{each.id}")
+    return late

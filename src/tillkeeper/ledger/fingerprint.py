@@ -1,0 +1,12 @@
+"""What tells whether a restored copy holds the same."""
+
+from uuid import UUID
+
+from tillkeeper.store import Fingerprint, Tx, fingerprint, queries
+
+_sql = queries(__package__, "fingerprint.sql")
+
+
+async def fingerprint_before(tx: Tx, before: UUID) -> Fingerprint:
+    """Of all transfers with ids before one."""
+    return await fingerprint(tx, _sql.fingerprint, before)
