@@ -16,6 +16,8 @@ from tillkeeper.faces.agent import Agent, loops_of
 from tillkeeper.faces.api import Counter, create_api
 from tillkeeper.faces.console.app import create_console
 from tillkeeper.faces.console.sites import Sites
+from tillkeeper.maintenance.notices import Herald
+from tillkeeper.maintenance.reports import Writer
 from tillkeeper.parties import Register
 from tillkeeper.payments import Till, rails, webhooks
 from tillkeeper.risk import RiskEngine
@@ -93,6 +95,10 @@ async def agent(settings: Settings) -> None:
         anchors = audit.anchors_of(settings.key_folder, settings.audit_anchors.split())
         sealer = audit.Sealer(store, settings.key_folder, anchors, clock)
         loops = loops_of(store, vault, {rails.SANDBOX: bank}, till.submit, sender, sealer, clock)
+        loops |= {
+            "notices": Herald(store, clock).run,
+            "reports": Writer(store, settings, clock).run,
+        }
         await _note_settings(store, settings)
         try:
             await Agent(store, loops, clock).run()

@@ -9,6 +9,7 @@ import psycopg
 
 from tests.support.upkeep import approved, change_run, end_plan, measured, plan_of, ran
 from tillkeeper.base.clock import ManualClock
+from tillkeeper.faces.api.crier import Crier
 from tillkeeper.maintenance import notices
 from tillkeeper.maintenance.notices import Herald
 from tillkeeper.store import Store, outbox
@@ -102,3 +103,33 @@ async def test_nobody_measured_is_not_no_downtime(
     told = await news(store)
     assert [topic for topic, _ in told] == ["maintenance.begun", "maintenance.undone"]
     assert told[-1][1]["downtime_seconds"] is None
+
+
+async def test_answers_of_the_api_say_when_maintenance_is_near(
+    store: Store, admin: psycopg.AsyncConnection, clock: ManualClock
+) -> None:
+    async def answer(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": [(b"own", b"1")]})
+
+    async def headers(crier: Crier) -> dict[bytes, bytes]:
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await crier({"type": "http"}, None, send)  # type: ignore[typeddict-item, arg-type]
+        return dict(sent[0]["headers"])
+
+    async def freshly_read() -> Crier:
+        crier = Crier(answer, store, clock)
+        reading = asyncio.create_task(crier.keep_reading())
+        await asyncio.sleep(0.2)
+        reading.cancel()
+        return crier
+
+    await approved(admin, plan_of(clock.now() + timedelta(hours=24)), clock.now())
+    assert await headers(await freshly_read()) == {b"own": b"1"}
+    await Herald(store, clock).beat()
+    told = await headers(await freshly_read())
+    assert told.pop(b"till-maintenance").startswith(b"state=scheduled; begins=2026-04-16T12:00:00Z;")
+    assert told == {b"own": b"1"}

@@ -21,6 +21,7 @@ from tillkeeper import access, audit
 from tillkeeper.base import limits
 from tillkeeper.base.results import Refused, refuse
 from tillkeeper.faces.api import orders, parties, problems, reads, webhooks
+from tillkeeper.faces.api.crier import Crier
 from tillkeeper.faces.api.door import Counter, Door, Permits, storable
 from tillkeeper.faces.api.lane import Lane
 from tillkeeper.faces.api.meter import Meter
@@ -41,7 +42,12 @@ def create_api(counter: Counter) -> ASGIApp:
 
     @asynccontextmanager
     async def living(_: Litestar) -> AsyncIterator[None]:
-        beside = (counter.till.gauge.keep_writing(), tally.keep_writing(), presence.keep())
+        beside = (
+            counter.till.gauge.keep_writing(),
+            tally.keep_writing(),
+            presence.keep(),
+            crier.keep_reading(),
+        )
         working = [asyncio.create_task(each) for each in beside]
         try:
             yield
@@ -64,7 +70,8 @@ def create_api(counter: Counter) -> ASGIApp:
     )
     access.policies().check_routes("Service", _routes(app))
     door = Door(Lane(app, counter), counter.keys, tally)
-    return Meter(Turnstile(door, presence), counter.till.gauge)
+    crier = Crier(Turnstile(door, presence), counter.store, counter.clock)
+    return Meter(crier, counter.till.gauge)
 
 
 def _routes(app: Litestar) -> dict[str, Mapping[str, Any]]:
