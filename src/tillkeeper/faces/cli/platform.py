@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -45,23 +46,26 @@ async def platform(
     Raises CliError: a port is taken, a process does not become ready, or one died CHILD_RESTARTS times in a row
     (which also ends the block).
     """
-    for port in (chosen.api_port, chosen.console_port):
-        listen(chosen.host, port).close()
     logs = chosen.home.absolute() / "log"
-    async with database(chosen) as urls:
-        await bring_up_to_date(chosen, urls)
-        logs.mkdir(parents=True, exist_ok=True)
-        async with _kept_alive(_children(chosen, logs)):
-            await _ready(chosen.host, chosen.console_port, "console", logs)
-            if greet is not None:
-                await greet(urls)
-            await _ready(chosen.host, chosen.api_port, "api", logs)
-            yield Platform(face_url(chosen, chosen.api_port), chosen.console_address, urls, logs)
+    with ExitStack() as doors:
+        children = _children(chosen, logs, doors)
+        async with database(chosen) as urls:
+            await bring_up_to_date(chosen, urls)
+            logs.mkdir(parents=True, exist_ok=True)
+            async with _kept_alive(children):
+                await _ready(chosen.host, chosen.console_port, "console", logs)
+                if greet is not None:
+                    await greet(urls)
+                await _ready(chosen.host, chosen.api_port, "api", logs)
+                yield Platform(face_url(chosen, chosen.api_port), chosen.console_address, urls, logs)
 
 
-def _children(chosen: Settings, logs: Path) -> list["Child"]:
+def _children(chosen: Settings, logs: Path, doors: ExitStack) -> list["Child"]:
+    """The processes. Those that serve get a socket that stays ours: while one restarts, whoever calls waits for the next."""
     tls = ["--tls"] if chosen.tls else []
-    return [Child("api", logs, tls), Child("console", logs, tls), Child("agent", logs)]
+    api = doors.enter_context(listen(chosen.host, chosen.api_port))
+    console = doors.enter_context(listen(chosen.host, chosen.console_port))
+    return [Child("api", logs, tls, api), Child("console", logs, tls, console), Child("agent", logs)]
 
 
 @asynccontextmanager
@@ -96,10 +100,16 @@ class Child:
     """One of our processes, with its log."""
 
     def __init__(
-        self, name: str, logs: Path, options: Sequence[str] = (), clock: Clock | None = None
+        self,
+        name: str,
+        logs: Path,
+        options: Sequence[str] = (),
+        door: socket.socket | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.name = name
-        self._options = options
+        self._doors = () if door is None else (door.fileno(),)
+        self._options = [*options, *(f"--fd={fd}" for fd in self._doors)]
         self.log = logs / f"{name}.log"
         self._clock = clock or SystemClock()
         self._process: Process | None = None
@@ -110,10 +120,7 @@ class Child:
         while True:
             self._process = await self._start()
             code = await self._process.wait()
-            now = self._clock.monotonic()
-            self._deaths.append(now)
-            often = len(self._deaths) == limits.CHILD_RESTARTS
-            if code == CANNOT or (often and now - self._deaths[0] < limits.CHILD_RESTART_WINDOW_SECONDS):
+            if code == CANNOT or (code != 0 and self._dies_often()):  # 0: it was asked to restart
                 raise CliError(f"{self.name} cannot go on: {self._last_words()}", f"its log is {self.log}")
             await asyncio.sleep(limits.CHILD_RESTART_PAUSE_SECONDS)
 
@@ -128,6 +135,12 @@ class Child:
             self._process.kill()
             await self._process.wait()
 
+    def _dies_often(self) -> bool:
+        now = self._clock.monotonic()
+        self._deaths.append(now)
+        often = len(self._deaths) == limits.CHILD_RESTARTS
+        return often and now - self._deaths[0] < limits.CHILD_RESTART_WINDOW_SECONDS
+
     async def _start(self) -> Process:
         if self.log.exists() and self.log.stat().st_size > limits.CHILD_LOG_BYTES:
             self.log.rename(self.log.with_suffix(".log.1"))
@@ -136,7 +149,7 @@ class Child:
             # A pipe that only ends when we do tells it to stop even if we are killed; a session of its own keeps
             # Ctrl-C at the terminal from it, so that things stop in order.
             return await asyncio.create_subprocess_exec(
-                *command, stdin=PIPE, stdout=log, stderr=log, start_new_session=True
+                *command, stdin=PIPE, stdout=log, stderr=log, start_new_session=True, pass_fds=self._doors
             )
 
     def _last_words(self) -> str:

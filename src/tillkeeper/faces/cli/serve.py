@@ -37,6 +37,9 @@ CRASHED: Final = 1
 WithParent = Annotated[
     bool, typer.Option("--with-parent", hidden=True, help="Stop when standard input ends: the parent died.")
 ]
+Fd = Annotated[
+    int | None, typer.Option("--fd", hidden=True, help="The socket that the parent keeps while we restart.")
+]
 Tls = Annotated[
     bool, typer.Option("--tls", help="Serve by TLS: TILL_TLS_CERTIFICATE, or a development CA of our own.")
 ]
@@ -48,23 +51,23 @@ def serve() -> None:
 
 
 @app.command()
-def api(*, tls: Tls = False, with_parent: WithParent = False) -> None:
+def api(*, tls: Tls = False, with_parent: WithParent = False, fd: Fd = None) -> None:
     """Take payments: the public API, on TILL_HOST:TILL_API_PORT (127.0.0.1:8080).
 
     Example: till serve api --tls
     """
     chosen = with_tls(_begin(with_parent), asked=tls)
-    _serve("api", chosen, chosen.api_port)
+    _serve("api", chosen, chosen.api_port, fd)
 
 
 @app.command()
-def console(*, tls: Tls = False, with_parent: WithParent = False) -> None:
+def console(*, tls: Tls = False, with_parent: WithParent = False, fd: Fd = None) -> None:
     """Show and operate: the console, on TILL_HOST:TILL_CONSOLE_PORT (127.0.0.1:8081).
 
     Example: till serve console --tls
     """
     chosen = with_tls(_begin(with_parent), asked=tls)
-    _serve("console", chosen, chosen.console_port)
+    _serve("console", chosen, chosen.console_port, fd)
 
 
 @app.command()
@@ -119,9 +122,9 @@ def _roof() -> Any:
     return importlib.import_module("tillkeeper.wiring")
 
 
-def _serve(name: str, chosen: Settings, port: int) -> None:
+def _serve(name: str, chosen: Settings, port: int, fd: int | None) -> None:
     context = server_context(chosen, SystemClock())
-    with listen(chosen.host, port) as bound:
+    with listen(chosen.host, port) if fd is None else socket.socket(fileno=fd) as bound:
         _to_the_end(_serving(getattr(_roof(), name)(chosen), bound, context, chosen.trusted_proxies))
 
 
