@@ -137,6 +137,11 @@ class Public(NamedTuple):
     looked_at: datetime | None
 
 
+async def open_pages(tx: Tx) -> list[Alert]:
+    """What lasts and is worth waking somebody for, acknowledged or not."""
+    return [each for each in await rows.show_alerts(tx) if each.severity == "page"]
+
+
 async def public(tx: Tx, book: RuleBook, now: datetime) -> Public:
     """What the status page reads. Only pages about a component are anybody else's business."""
     since = now - timedelta(days=limits.STATUS_DAYS)
