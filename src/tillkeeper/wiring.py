@@ -12,17 +12,19 @@ from tillkeeper.access import KeyRing
 from tillkeeper.access.entrance import Entrance, Provider
 from tillkeeper.base.clock import Clock, SystemClock
 from tillkeeper.base.settings import Settings, SettingsError, fingerprint
-from tillkeeper.faces.agent import Agent, loops_of
+from tillkeeper.faces.agent import Agent, Loop, loops_of
 from tillkeeper.faces.api import Counter, create_api
 from tillkeeper.faces.console.app import create_console
 from tillkeeper.faces.console.sites import Sites
+from tillkeeper.faces.status import Keeper, create_status
 from tillkeeper.maintenance.notices import Herald
 from tillkeeper.maintenance.reports import Writer
+from tillkeeper.monitoring import MEASURES, Books, alerting
 from tillkeeper.parties import Register
 from tillkeeper.payments import Till, rails, webhooks
 from tillkeeper.risk import RiskEngine
 from tillkeeper.store import Store, processes, sole
-from tillkeeper.store.opening import opened
+from tillkeeper.store.opening import opened, visited
 from tillkeeper.store.private import read_private
 from tillkeeper.vault import Vault, root_of
 
@@ -98,6 +100,7 @@ async def agent(settings: Settings) -> None:
         loops |= {
             "notices": Herald(store, clock).run,
             "reports": Writer(store, settings, clock).run,
+            **_alerting(store, settings, clock),
         }
         await _note_settings(store, settings)
         try:
@@ -105,6 +108,34 @@ async def agent(settings: Settings) -> None:
         finally:
             await bank.close()
             await till.close()
+
+
+@asynccontextmanager
+async def status(settings: Settings) -> AsyncIterator[ASGIApp]:
+    """The status page as an application. It neither needs the database nor keeps it running."""
+    clock, book = SystemClock(), _book(settings)
+    keeper = Keeper(settings.home, book, lambda: visited(settings), clock)
+    yield create_status(keeper, book, clock, settings.timezone)
+
+
+def _alerting(store: Store, settings: Settings, clock: Clock) -> dict[str, Loop]:
+    """The agent's loops that watch, and tell people."""
+    book = _book(settings)
+    watch = alerting.Watch(store, book, alerting.sources(clock, Books(store, clock).look), clock)
+    try:
+        channels = alerting.read_channels(settings.alert_channels)
+    except alerting.ChannelError as error:
+        raise SettingsError(str(error)) from error
+    teller = alerting.Teller(store, book, channels, f"{settings.console_address}/alerts", clock)
+    return {"alerts": watch.run, "alert notices": teller.run}
+
+
+def _book(settings: Settings) -> alerting.RuleBook:
+    """What is watched. Raises SettingsError."""
+    try:
+        return alerting.read_book(settings.objectives_file, MEASURES)
+    except alerting.BadBookError as error:
+        raise SettingsError(str(error)) from error
 
 
 async def _note_settings(store: Store, settings: Settings) -> None:

@@ -10,8 +10,7 @@ import msgspec
 from tillkeeper.base import limits
 from tillkeeper.faces.status.seen import Seen
 from tillkeeper.maintenance.notices import Notice
-from tillkeeper.monitoring.alerting import COMPONENTS, Alert, Component, Day, RuleBook, Span, days
-from tillkeeper.monitoring.alerting.types import Words
+from tillkeeper.monitoring.alerting import COMPONENTS, Alert, Component, Day, RuleBook, Span, Words, days
 
 Shown = Literal["works", "degraded", "down", "maintenance", "unknown"]
 _ORDER: Final[tuple[Shown, ...]] = ("down", "maintenance", "degraded", "unknown", "works")

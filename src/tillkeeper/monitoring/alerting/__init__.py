@@ -19,6 +19,7 @@ from tillkeeper.monitoring.alerting.types import (
     Silence,
     Span,
     Standing,
+    Words,
 )
 from tillkeeper.monitoring.alerting.watch import Sources, Watch, sources
 from tillkeeper.monitoring.alerting.words import PREFIX, figure, public_id
@@ -45,6 +46,7 @@ __all__ = [
     "Standing",
     "Teller",
     "Watch",
+    "Words",
     "acknowledge",
     "browse",
     "days",
