@@ -27,7 +27,8 @@ from tillkeeper.store import Store
 TABLES: Final = """
 CREATE SCHEMA shop;
 GRANT USAGE ON SCHEMA shop TO till_app;
-CREATE TABLE shop.calls (number bigint GENERATED ALWAYS AS IDENTITY, run uuid, name text, said text);
+CREATE TABLE shop.calls (number bigint GENERATED ALWAYS AS IDENTITY, run uuid, name text, said text,
+    at timestamptz NOT NULL DEFAULT clock_timestamp());
 CREATE TABLE shop.effects (run uuid, name text, PRIMARY KEY (run, name));
 GRANT ALL ON shop.calls, shop.effects TO till_app;
 """

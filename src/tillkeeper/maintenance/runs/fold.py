@@ -73,7 +73,11 @@ def apply(standing: Standing, event: Event) -> Standing:
 
 def _of_step(step: StepStanding, event: Event) -> StepStanding:
     change = _STEP.get(event.kind)
-    return change(step, event) if change else step
+    if change is None:
+        return step
+    after = change(step, event)
+    # It was at work when all was to be undone, and what became of it is written down later: it is kept all the same.
+    return replace(after, state="kept") if step.state == "kept" else after
 
 
 def _step_begun(step: StepStanding, event: Event) -> StepStanding:

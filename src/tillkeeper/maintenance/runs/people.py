@@ -34,8 +34,8 @@ async def command(
     story = await journal.load(tx, run, lock=True)
     if story is None or story.run.rehearsal:
         return Refusal("unknown_run", "check the id")
-    if (objection := objection(wish, story.standing)) is not None:
-        return Refusal("run_state", objection)
+    if (why := objection(wish, story.standing)) is not None:
+        return Refusal("run_state", why)
     if story.run.ended_at is not None and (other := await journal.other_run(tx)) is not None:
         return journal.busy(other)
     detail: dict[str, Any] = {"said": reason}
