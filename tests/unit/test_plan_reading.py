@@ -137,9 +137,14 @@ def test_times_without_a_zone_are_the_business_zones_and_one_moment_has_one_hash
             "window.last_start",
             "within",
         ),
+        (
+            HEAD + STEP + '[[guardrails]]\nmeasure = "payments.rates"\nlimit = 1.0',
+            "guardrails[0].measure",
+            "did you mean payments.rate?",
+        ),
         (HEAD + STEP + '[[guardrails]]\nmeasure = "payments.rate"', "guardrails[0]", "worse_by"),
         (
-            HEAD + STEP + '[[guardrails]]\nmeasure = "x"\nlimit = 1.0\nseconds = 0.0',
+            HEAD + STEP + '[[guardrails]]\nmeasure = "payments.rate"\nlimit = 1.0\nseconds = 0.0',
             "guardrails[0].seconds",
             "up to",
         ),

@@ -336,6 +336,17 @@ GUARDRAIL_SECONDS: Final = 3600  # of one guardrail's look back: what is slower 
 CALENDAR_DAYS: Final = 62  # looked ahead for the next window: two months hold every holiday with room beside it
 FREEZES: Final = 200  # looked at for one question about the calendar
 FREEZE_DAYS: Final = 92  # of one freeze: what is frozen longer is not maintained
+SUGGESTIONS: Final = 3  # windows proposed: enough to choose from
+SUGGESTION_DAYS: Final = 14  # looked ahead: every hour of the week twice
+SUGGESTION_SECONDS: Final = 1800  # the shortest window proposed: people need time too
+PREFLIGHT_TRANSACTION_SECONDS: Final = 300  # an older transaction would stand in the way of any lock, and of every index
+PREFLIGHT_CONNECTIONS_PERCENT: Final = 80  # a step needs a few, and payments need theirs
+PREFLIGHT_REPLICA_SECONDS: Final = 10  # a replica further behind would fall out under a step that writes much
+PREFLIGHT_SEEN_SECONDS: Final = 3600  # an operator whose browser did something since is on duty
+PREFLIGHT_BACKUP_SECONDS: Final = 26 * 3600  # a daily backup, and two hours for it
+PREFLIGHT_DRILL_SECONDS: Final = 8 * 24 * 3600  # a weekly drill, and a day for it
+PREFLIGHT_DISK_BYTES: Final = 1024**3  # left whatever a plan grows by: the write-ahead log needs room
+PREFLIGHT_CERTIFICATE_SECONDS: Final = 24 * 3600  # of validity left after the run: nobody renews one at night
 assert PLAN_OVERRIDE_SECONDS < PLAN_APPROVED_SECONDS
 
 # -- backups (seconds unless named otherwise)

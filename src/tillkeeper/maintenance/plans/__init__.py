@@ -36,6 +36,7 @@ from tillkeeper.maintenance.plans.filing import (
     take,
     withdraw,
 )
+from tillkeeper.maintenance.plans.preflight import preflight
 from tillkeeper.maintenance.plans.reading import (
     ReadingError,
     read_calendar,
@@ -44,6 +45,8 @@ from tillkeeper.maintenance.plans.reading import (
     templates,
     write_plan,
 )
+from tillkeeper.maintenance.plans.suggesting import HOURS, Suggestion, Traffic, suggest
+from tillkeeper.maintenance.plans.traffic import suggest_window
 from tillkeeper.maintenance.plans.types import (
     OPEN,
     PREFIX,
@@ -65,6 +68,7 @@ from tillkeeper.maintenance.plans.types import (
 __all__ = [
     "APPROVE",
     "FREEZE_PREFIX",
+    "HOURS",
     "LIFT",
     "OPEN",
     "OVERRIDE",
@@ -88,6 +92,8 @@ __all__ = [
     "Span",
     "Step",
     "StepRehearsed",
+    "Suggestion",
+    "Traffic",
     "Window",
     "ask_approval",
     "ask_lift",
@@ -112,6 +118,7 @@ __all__ = [
     "overrides_of",
     "overrun",
     "parameters",
+    "preflight",
     "read_calendar",
     "read_plan",
     "rehearsal_of",
@@ -119,6 +126,8 @@ __all__ = [
     "rules_at",
     "submit",
     "submit_draft",
+    "suggest",
+    "suggest_window",
     "take",
     "template_goal",
     "templates",

@@ -11,6 +11,7 @@ from tillkeeper.base import limits
 from tillkeeper.maintenance.plans.types import Plan, Step
 from tillkeeper.maintenance.steps import Kinds
 from tillkeeper.maintenance.steps.types import MAX_STEPS
+from tillkeeper.monitoring import MEASURES
 
 _TRIES: Final = 5
 
@@ -105,6 +106,12 @@ def _window(plan: Plan, now: datetime) -> Iterator[Mistake]:
 def _guardrails(plan: Plan) -> Iterator[Mistake]:
     for place, rail in enumerate(plan.guardrails):
         field = f"guardrails[{place}]"
+        if rail.measure not in MEASURES:
+            near = get_close_matches(rail.measure, MEASURES, 1)
+            remedy = f"did you mean {near[0]}?" if near else f"there are: {', '.join(MEASURES)}"
+            yield Mistake(
+                f"{field}.measure", f"{field}.measure: there is no measure {rail.measure!r}; {remedy}"
+            )
         if rail.worse_by is None and rail.limit is None:
             yield Mistake(field, f"{field}: set worse_by (than usual) or limit (absolute)")
         if not 0 < rail.seconds <= limits.GUARDRAIL_SECONDS:
