@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -77,14 +77,16 @@ def prolong(
 def closed(spans: Iterable[Span]) -> list[Span]:
     """Spans that reach to the beginning of the next one of their component, where nobody paused in between."""
     ordered = sorted(spans, key=lambda each: (each.component, each.seen_by, each.begun_at))
-    return [
-        msgspec.structs.replace(each, seen_at=after.begun_at)
-        if after is not None
-        and (after.component, after.seen_by) == (each.component, each.seen_by)
-        and timedelta() <= after.begun_at - each.seen_at <= _GAP
-        else each
-        for each, after in zip(ordered, [*ordered[1:], None], strict=True)
+    joined = [
+        msgspec.structs.replace(each, seen_at=after.begun_at) if _goes_on(each, after) else each
+        for each, after in itertools.pairwise(ordered)
     ]
+    return [*joined, *ordered[-1:]]
+
+
+def _goes_on(span: Span, after: Span) -> bool:
+    same = (after.component, after.seen_by) == (span.component, span.seen_by)
+    return same and timedelta() <= after.begun_at - span.seen_at <= _GAP
 
 
 def days(
@@ -92,31 +94,24 @@ def days(
 ) -> Mapping[str, list[Day]]:
     """Every component's last days, the oldest first, in a time zone.
 
-    Where spans overlap the worse counts. While the database did not answer, whoever needs it and was not seen was down too.
+    Where spans overlap the worse counts. While the database did not answer, everybody who needs it was down too.
     """
     whole = closed(spans)
     database = [each for each in whole if each.component == DATABASE and each.state == "down"]
     today = until.astimezone(zone).date()
-    edges = [_midnight(today - timedelta(days=back), zone) for back in range(count - 1, -2, -1)]
-    return {name: _days_of(name, whole, database, edges, until) for name in COMPONENTS}
-
-
-def _days_of(
-    name: Component,
-    spans: Sequence[Span],
-    database: Sequence[Span],
-    edges: Sequence[datetime],
-    until: datetime,
-) -> list[Day]:
-    own = [each for each in spans if each.component == name]
-    lost = [msgspec.structs.replace(each, component=name) for each in database] if name != DATABASE else []
-    found = []
-    for begin, end in itertools.pairwise(edges):
-        last = min(end, until)
-        seconds = _by_state([*own, *lost], begin, last)
-        day = (begin + (end - begin) / 2).astimezone(edges[0].tzinfo).date()
-        found.append(Day(day, seconds["down"], seconds["degraded"], seconds["works"]))
+    dates = [today - timedelta(days=back) for back in range(count - 1, -1, -1)]
+    found: dict[str, list[Day]] = {}
+    for name in COMPONENTS:
+        own = [each for each in whole if each.component == name]
+        lost = database if name != DATABASE else []
+        found[name] = [_day([*own, *lost], each, zone, until) for each in dates]
     return found
+
+
+def _day(spans: Sequence[Span], day: date, zone: ZoneInfo, until: datetime) -> Day:
+    begin, end = _midnight(day, zone), min(_midnight(day + timedelta(days=1), zone), until)
+    seconds = _by_state(spans, begin, end)
+    return Day(day, seconds["down"], seconds["degraded"], seconds["works"])
 
 
 def _by_state(spans: Sequence[Span], begin: datetime, end: datetime) -> dict[ComponentState, float]:
@@ -134,4 +129,5 @@ def _by_state(spans: Sequence[Span], begin: datetime, end: datetime) -> dict[Com
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=zone)
+    """In UTC: of two times in one zone Python subtracts what the clocks show, and a day when they change has 23 hours."""
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
