@@ -18,7 +18,10 @@ from tillkeeper.faces.console.app import create_console
 from tillkeeper.faces.console.sites import Sites
 from tillkeeper.faces.status import Keeper, create_status
 from tillkeeper.maintenance.notices import Herald
+from tillkeeper.maintenance.plans import read_calendar
 from tillkeeper.maintenance.reports import Writer
+from tillkeeper.maintenance.runs import CalendarGate, Worker
+from tillkeeper.maintenance.steps import KINDS, Site
 from tillkeeper.monitoring import MEASURES, Books, alerting
 from tillkeeper.parties import Register
 from tillkeeper.payments import Till, rails, webhooks
@@ -86,9 +89,10 @@ async def agent(settings: Settings) -> None:
     """The agent, until cancelled. Its till takes no payments, only what banks, clocks and people say of them."""
     clock = SystemClock()
     settings.home.mkdir(parents=True, exist_ok=True)
+    root = root_of(settings)
     async with (
-        opened(settings) as (store, _),
-        Vault.opened(store, root_of(settings), clock) as vault,
+        opened(settings) as (store, urls),
+        Vault.opened(store, root, clock) as vault,
         webhooks.Sender(private_targets=settings.allow_private_webhooks) as sender,
         processes.present(store, "agent"),
     ):
@@ -97,7 +101,10 @@ async def agent(settings: Settings) -> None:
         anchors = audit.anchors_of(settings.key_folder, settings.audit_anchors.split())
         sealer = audit.Sealer(store, settings.key_folder, anchors, clock)
         loops = loops_of(store, vault, {rails.SANDBOX: bank}, till.submit, sender, sealer, clock)
+        site = Site(store, urls.admin, clock, settings, vault, root, production=True)
+        gate = CalendarGate(site, read_calendar(settings.calendar_file))
         loops |= {
+            "runs": Worker(site, KINDS, gate, Books(store, clock)).run,
             "notices": Herald(store, clock).run,
             "reports": Writer(store, settings, clock).run,
             **_alerting(store, settings, clock),

@@ -242,7 +242,7 @@ async def test_money_that_nobody_can_see_stops_the_step(
         house.books.away = True
         view = await house.state("paused")
         assert "could not be looked at" in view.pause_reason
-        assert view.lights[0].verdict == "inconclusive"
+        await house.until(lambda seen: seen.lights[0].verdict == "inconclusive")
         house.books.away = False
         await house.tell("abort")
         assert (await house.ended()).run.state == "aborted"

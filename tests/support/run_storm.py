@@ -50,7 +50,7 @@ def die_at(line: int, *, before: bool) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return done
 
-    Pen._try = write  # type: ignore[method-assign]
+    Pen._try = write  # type: ignore[method-assign, assignment]
 
 
 async def carry(app_url: str, admin_url: str, run: UUID) -> None:

@@ -7,6 +7,7 @@ await Worker(site, KINDS, gate, books).run()             # in the agent
 """
 
 from tillkeeper.maintenance.runs.executor import Gate
+from tillkeeper.maintenance.runs.gate import CalendarGate
 from tillkeeper.maintenance.runs.guard import Books
 from tillkeeper.maintenance.runs.journal import lines, list_runs, open_run
 from tillkeeper.maintenance.runs.people import command
@@ -31,6 +32,7 @@ from tillkeeper.maintenance.runs.worker import Worker
 __all__ = [
     "ENDS",
     "Books",
+    "CalendarGate",
     "Event",
     "EventKind",
     "Gate",

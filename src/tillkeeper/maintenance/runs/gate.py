@@ -1,12 +1,13 @@
 """What production asks before a run begins: the calendar, and the preflight of plans."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from tillkeeper.maintenance import plans
 from tillkeeper.maintenance.plans import Answer, Calendar, Plan
-from tillkeeper.maintenance.steps import Site
+from tillkeeper.maintenance.steps import Finding, Site
 
 
 class CalendarGate:
@@ -34,6 +35,10 @@ class CalendarGate:
                 return plan.window.end if plan.window else None
             rules = await plans.rules_at(tx, self._calendar, self._zone, now)
         return plans.calendar.edge(rules, plan.window, now)
+
+    async def findings(self, plan_id: UUID, plan: Plan) -> Sequence[Finding]:
+        """The preflight of plans; each step's own is the executor's to ask for."""
+        return await plans.preflight(self._site, plan_id, plan)
 
 
 def in_words(answer: Answer) -> str:
