@@ -33,11 +33,11 @@ find_python() {
 }
 
 check_ports() {
-    "$1" - "${TILL_API_PORT:-8080}" "${TILL_CONSOLE_PORT:-8081}" <<'PYTHON'
+    "$1" - "${TILL_API_PORT:-8080}" "${TILL_CONSOLE_PORT:-8081}" "${TILL_STATUS_PORT:-8082}" <<'PYTHON'
 import socket
 import sys
 
-for name, port in zip(("API", "CONSOLE"), map(int, sys.argv[1:])):
+for name, port in zip(("API", "CONSOLE", "STATUS"), map(int, sys.argv[1:])):
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -167,6 +167,7 @@ def test_crash_is_not_read_as_an_answer(
 def test_doctor_of_a_healthy_database(till: Till, base: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TILL_API_PORT", "0")
     monkeypatch.setenv("TILL_CONSOLE_PORT", "0")
+    monkeypatch.setenv("TILL_STATUS_PORT", "0")
     said = till("doctor", "--json").json
     found = {each["name"]: each["state"] for each in said["findings"]}
     # The tests' own server runs without fsync: the doctor has to see that.

@@ -77,6 +77,7 @@ def environment(database: Database, tmp_path: Path) -> dict[str, str]:
         "TILL_ADMIN_DATABASE_URL": database.admin_url,
         "TILL_API_PORT": str(api),
         "TILL_CONSOLE_PORT": str(console),
+        "TILL_STATUS_PORT": str(free_port()),
     }
 
 

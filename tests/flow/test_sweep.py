@@ -85,6 +85,7 @@ class Life:
             "TILL_HOME": str(home),
             "TILL_API_PORT": str(free_port()),
             "TILL_CONSOLE_PORT": str(free_port()),
+            "TILL_STATUS_PORT": str(free_port()),
             "TILL_ALLOW_PRIVATE_WEBHOOKS": "true",
         }
         self.outputs: list[bytes] = []

@@ -54,6 +54,7 @@ class Up:
             "TILL_HOME": str(home),
             "TILL_API_PORT": str(free_port()),
             "TILL_CONSOLE_PORT": str(free_port()),
+            "TILL_STATUS_PORT": str(free_port()),
         }
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tillkeeper", "up", "--json"],
@@ -106,6 +107,7 @@ def test_up_serves_restarts_and_stops(up: Up) -> None:
     said = up.said()
     assert answers(f"{said['api']}/health")
     assert answers(said["sign_in"])
+    assert answers(f"{said['status']}/status.json")
 
     first = up.pid_of("api")
     os.kill(first, signal.SIGKILL)

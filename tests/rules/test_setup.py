@@ -105,7 +105,12 @@ def test_newest_python_that_fits_is_taken(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "other"), [("TILL_API_PORT", "TILL_CONSOLE_PORT"), ("TILL_CONSOLE_PORT", "TILL_API_PORT")]
+    ("variable", "other"),
+    [
+        ("TILL_API_PORT", "TILL_CONSOLE_PORT"),
+        ("TILL_CONSOLE_PORT", "TILL_STATUS_PORT"),
+        ("TILL_STATUS_PORT", "TILL_API_PORT"),
+    ],
 )
 def test_port_taken_is_said_before_anything_is_installed(machine: Machine, variable: str, other: str) -> None:
     machine.has("python3", FULL)
@@ -115,7 +120,10 @@ def test_port_taken_is_said_before_anything_is_installed(machine: Machine, varia
         free.bind(("127.0.0.1", 0))
         port, free_port = taken.getsockname()[1], free.getsockname()[1]
         free.close()
-        result = machine.setup("demo", **{variable: str(port), other: str(free_port)})
+        ports = dict.fromkeys(
+            ("TILL_API_PORT", "TILL_CONSOLE_PORT", "TILL_STATUS_PORT"), "0"
+        )  # 0 is never taken
+        result = machine.setup("demo", **ports | {variable: str(port), other: str(free_port)})
     assert result.returncode != 0
     assert result.stderr.startswith(f"Port {port} on 127.0.0.1 is taken.\n")
     assert f"make demo {variable}={port + 10}" in result.stderr

@@ -19,7 +19,7 @@ from tillkeeper.maintenance.notices import Words as Said
 from tillkeeper.monitoring import MEASURES
 from tillkeeper.monitoring.alerting import COMPONENTS, Alert, Span, days, read_book
 from tillkeeper.monitoring.alerting.components import closed, states
-from tillkeeper.monitoring.alerting.types import NO_LABELS, Cause, ComponentState, Severity, Standing
+from tillkeeper.monitoring.alerting.types import NO_LABELS, Cause, ComponentState, Severity, Standing, State
 
 NOW = datetime(2026, 4, 15, 12, tzinfo=UTC)
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -38,7 +38,7 @@ def alert(
     rule: str, fired: float, resolved: float | None = None, cause: Cause = "bad", severity: Severity = "page"
 ) -> Alert:
     ended = None if resolved is None else ago(resolved)
-    state = "firing" if ended is None else "resolved"
+    state: State = "firing" if ended is None else "resolved"
     return Alert(new_id(), rule, NO_LABELS, severity, state, cause, 1.0, 2.0, ago(fired), resolved_at=ended)
 
 

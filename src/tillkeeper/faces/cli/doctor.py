@@ -106,6 +106,7 @@ def local_findings(chosen: Settings) -> Iterator[Finding]:
     yield _policies()
     yield _port("api port", chosen, chosen.api_port)
     yield _port("console port", chosen, chosen.console_port)
+    yield _port("status port", chosen, chosen.status_port)
     yield _served(chosen)
     yield _database_way(chosen)
     yield _chromium(shutil.which)

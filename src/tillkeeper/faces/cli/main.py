@@ -18,9 +18,9 @@ from tillkeeper.faces.cli.output import CANNOT, CliError, complain
 log = logging.getLogger(__name__)
 
 COMMANDS: Final[dict[str, str]] = {
-    "up": "Start everything: PostgreSQL, api, console, agent. Ctrl-C stops it.",
+    "up": "Start everything: PostgreSQL, api, console, agent, status page. Ctrl-C stops it.",
     "demo": "Start everything and let a city of customers, shops and thieves live in it.",
-    "serve": "Start one process: api, console or agent.",
+    "serve": "Start one process: api, console, agent or status.",
     "replay": "Stream a CSV or Parquet file of historic payments through the turn.",
     "bench": "Measure payments, ledger, risk and replay on this machine, beside bare pgbench as the yardstick.",
     "ledger": "Verify the books.",
@@ -30,6 +30,7 @@ COMMANDS: Final[dict[str, str]] = {
     "people": "List the team; invite, change roles, suspend, sign out.",
     "keys": "Create, renew, list and revoke API keys; rotate the keys of sealed data.",
     "vault": "Show what every column is and the keys of sealed data; empty what is past its retention.",
+    "alerts": "List alerts; acknowledge and silence them; test the channels; check a rule book.",
     "audit": "Verify, prove and search the audit trail.",
     "customer": "Erase a customer for good; hold one whom the law wants kept.",
     "migrate": "Bring the database up to date: its schema, and what is in it from before it could be sealed.",

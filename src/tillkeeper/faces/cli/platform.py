@@ -1,4 +1,4 @@
-"""Everything together: PostgreSQL, and api, console and agent as processes that are watched and restarted."""
+"""Everything together: PostgreSQL, and api, console, agent and status as processes that are watched and restarted."""
 
 import asyncio
 import contextlib
@@ -32,6 +32,7 @@ class Platform(msgspec.Struct, frozen=True):
 
     api_url: str
     console_url: str
+    status_url: str
     urls: Urls
     logs: Path
 
@@ -57,7 +58,13 @@ async def platform(
                 if greet is not None:
                     await greet(urls)
                 await _ready(chosen.host, chosen.api_port, "api", logs)
-                yield Platform(face_url(chosen, chosen.api_port), chosen.console_address, urls, logs)
+                yield Platform(
+                    face_url(chosen, chosen.api_port),
+                    chosen.console_address,
+                    face_url(chosen, chosen.status_port),
+                    urls,
+                    logs,
+                )
 
 
 def _children(chosen: Settings, logs: Path, doors: ExitStack) -> list["Child"]:
@@ -65,7 +72,13 @@ def _children(chosen: Settings, logs: Path, doors: ExitStack) -> list["Child"]:
     tls = ["--tls"] if chosen.tls else []
     api = doors.enter_context(listen(chosen.host, chosen.api_port))
     console = doors.enter_context(listen(chosen.host, chosen.console_port))
-    return [Child("api", logs, tls, api), Child("console", logs, tls, console), Child("agent", logs)]
+    status = doors.enter_context(listen(chosen.host, chosen.status_port))
+    return [
+        Child("api", logs, tls, api),
+        Child("console", logs, tls, console),
+        Child("agent", logs),
+        Child("status", logs, tls, status),
+    ]
 
 
 @asynccontextmanager

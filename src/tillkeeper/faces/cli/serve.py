@@ -1,4 +1,4 @@
-"""`till serve api|console|agent`: one process each. They meet only in PostgreSQL."""
+"""`till serve api|console|agent|status`: one process each. They meet only in PostgreSQL."""
 
 import asyncio
 import gc
@@ -47,7 +47,7 @@ Tls = Annotated[
 
 @app.callback()
 def serve() -> None:
-    """Start one process: api, console or agent. They meet only in PostgreSQL; till up starts all three."""
+    """Start one process: api, console, agent or status. They meet only in PostgreSQL; till up starts all of them."""
 
 
 @app.command()
@@ -80,6 +80,16 @@ def agent(*, with_parent: WithParent = False) -> None:
     _to_the_end(_roof().agent(chosen))
 
 
+@app.command()
+def status(*, tls: Tls = False, with_parent: WithParent = False, fd: Fd = None) -> None:
+    """Tell everybody what works: the status page, on TILL_HOST:TILL_STATUS_PORT (127.0.0.1:8082), also without a database.
+
+    Example: till serve status
+    """
+    chosen = with_tls(_begin(with_parent), asked=tls)
+    _serve("status", chosen, chosen.status_port, fd)
+
+
 def with_tls(chosen: Settings, *, asked: bool) -> Settings:
     """The settings; with TLS when the command asked for it."""
     return msgspec.structs.replace(chosen, tls=chosen.tls or asked)
@@ -93,9 +103,8 @@ def listen(host: str, port: int) -> socket.socket:
         bound.bind((host, port))
     except OSError as error:
         bound.close()
-        remedy = (
-            "end the program that uses it (ss -ltnp shows which), or set TILL_API_PORT or TILL_CONSOLE_PORT"
-        )
+        ports = "TILL_API_PORT, TILL_CONSOLE_PORT or TILL_STATUS_PORT"
+        remedy = f"end the program that uses it (ss -ltnp shows which), or set {ports}"
         raise CliError(f"port {port} on {host} cannot be used: {error.strerror}", remedy) from error
     return bound
 

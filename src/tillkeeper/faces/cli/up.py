@@ -17,7 +17,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def up(*, tls: Tls = False, json: Json = False) -> None:
-    """Start everything: PostgreSQL, api, console, agent. Ctrl-C stops it.
+    """Start everything: PostgreSQL, api, console, agent, status page. Ctrl-C stops it.
 
     A process that dies is started again; one that keeps dying stops everything, with its last words.
     Without TILL_DATABASE_URL the data lie in TILL_HOME (./.till).
@@ -40,6 +40,7 @@ async def _up(chosen: Settings, *, json: bool) -> None:
                 {
                     "api": running.api_url,
                     "console": running.console_url,
+                    "status": running.status_url,
                     "sign_in": link,
                     "logs": str(running.logs),
                 }
@@ -49,6 +50,7 @@ async def _up(chosen: Settings, *, json: bool) -> None:
             once = "signs you in once, within 15 minutes; till console link makes another"
             say(f"         ({once if link else 'till console link --person NAME makes a link'})")
             say(f"API      {running.api_url}   (till keys create NAME makes a key)")
+            say(f"Status   {running.status_url}   (for everybody)")
             say(f"Logs     {running.logs}")
             say("Ctrl-C stops everything.")
         await asyncio.Event().wait()
