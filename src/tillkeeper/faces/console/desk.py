@@ -18,6 +18,7 @@ from tillkeeper.faces.console import texts
 from tillkeeper.faces.console.live import Live
 from tillkeeper.faces.console.render import Renderer
 from tillkeeper.faces.console.statics import Static
+from tillkeeper.maintenance import notices, reports
 from tillkeeper.parties import Lookups
 from tillkeeper.payments import Till, browse
 from tillkeeper.store import Store
@@ -42,6 +43,7 @@ NOTICES: Final = frozenset(
         "grant_ended",
     }
     | {"factor_added", "factor_removed", "session_ended", "suspended", "reinstated", "erasure_asked"}
+    | {"reviewed", "task_done"}
 )
 
 # In this order: most of them claim to be their neighbours too.
@@ -89,16 +91,22 @@ class Desk:
 
     async def _frame(self, request: Web) -> dict[str, Any]:
         session = session_of(request)
-        waiting = to_decide = 0
+        waiting = to_decide = unreviewed = 0
+        ahead: list[notices.Notice] = []
         if session is not None:
             async with self.store.tx("console frame") as tx:
                 waiting, _ = await browse.held_size(tx)
                 to_decide = await access.approvals.count_open(tx, self.clock)
+                unreviewed = await reports.count_unreviewed(tx)
+                ahead = await notices.ahead(tx, self.clock.now())
         return {
             "session": session,
             "may": access.policies().permitted("Person", session.roles) if session else frozenset(),
             "to_decide": to_decide,
             "to_decide_most": access.approvals.COUNTED,
+            "unreviewed": unreviewed,
+            "unreviewed_most": reports.COUNTED,
+            "ahead": ahead,
             "four_eyes_amount": self.four_eyes_amount,
             "theme": theme_of(request),
             "themes": THEMES,

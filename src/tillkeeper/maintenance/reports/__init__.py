@@ -7,6 +7,7 @@ from tillkeeper.maintenance.reports.keeping import (
     count_unreviewed,
     file_of,
     find,
+    find_task,
     finish_task,
     listed,
     open_tasks,
@@ -14,7 +15,7 @@ from tillkeeper.maintenance.reports.keeping import (
     review,
     tasks_of,
 )
-from tillkeeper.maintenance.reports.page import LANGUAGES, draw, style
+from tillkeeper.maintenance.reports.page import LANGUAGES, Words, draw, style
 from tillkeeper.maintenance.reports.signing import Verdict, document_of, sign_page, verify
 from tillkeeper.maintenance.reports.types import Document, Listed, Review, Task
 from tillkeeper.maintenance.reports.writer import UnsignedError, Writer, folder_of, ring_in, write_files
@@ -30,12 +31,14 @@ __all__ = [
     "Task",
     "UnsignedError",
     "Verdict",
+    "Words",
     "Writer",
     "count_unreviewed",
     "document_of",
     "draw",
     "file_of",
     "find",
+    "find_task",
     "finish_task",
     "folder_of",
     "listed",

@@ -110,6 +110,12 @@ async def open_tasks(tx: Tx, limit: int = limits.PAGE_MAX) -> list[Task]:
     return [Task(*row) for row in await tx.tuples(_sql.open_tasks, {"limit": limit})]
 
 
+async def find_task(tx: Tx, task: UUID) -> Task | None:
+    """One task."""
+    found = await _locked(tx, task)
+    return None if isinstance(found, Refusal) else found
+
+
 async def finish_task(tx: Tx, task: UUID, person: str, clock: Clock, *, origin: str = "") -> Task | Refusal:
     """A task is done. Refuses unknown_task; what was done before is done."""
     found = await _locked(tx, task)
