@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import tarfile
+import tempfile
 import time
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Sequence
@@ -25,7 +26,7 @@ from tillkeeper.store.programs import call, give, server_account, start
 
 TIME_BYTES: Final = 8
 """Every object of the log begins with the moment before which every commit is in it or before it."""
-_READY: Final = "in production"
+_SIGNAL: Final = "recovery.signal"
 _END: Final = "recovery ended before configured recovery target was reached"
 
 
@@ -163,6 +164,7 @@ def _compare(folder: Path) -> int:
 
 
 def _join(folders: Sequence[Path], whole: Path) -> None:
+    folder_of_server(whole)
     command = ["pg_combinebackup", "--link", "--no-sync", *map(str, folders), f"--output={whole}"]
     code, said = call(command, server_account())
     if code != 0:
@@ -193,7 +195,7 @@ def _put(path: Path, content: bytes) -> None:
 async def _replay(home: Path, to: datetime | None) -> None:
     """Let PostgreSQL replay the log up to a moment, or to its end."""
     data = home / "postgres"
-    await asyncio.to_thread(_put, data / "recovery.signal", b"")
+    await asyncio.to_thread(_put, data / _SIGNAL, b"")
     said = await _recovered(data, to)
     if (
         _END in said
@@ -204,8 +206,14 @@ async def _replay(home: Path, to: datetime | None) -> None:
 
 
 async def _recovered(data: Path, to: datetime | None) -> str:
-    """Run the server, unreachable for everybody, until it has replayed; what it said if it gave up."""
-    command = ["postgres", "-D", str(data), "-c", "unix_socket_directories=", "-c", "listen_addresses="]
+    """Run the server, out of everybody's reach, until it has replayed; what it said if it gave up."""
+    with tempfile.TemporaryDirectory(prefix="till-") as folder:
+        give(Path(folder), server_account())
+        return await _recovered_at(folder, data, to)
+
+
+async def _recovered_at(folder: str, data: Path, to: datetime | None) -> str:
+    command = ["postgres", "-D", str(data), "-c", f"unix_socket_directories={folder}"]
     command += ["-c", "logging_collector=off", "-c", "hot_standby=off", "-c", "restore_command=false"]
     command += ["-c", "recovery_target_action=promote"]
     if to is not None:
@@ -214,7 +222,7 @@ async def _recovered(data: Path, to: datetime | None) -> str:
     assert process.stderr is not None
     words = asyncio.ensure_future(process.stderr.read())
     try:
-        while process.returncode is None and await asyncio.to_thread(_state, data) != _READY:
+        while process.returncode is None and not await asyncio.to_thread(_is_up, data):
             with suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), limits.RESTORE_POLL_SECONDS)
         if process.returncode is None:
@@ -228,10 +236,12 @@ async def _recovered(data: Path, to: datetime | None) -> str:
             await process.wait()
 
 
-def _state(data: Path) -> str:
+def _is_up(data: Path) -> bool:
+    """Whether it has replayed and goes on by itself. The state alone does not tell: the backup brings one along."""
+    if (data / _SIGNAL).exists():
+        return False
     said = call(["pg_controldata", f"--pgdata={data}"], server_account())[1]
-    found = re.search(r"^Database cluster state: +(.+)$", said, re.MULTILINE)
-    return found[1] if found else ""
+    return re.search(r"^Database cluster state: +in production$", said, re.MULTILINE) is not None
 
 
 def last_words(said: str) -> str:
