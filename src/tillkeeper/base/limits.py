@@ -130,7 +130,18 @@ LOOP_MAX_PAUSE_SECONDS: Final = 30.0
 
 # -- monitoring (seconds unless named otherwise)
 SAMPLE_SECONDS: Final = 10.0  # between two samples of a process
-SAMPLE_STALE_SECONDS: Final = 30.0  # two may be missing; then what they would say is unknown
+SAMPLE_SLOW_SECONDS: Final = 60.0  # of what moves slowly or has many series: sizes of tables, statements
+SAMPLES_MISSED: Final = 3  # times that between two samples: then what they would say is unknown
+SAMPLE_STALE_SECONDS: Final = SAMPLES_MISSED * SAMPLE_SECONDS
+SAMPLE_STATEMENTS: Final = 25  # of a process, those that cost most
+SAMPLE_TABLES: Final = 12  # the largest
+ROLLUP_SECONDS: Final = 300  # one row of a series for so long: 105,000 a year
+ROLLUP_GRACE_SECONDS: Final = 20.0  # a slot is rolled up so long after its end: samples are written by then
+ROLLUP_AT_ONCE_SECONDS: Final = 3600  # of history by one statement, after the agent was away
+PARTITIONS_SECONDS: Final = 3600.0  # between two looks whether partitions are due
+DISK_TREND_SECONDS: Final = 600.0  # free space is followed so long to say how fast it goes
+DISK_HOURS_MOST: Final = 10_000.0  # more than a year is not foretold
+LOOP_LAG_SECONDS: Final = 0.25  # how often the event loop is asked how late it is
 USUAL_WEEKS: Final = 4  # so far back the same hour of the week is asked for
 USUAL_HOURS: Final = 2  # of them must be known: one alone may be the odd one
 USUAL_SAMPLES: Final = 180  # of an hour: half of what is sampled in it
@@ -140,6 +151,7 @@ BOOKS_PAYMENTS: Final = 5000  # with something new, compared by one look; the re
 BOOKS_WALK: Final = 100  # of all payments in turn, compared by one look
 BOOKS_NAMED: Final = 20  # accounts named of those whose balance is wrong
 assert 2 * SAMPLE_SECONDS < SAMPLE_STALE_SECONDS
+assert SAMPLE_SECONDS < SAMPLE_SLOW_SECONDS
 assert USUAL_HOURS <= USUAL_WEEKS
 
 # -- replay
@@ -336,6 +348,9 @@ GUARDRAIL_SECONDS: Final = 3600  # of one guardrail's look back: what is slower 
 CALENDAR_DAYS: Final = 62  # looked ahead for the next window: two months hold every holiday with room beside it
 FREEZES: Final = 200  # looked at for one question about the calendar
 FREEZE_DAYS: Final = 92  # of one freeze: what is frozen longer is not maintained
+REHEARSAL_SECONDS: Final = 12 * 3600.0  # a rehearsal with its restore; then it is killed
+REHEARSAL_POLL_SECONDS: Final = 1.0
+REHEARSAL_SAID: Final = 500  # of what a rehearsal that came to nothing said
 SUGGESTIONS: Final = 3  # windows proposed: enough to choose from
 SUGGESTION_DAYS: Final = 14  # looked ahead: every hour of the week twice
 SUGGESTION_SECONDS: Final = 1800  # the shortest window proposed: people need time too
