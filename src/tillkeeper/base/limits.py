@@ -373,6 +373,9 @@ BACKUP_KEEP_CHAINS: Final = 2  # whatever their age
 BACKUP_KEEP_DAYS: Final = 28
 DRILL_MARGIN_SECONDS: Final = 60.0  # a row's id is made before it commits; statements end long before that
 RESTORE_POLL_SECONDS: Final = 0.1  # between two looks whether PostgreSQL has replayed the log
+WAL_SHIP_SECONDS: Final = 3.0  # between two looks at the log: about so much is lost with the machine
+WAL_RECEIVE_SECONDS: Final = 0.1  # pg_receivewal tells every second how far it is
+WAL_RECEIVE_TRIES: Final = 100
 REPOSITORY_TRIES: Final = 5  # of one request to a store, within REPOSITORY_RETRY_SECONDS
 REPOSITORY_RETRY_SECONDS: Final = 30.0
 
