@@ -100,7 +100,7 @@ async def test_a_build_that_waits_for_a_transaction_can_be_cancelled_and_undone(
     async with await psycopg.AsyncConnection.connect(database.admin_url) as other:
         await other.execute("LOCK TABLE payments.payments IN ROW EXCLUSIVE MODE")
         working = asyncio.create_task(step.run(trial))
-        while INDEX not in await indexes(admin):
+        while INDEX not in await indexes(admin):  # noqa: ASYNC110 - no bell rings
             await asyncio.sleep(0.02)
         working.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -198,6 +198,6 @@ async def test_a_lock_that_is_held_is_waited_for_in_short_tries_and_its_holder_n
         database.admin_url, application_name="a long report"
     ) as other:
         await other.execute("LOCK TABLE payments.samples IN SHARE MODE")
-        with pytest.raises(StepError, match="2 tries.*a long report"):
+        with pytest.raises(StepError, match=r"2 tries.*a long report"):
             await step.run(trial)
     assert trial.checkpoints == 2

@@ -11,7 +11,7 @@ import msgspec
 from tests.support.postgres import Database
 from tillkeeper.base.clock import Clock
 from tillkeeper.base.settings import Settings
-from tillkeeper.maintenance.steps import KINDS, Aborted, Attempt, Evidence, Finding, Kind, Site
+from tillkeeper.maintenance.steps import KINDS, Aborted, Attempt, Evidence, Finding, Site
 from tillkeeper.store import Store
 from tillkeeper.vault import FileRoot, Vault
 
@@ -61,8 +61,8 @@ class Trial(Attempt):
 class Step:
     """A kind with parameters on a site, as a plan would name them."""
 
-    def __init__(self, site: Site, kind: str, kind_itself: Kind | None = None, **parameters: Any) -> None:
-        self.kind = kind_itself or KINDS[kind]
+    def __init__(self, site: Site, kind: str, **parameters: Any) -> None:
+        self.kind = KINDS[kind]
         self.site = site
         self.given = msgspec.convert(parameters, self.kind.parameters)
 
