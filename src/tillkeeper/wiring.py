@@ -18,7 +18,7 @@ from tillkeeper.faces.console.app import create_console
 from tillkeeper.faces.console.sites import Sites
 from tillkeeper.faces.status import Keeper, create_status
 from tillkeeper.maintenance.notices import Herald
-from tillkeeper.maintenance.plans import read_calendar
+from tillkeeper.maintenance.plans import Rehearser, read_calendar
 from tillkeeper.maintenance.reports import Writer
 from tillkeeper.maintenance.runs import CalendarGate, Worker
 from tillkeeper.maintenance.steps import KINDS, Site
@@ -105,6 +105,7 @@ async def agent(settings: Settings) -> None:
         gate = CalendarGate(site, read_calendar(settings.calendar_file))
         loops |= {
             "runs": Worker(site, KINDS, gate, Books(store, clock)).run,
+            "rehearsals": Rehearser(store, clock).run,
             "notices": Herald(store, clock).run,
             "reports": Writer(store, settings, clock).run,
             **_alerting(store, settings, clock),

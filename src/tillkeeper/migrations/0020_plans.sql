@@ -79,3 +79,19 @@ CREATE TABLE maintenance.overrides (
 );
 CREATE INDEX overrides_by_plan ON maintenance.overrides (plan);
 GRANT SELECT, INSERT ON maintenance.overrides TO till_app;
+
+-- What the agent is to rehearse, in a process of its own; of one plan one at a time.
+CREATE TABLE maintenance.rehearsal_orders (
+    id       uuid PRIMARY KEY,
+    plan     uuid NOT NULL REFERENCES maintenance.plans,
+    asked_by text NOT NULL,
+    asked_at timestamptz NOT NULL,
+    state    text NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'failed')),
+    ended_at timestamptz,
+    said     text NOT NULL DEFAULT '',
+    CONSTRAINT ended CHECK ((ended_at IS NOT NULL) = (state IN ('done', 'failed')))
+);
+CREATE UNIQUE INDEX rehearsal_orders_open ON maintenance.rehearsal_orders (plan) WHERE state IN ('waiting', 'running');
+CREATE INDEX rehearsal_orders_by_plan ON maintenance.rehearsal_orders (plan, id);
+GRANT SELECT, INSERT ON maintenance.rehearsal_orders TO till_app;
+GRANT UPDATE (state, ended_at, said) ON maintenance.rehearsal_orders TO till_app;

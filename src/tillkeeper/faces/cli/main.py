@@ -32,7 +32,9 @@ COMMANDS: Final[dict[str, str]] = {
     "vault": "Show what every column is and the keys of sealed data; empty what is past its retention.",
     "alerts": "List alerts; acknowledge and silence them; test the channels; check a rule book.",
     "audit": "Verify, prove and search the audit trail.",
+    "report": "Read, verify and review the reports of maintenance runs.",
     "customer": "Erase a customer for good; hold one whom the law wants kept.",
+    "plan": "Plan maintenance: write, check, rehearse, find a window, start.",
     "migrate": "Bring the database up to date: its schema, and what is in it from before it could be sealed.",
     "doctor": "Say what is set, from where, and what is wrong.",
 }

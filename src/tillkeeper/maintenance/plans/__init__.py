@@ -45,6 +45,8 @@ from tillkeeper.maintenance.plans.reading import (
     templates,
     write_plan,
 )
+from tillkeeper.maintenance.plans.rehearsing import Rehearser, last_order
+from tillkeeper.maintenance.plans.rehearsing import order as order_rehearsal
 from tillkeeper.maintenance.plans.suggesting import HOURS, Suggestion, Traffic, suggest
 from tillkeeper.maintenance.plans.traffic import suggest_window
 from tillkeeper.maintenance.plans.types import (
@@ -59,6 +61,7 @@ from tillkeeper.maintenance.plans.types import (
     Plan,
     PlanState,
     Rehearsal,
+    RehearsalOrder,
     Rehearsed,
     Step,
     StepRehearsed,
@@ -87,7 +90,9 @@ __all__ = [
     "PlanState",
     "ReadingError",
     "Rehearsal",
+    "RehearsalOrder",
     "Rehearsed",
+    "Rehearser",
     "Rules",
     "Span",
     "Step",
@@ -108,12 +113,14 @@ __all__ = [
     "freeze",
     "freeze_id",
     "get",
+    "last_order",
     "listed",
     "may_begin",
     "may_run",
     "note_rehearsal",
     "of_digest",
     "of_run",
+    "order_rehearsal",
     "override_of",
     "overrides_of",
     "overrun",

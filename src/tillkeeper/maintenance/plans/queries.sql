@@ -121,3 +121,30 @@ SELECT id, plan, reason, asked_by, given_by, given_at, expires_at FROM maintenan
 WHERE plan = %(plan)s
 ORDER BY id DESC
 LIMIT %(limit)s;
+
+-- name: order_rehearsal
+-- Have a plan rehearsed; nothing when that is under way.
+INSERT INTO maintenance.rehearsal_orders (id, plan, asked_by, asked_at, state)
+VALUES (%(id)s, %(plan)s, %(by)s, %(at)s, 'waiting')
+ON CONFLICT (plan) WHERE state IN ('waiting', 'running') DO NOTHING
+RETURNING id;
+
+-- name: claim_rehearsal
+-- The one that has waited the longest.
+UPDATE maintenance.rehearsal_orders SET state = 'running'
+WHERE id = (SELECT id FROM maintenance.rehearsal_orders WHERE state = 'waiting' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING id, plan;
+
+-- name: end_rehearsal
+-- It is over.
+UPDATE maintenance.rehearsal_orders SET state = %(state)s, ended_at = %(at)s, said = %(said)s
+WHERE id = %(id)s AND state = 'running';
+
+-- name: rehearse_again
+-- Those that an agent had begun which is no more: their copies are gone with it, so they begin anew.
+UPDATE maintenance.rehearsal_orders SET state = 'waiting' WHERE state = 'running';
+
+-- name: last_order
+-- What was asked last about a plan.
+SELECT id, plan, asked_by, asked_at, state, ended_at, said FROM maintenance.rehearsal_orders
+WHERE plan = %(plan)s ORDER BY id DESC LIMIT 1;

@@ -179,6 +179,18 @@ class Rehearsal(msgspec.Struct, frozen=True):
     at: datetime
 
 
+class RehearsalOrder(msgspec.Struct, frozen=True):
+    """A rehearsal that the agent was asked for. `said`: why it came to nothing."""
+
+    id: UUID
+    plan: UUID
+    asked_by: str
+    asked_at: datetime
+    state: Literal["waiting", "running", "done", "failed"]
+    ended_at: datetime | None
+    said: str
+
+
 class Freeze(msgspec.Struct, frozen=True):
     """A time in which no run begins."""
 
