@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -10,7 +9,7 @@ import msgspec
 import psycopg
 import pytest
 
-from tests.support.upkeep import approved, change_run, end_plan, measured, plan_of, ran, wrote
+from tests.support.upkeep import a_run, change_run, told
 from tillkeeper.audit.keys import open_ring
 from tillkeeper.base.clock import ManualClock
 from tillkeeper.base.ids import NIL, new_id
@@ -18,9 +17,8 @@ from tillkeeper.base.results import Refusal
 from tillkeeper.base.settings import Settings
 from tillkeeper.ledger import Entry, NewAccount, Op, open_accounts, post
 from tillkeeper.maintenance import plans, reports
-from tillkeeper.maintenance.plans import Plan
 from tillkeeper.maintenance.reports import Document, Writer
-from tillkeeper.store import Store, outbox
+from tillkeeper.store import Store
 
 
 @pytest.fixture
@@ -49,49 +47,6 @@ async def move(store: Store, clock: ManualClock, debit: UUID, credit: UUID, amou
     entry = Entry(new_id(), Op.POST, debit, credit, amount, "top_up", new_id(), clock.now())
     async with store.tx("move") as tx:
         await post(tx, [entry], clock.now())
-
-
-async def a_run(
-    admin: psycopg.AsyncConnection, clock: ManualClock, *, ended: str = "succeeded"
-) -> tuple[UUID, UUID, Plan]:
-    """A run of 20 s that was paused once; in two of its seconds all failed."""
-    plan = plan_of(clock.now() - timedelta(minutes=5))
-    plan_id = await approved(admin, plan, clock.now())
-    await measured(admin, clock.now() - timedelta(seconds=60), 65)
-    begun = clock.now()
-    run = await ran(admin, plan_id, plan, "running", begun)
-    light = {"measure": "payments.success_rate", "usual": 99.9, "limit": None, "samples": 40, "at": begun}
-    at = [begun + timedelta(seconds=each) for each in range(21)]
-    verdicts = [
-        msgspec.to_builtins(light | {"verdict": verdict, "value": value, "said": said})
-        for verdict, value, said in (
-            ("pass", 99.9, ""),
-            ("inconclusive", None, "3 samples"),
-            ("pass", 99.8, ""),
-        )
-    ]
-    last = "step_done" if ended == "succeeded" else "step_failed"
-    await wrote(
-        admin,
-        run,
-        (at[0], "asked", None, {"said": ""}),
-        (at[0], "preflight", None, {"ok": True, "findings": [{"code": "disk", "said": "room", "ok": True}]}),
-        (at[0], "begun", None, {"reversible": [True], "baseline": {}}),
-        (at[0], "step_begun", 0, {}),
-        (at[1], "verdict", None, verdicts[0]),
-        (at[5], "verdict", None, verdicts[1]),
-        (at[5], "paused", None, {"cause": "inconclusive", "said": "too few payments"}),
-        (at[8], "resumed", None, {"said": "it is night"}),
-        (at[8], "verdict", None, verdicts[2]),
-        (at[18], last, 0, {"index": "payments_by_reference", "bytes": 8192, "said": "no room left"}),
-        (at[20], "ended", None, {"state": ended, "said": ""}),
-    )
-    await measured(admin, begun + timedelta(seconds=5), 2, failed=20)
-    await measured(admin, begun + timedelta(seconds=7), 40)
-    clock.advance(20)
-    await change_run(admin, run, ended, clock.now())
-    await end_plan(admin, plan_id, "done", clock.now())
-    return run, plan_id, plan
 
 
 async def the_report(store: Store, writer: Writer, clock: ManualClock) -> tuple[UUID, Document, bytes]:
@@ -152,8 +107,8 @@ async def test_a_report_says_what_the_run_did(
         found = await reports.find(tx, run)
         assert found is not None
         assert (found.id, found.owner, found.review, found.open_tasks) == (report, "anna", None, 5)
-        (told,) = [each for each in await outbox.read(tx, "test") if each.topic == "report.written"]
-    assert msgspec.json.decode(told.payload)["run"] == document.run
+    ((topic, news),) = await told(store)
+    assert (topic, news["run"]) == ("report.written", document.run)
 
 
 async def test_planted_money_faults_are_in_the_report_and_come_first(

@@ -8,8 +8,10 @@ from uuid import UUID
 import msgspec
 import psycopg
 
+from tillkeeper.base.clock import ManualClock
 from tillkeeper.base.ids import new_id
 from tillkeeper.maintenance.plans import NoticeText, Plan, Step, Window
+from tillkeeper.store import Store
 
 
 def plan_of(begin: datetime | None = None, **changes: Any) -> Plan:
@@ -101,3 +103,53 @@ async def measured(
         " FROM generate_series(1, %s) AS n",
         (since, asked, asked, failed, seconds),
     )
+
+
+async def a_run(
+    admin: psycopg.AsyncConnection, clock: ManualClock, *, ended: str = "succeeded"
+) -> tuple[UUID, UUID, Plan]:
+    """A run of 20 s that was paused once; in two of its seconds all failed."""
+    plan = plan_of(clock.now() - timedelta(minutes=5))
+    plan_id = await approved(admin, plan, clock.now())
+    await measured(admin, clock.now() - timedelta(seconds=60), 65)
+    begun = clock.now()
+    run = await ran(admin, plan_id, plan, "running", begun)
+    light = {"measure": "payments.success_rate", "usual": 99.9, "limit": None, "samples": 40, "at": begun}
+    at = [begun + timedelta(seconds=each) for each in range(21)]
+    verdicts = [
+        msgspec.to_builtins(light | {"verdict": verdict, "value": value, "said": said})
+        for verdict, value, said in (
+            ("pass", 99.9, ""),
+            ("inconclusive", None, "3 samples"),
+            ("pass", 99.8, ""),
+        )
+    ]
+    last = "step_done" if ended == "succeeded" else "step_failed"
+    await wrote(
+        admin,
+        run,
+        (at[0], "asked", None, {"said": ""}),
+        (at[0], "preflight", None, {"ok": True, "findings": [{"code": "disk", "said": "room", "ok": True}]}),
+        (at[0], "begun", None, {"reversible": [True], "baseline": {}}),
+        (at[0], "step_begun", 0, {}),
+        (at[1], "verdict", None, verdicts[0]),
+        (at[5], "verdict", None, verdicts[1]),
+        (at[5], "paused", None, {"cause": "inconclusive", "said": "too few payments"}),
+        (at[8], "resumed", None, {"said": "it is night"}),
+        (at[8], "verdict", None, verdicts[2]),
+        (at[18], last, 0, {"index": "payments_by_reference", "bytes": 8192, "said": "no room left"}),
+        (at[20], "ended", None, {"state": ended, "said": ""}),
+    )
+    await measured(admin, begun + timedelta(seconds=5), 2, failed=20)
+    await measured(admin, begun + timedelta(seconds=7), 40)
+    clock.advance(20)
+    await change_run(admin, run, ended, clock.now())
+    await end_plan(admin, plan_id, "done", clock.now())
+    return run, plan_id, plan
+
+
+async def told(store: Store) -> list[tuple[str, dict[str, Any]]]:
+    """News so far, in the order it was written; a reader would wait for whatever else is at work on the server."""
+    async with store.tx("told") as tx:
+        rows = await tx.tuples(b"SELECT topic, payload FROM store.outbox ORDER BY id")
+    return [(topic, msgspec.json.decode(payload)) for topic, payload in rows]

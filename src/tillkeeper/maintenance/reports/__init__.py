@@ -15,7 +15,7 @@ from tillkeeper.maintenance.reports.keeping import (
     review,
     tasks_of,
 )
-from tillkeeper.maintenance.reports.page import LANGUAGES, Words, draw, style
+from tillkeeper.maintenance.reports.page import LANGUAGES, Words, draw, style, summary
 from tillkeeper.maintenance.reports.signing import Verdict, document_of, sign_page, verify
 from tillkeeper.maintenance.reports.types import Document, Listed, Review, Task
 from tillkeeper.maintenance.reports.writer import UnsignedError, Writer, folder_of, ring_in, write_files
@@ -48,6 +48,7 @@ __all__ = [
     "ring_in",
     "sign_page",
     "style",
+    "summary",
     "tasks_of",
     "verify",
     "write_files",

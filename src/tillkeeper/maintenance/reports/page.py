@@ -29,6 +29,7 @@ def draw(document: Document, language: str, key: str) -> str:
         w=words,
         key=key,
         style=Markup(style()),  # noqa: S704 - our own file
+        summary=summary(document, words),
         pictures=_pictures(document, words),
         lang=language,
     )
@@ -38,6 +39,30 @@ def draw(document: Document, language: str, key: str) -> str:
 def style() -> str:
     """The page's style sheet; the console allows exactly this one."""
     return files(__package__).joinpath("templates/report.css").read_text("utf-8")
+
+
+def summary(document: Document, words: "Words") -> list[Markup]:
+    """A report in four sentences: steps, payments, interruption, money."""
+    effect, money = document.effect, document.money
+    done = sum(step.state in {"done", "kept"} for step in document.steps)
+    took = (document.ended_at - (document.begun_at or document.asked_at)).total_seconds()
+    calls = effect.during.answered + effect.during.failed
+    known = effect.during.per_second is not None
+    down = effect.downtime_seconds
+    return [
+        words("summary.steps", done=done, all=len(document.steps), took=words.lasted(took)),
+        words("summary.payments", calls=words.number(calls), failed=words.number(effect.failed_because))
+        if known
+        else words("summary.payments_unknown"),
+        words("summary.down_unknown")
+        if down is None
+        else words("summary.down", seconds=words.lasted(down))
+        if down
+        else words("summary.down_none"),
+        words("summary.money", transfers=words.number(money.transfers))
+        if money.balanced
+        else words("summary.money_differs", count=money.difference_count),
+    ]
 
 
 class Words:
