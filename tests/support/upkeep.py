@@ -152,4 +152,4 @@ async def told(store: Store) -> list[tuple[str, dict[str, Any]]]:
     """News so far, in the order it was written; a reader would wait for whatever else is at work on the server."""
     async with store.tx("told") as tx:
         rows = await tx.tuples(b"SELECT topic, payload FROM store.outbox ORDER BY id")
-    return [(topic, msgspec.json.decode(payload)) for topic, payload in rows]
+    return [(topic, payload) for topic, payload in rows]
