@@ -335,6 +335,15 @@ RUN_INTERRUPTIONS: Final = 20  # of one step by a dying agent: more is the step'
 RUN_PREFLIGHT_SECONDS: Final = 120.0
 RUN_WRITE_TRIES: Final = 240  # of a journal line, RUN_LOOK_SECONDS apart: a minute without PostgreSQL
 RUN_SAYING: Final = 500  # characters of what a step or an error says
+REHEARSAL_SECONDS: Final = 3 * 3600.0  # of a whole rehearsal, its restore with it; then it is killed
+REHEARSAL_STEP_SECONDS: Final = 1800.0  # of a step that says nothing else
+REHEARSAL_PAYMENTS: Final = 500  # of each kind, the latest, are made again
+REHEARSAL_LEAST_RATE: Final = 5.0  # payments a second; a quiet night's rate would show nothing
+REHEARSAL_MOST_RATE: Final = 50.0  # the copy shares the machine with production
+REHEARSAL_IN_FLIGHT: Final = 200
+REHEARSAL_LOCKS_SECONDS: Final = 0.05  # between two looks at who waits for a lock
+REHEARSAL_WAIT_MS: Final = 1_000.0  # whoever waits longer for a step's lock would have noticed
+REHEARSAL_SILENT_SECONDS: Final = 60.0  # a rehearsal that wrote nothing for so long is dead
 assert 2 * RUN_GUARD_SECONDS <= RUN_SETTLE_SECONDS
 assert RUN_GUARD_SECONDS + RUN_LOOK_SECONDS <= 2.0  # a money fault is answered within two seconds
 

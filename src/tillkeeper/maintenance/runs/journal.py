@@ -117,10 +117,10 @@ async def open_run(tx: Tx, *, rehearsal: bool = False) -> Run | None:
     return Run(*row) if row else None
 
 
-async def other_run(tx: Tx) -> Run | None:
+async def other_run(tx: Tx, *, rehearsal: bool = False) -> Run | None:
     """The run that keeps another from being asked for; nobody else asks until the transaction ends."""
     await tx.run(_sql.lock_fence)
-    return await open_run(tx)
+    return await open_run(tx, rehearsal=rehearsal)
 
 
 def busy(other: Run) -> Refusal:

@@ -74,3 +74,51 @@ WHERE run = %(run)s AND seq > %(after)s AND (kind <> 'step_saved' OR NOT EXISTS 
     WHERE later.run = j.run AND later.step = j.step AND later.kind = 'step_saved' AND later.seq > j.seq
 ))
 ORDER BY seq;
+
+-- name: lock_waits
+-- Who waits for a lock of a table, and for how long; and who holds one that writers wait for. Looked at again and again.
+SELECT l.pid, coalesce(l.relation, 0)::bigint AS relation, l.mode, l.granted,
+       coalesce(extract(epoch FROM clock_timestamp() - l.waitstart), 0)::float8 AS waited,
+       coalesce(a.application_name, '') LIKE 'till step%' AS step
+FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a USING (pid)
+WHERE l.locktype = 'relation' AND l.pid <> pg_backend_pid()
+    AND (NOT l.granted OR l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'));
+
+-- name: database_size
+-- Bytes of the whole database.
+SELECT pg_database_size(current_database());
+
+-- name: shape
+-- What the database is made of, as one digest: tables with their columns, defaults and constraints, indexes, functions,
+-- triggers, rights, and settings that are not the built-in ones.
+SELECT md5(string_agg(line, E'\n' ORDER BY line)) FROM (
+    SELECT format('column %s.%s %s %s %s %s %s', n.nspname, c.relname, t.attname,
+            format_type(t.atttypid, t.atttypmod), t.attnotnull, pg_get_expr(d.adbin, d.adrelid), c.relacl) AS line
+    FROM pg_catalog.pg_attribute AS t
+    JOIN pg_catalog.pg_class AS c ON c.oid = t.attrelid AND c.relkind IN ('r', 'p', 'v', 'm', 'S')
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = t.attnum
+    WHERE t.attnum > 0 AND NOT t.attisdropped AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'
+    UNION ALL
+    SELECT format('index %s %s %s', pg_get_indexdef(i.indexrelid), i.indisvalid, i.indisready)
+    FROM pg_catalog.pg_index AS i
+    JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname NOT LIKE 'pg\_%'
+    UNION ALL
+    SELECT format('constraint %s %s %s %s', k.conrelid::regclass, k.conname, k.convalidated, pg_get_constraintdef(k.oid))
+    FROM pg_catalog.pg_constraint AS k
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = k.connamespace
+    WHERE n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'
+    UNION ALL
+    SELECT format('function %s', pg_get_functiondef(p.oid))
+    FROM pg_catalog.pg_proc AS p
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+    WHERE n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema' AND p.prokind IN ('f', 'p')
+    UNION ALL
+    SELECT format('trigger %s %s', pg_get_triggerdef(g.oid), g.tgenabled)
+    FROM pg_catalog.pg_trigger AS g WHERE NOT g.tgisinternal
+    UNION ALL
+    SELECT format('setting %s = %s', name, setting)
+    FROM pg_catalog.pg_settings WHERE source NOT IN ('default', 'override', 'client', 'session', 'command line')
+) AS lines;
