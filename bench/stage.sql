@@ -34,3 +34,9 @@ VACUUM (ANALYZE);
 -- name: checkpoint
 -- Every run begins with clean pages.
 CHECKPOINT;
+
+-- name: displace
+-- Money goes from one wallet to another, and no transfer says so.
+UPDATE ledger.accounts AS a SET balance = balance + CASE WHEN place = 1 THEN %(amount)s ELSE -%(amount)s END
+FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM ledger.accounts WHERE purpose = 'wallet' ORDER BY id LIMIT 2) AS two
+WHERE a.id = two.id;
