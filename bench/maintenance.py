@@ -19,6 +19,7 @@ from bench import figures
 from bench.machine import usage
 from bench.payments import a_step, measure
 from bench.stage import ACCOUNTS, Stage, api, populate, sql, staged
+from tillkeeper.base import limits
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.ids import new_id
 from tillkeeper.maintenance.plans import Plan
@@ -205,7 +206,7 @@ async def _running(site: Site, plan: Plan) -> AsyncIterator[UUID]:
     run = new_id()
     async with site.store.tx("bench run") as tx:
         assert await journal.ask(tx, run, new_id(), plan, "bench", _CLOCK) is not None
-    worker = Worker(site, {"bench.rest": Rest()}, Always(), Books(site.store, _CLOCK))
+    worker = Worker(site, {"bench.rest": Rest()}, Always(), Books(site.store, _CLOCK, share=limits.BOOKS_RUN_SHARE))
     working = asyncio.create_task(worker.run())
     try:
         yield run

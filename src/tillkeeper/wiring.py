@@ -4,15 +4,17 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from litestar.types import ASGIApp
 
-from tillkeeper import access, audit, parties
+from tillkeeper import access, audit, monitoring, parties
 from tillkeeper.access import KeyRing
 from tillkeeper.access.entrance import Entrance, Provider
+from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock, SystemClock
 from tillkeeper.base.settings import Settings, SettingsError, fingerprint
-from tillkeeper.faces.agent import Agent, Loop, loops_of
+from tillkeeper.faces.agent import Agent, Loop, Proofs, loops_of
 from tillkeeper.faces.api import Counter, create_api
 from tillkeeper.faces.console.app import create_console
 from tillkeeper.faces.console.sites import Sites
@@ -104,11 +106,11 @@ async def agent(settings: Settings) -> None:
         site = Site(store, urls.admin, clock, settings, vault, root, production=True)
         gate = CalendarGate(site, read_calendar(settings.calendar_file))
         loops |= {
-            "runs": Worker(site, KINDS, gate, Books(store, clock)).run,
+            "runs": Worker(site, KINDS, gate, Books(store, clock, share=limits.BOOKS_RUN_SHARE)).run,
             "rehearsals": Rehearser(store, clock).run,
             "notices": Herald(store, clock).run,
             "reports": Writer(store, settings, clock).run,
-            **_alerting(store, settings, clock),
+            **_watching(store, settings, clock),
         }
         await _note_settings(store, settings)
         try:
@@ -126,16 +128,26 @@ async def status(settings: Settings) -> AsyncIterator[ASGIApp]:
     yield create_status(keeper, book, clock, settings.timezone)
 
 
-def _alerting(store: Store, settings: Settings, clock: Clock) -> dict[str, Loop]:
-    """The agent's loops that watch, and tell people."""
+def _watching(store: Store, settings: Settings, clock: Clock) -> dict[str, Loop]:
+    """The agent's loops that measure and watch, and tell people."""
+    oneself = monitoring.Oneself("agent", store)
+    platform = monitoring.Platform(settings.home, clock, Books(store, clock))
+    proofs = Proofs(store, settings.home, clock)
+    sampled = [*oneself.sources(), *platform.sources(), proofs.source()]
     book = _book(settings)
-    watch = alerting.Watch(store, book, alerting.sources(clock, Books(store, clock).look), clock)
+    watch = alerting.Watch(store, book, alerting.sources(clock, platform.money.last), clock)
     try:
         channels = alerting.read_channels(settings.alert_channels)
     except alerting.ChannelError as error:
         raise SettingsError(str(error)) from error
     teller = alerting.Teller(store, book, channels, f"{settings.console_address}/alerts", clock)
-    return {"alerts": watch.run, "alert notices": teller.run}
+    return {
+        "event loop": oneself.watch_loop,
+        "samples": monitoring.Sampler(store, sampled, clock).run,
+        "roll-ups": partial(monitoring.keep_rolling, store, clock),
+        "alerts": watch.run,
+        "alert notices": teller.run,
+    }
 
 
 def _book(settings: Settings) -> alerting.RuleBook:

@@ -146,6 +146,7 @@ USUAL_WEEKS: Final = 4  # so far back the same hour of the week is asked for
 USUAL_HOURS: Final = 2  # of them must be known: one alone may be the odd one
 USUAL_SAMPLES: Final = 180  # of an hour: half of what is sampled in it
 BOOKS_SHARE: Final = 0.05  # of one core, for summing up all accounts
+BOOKS_RUN_SHARE: Final = 0.15  # the same while a run is at work: then it is worth more
 BOOKS_LATE_SECONDS: Final = 10.0  # from a transfer's id to its commit; what comes later is found by the wide look
 BOOKS_PAYMENTS: Final = 5000  # with something new, compared by one look; the rest by the next
 BOOKS_WALK: Final = 100  # of all payments in turn, compared by one look
