@@ -138,7 +138,6 @@ async def _in_batches(
     """Move until nothing is left to move. Each batch is a transaction, so nothing is ever in both places or in none."""
     moved = 0
     while True:
-        await attempt.checkpoint()
         begun = site.clock.monotonic()
         count = await patiently(db, attempt, lambda: db.run(moves))
         if count == 0:

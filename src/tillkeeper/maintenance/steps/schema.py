@@ -59,23 +59,23 @@ _LONG: Final = (
 def check_additions(field: str, statements: Sequence[str]) -> None:
     """Raise ValueError naming the statement that does not only add, or is known to take long."""
     for place, text in _numbered(field, statements):
+        _check_length(place, text)
         if not re.match(_ADDS, text):
             raise ValueError(
                 f"{place}: ALTER, CREATE, COMMENT, GRANT or REVOKE of tables and what belongs to them"
             )
         if re.search(r"^alter table .*\bdrop (?!default|not null)|\brename\b", text):
             raise ValueError(f"{place}: what goes away goes by sql.contract, when nobody needs it any more")
-        _check_length(place, text)
 
 
 def check_removals(field: str, statements: Sequence[str]) -> None:
     """Raise ValueError naming the statement that does more than to take away, or takes more than it names."""
     for place, text in _numbered(field, statements):
+        _check_length(place, text)
         if not re.match(_TAKES, text):
             raise ValueError(f"{place}: ALTER, DROP, COMMENT or REVOKE of tables and what belongs to them")
         if re.search(r"\bcascade\b", text):
             raise ValueError(f"{place}: without CASCADE, so that it takes nothing that it does not name")
-        _check_length(place, text)
 
 
 async def change(site: Site, kind: str, attempt: Attempt, statements: Sequence[str]) -> Evidence:

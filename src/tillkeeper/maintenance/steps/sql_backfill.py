@@ -81,7 +81,9 @@ class SqlBackfill:
         return findings
 
     async def run(self, site: Site, given: Parameters, attempt: Attempt) -> Evidence:
-        return await _Filling(site, self.name, given, attempt).run(given.set, f"({given.done}) IS NOT TRUE")
+        state = {} if "undoing" in attempt.saved else attempt.saved
+        filling = _Filling(site, self.name, given, attempt, state)
+        return await filling.run(given.set, f"({given.done}) IS NOT TRUE")
 
     async def verify(self, site: Site, given: Parameters, evidence: Evidence) -> Sequence[Finding]:
         if evidence["bound"] is None:
@@ -98,8 +100,15 @@ class SqlBackfill:
     async def undo(self, site: Site, given: Parameters, evidence: Evidence, attempt: Attempt) -> Evidence:
         if evidence.get("bound") is None:
             return {"rows": 0}  # it never began, or found nothing
-        back = _Filling(site, self.name, given, attempt, undoing={"bound": evidence["bound"]})
-        return await back.run(given.undo, f"({given.done}) IS TRUE")
+        state = {"undoing": True, "bound": evidence["bound"]}
+        if "undoing" in attempt.saved:
+            state = attempt.saved  # a kill broke the undoing off
+        back = _Filling(site, self.name, given, attempt, state)
+        done = await back.run(given.undo, f"({given.done}) IS TRUE")
+        await attempt.save(
+            {"undoing": True, "bound": evidence["bound"]}
+        )  # whoever runs the step again begins anew
+        return done
 
 
 class _Filling:
@@ -107,15 +116,12 @@ class _Filling:
     kill, which finds nothing left to do.
     """
 
-    def __init__(
-        self, site: Site, kind: str, given: Parameters, attempt: Attempt, undoing: Evidence | None = None
-    ) -> None:
+    def __init__(self, site: Site, kind: str, given: Parameters, attempt: Attempt, state: Evidence) -> None:
         self._site = site
         self._kind = kind
         self._given = given
         self._attempt = attempt
-        self._place = "at" if undoing is None else "back_at"
-        self._state: Evidence = {"rows": 0} | (undoing or {}) | attempt.saved
+        self._state: Evidence = {"rows": 0} | state
 
     async def run(self, assign: str, needed: str) -> Evidence:
         async with as_step(self._site, self._kind) as db:
@@ -134,13 +140,12 @@ class _Filling:
         about = max(1, (await _estimate(db, self._given.table)))
         saved_at = self._site.clock.monotonic()
         while True:
-            await self._attempt.checkpoint()
             begun = self._site.clock.monotonic()
             row = await patiently(db, self._attempt, lambda: db.row(self._batch(assign, needed)))
             if row is None or row.rows == 0:
                 return
             self._state["rows"] += row.rows
-            self._state[self._place] = row.last
+            self._state["at"] = row.last
             now = self._site.clock.monotonic()
             if now - saved_at >= limits.STEP_SAVE_SECONDS:
                 await self._attempt.save(self._state)
@@ -153,7 +158,7 @@ class _Filling:
     def _batch(self, assign: str, needed: str) -> str:
         """The next rows, locked in order of their key as everybody locks them, and changed."""
         table, key = sql_name(self._given.table), quoted(self._given.key)
-        after = self._state.get(self._place)
+        after = self._state.get("at")
         begins = "" if after is None else f"{key} > {quoted_text(after)}::{self._type} AND "
         return f"""
             WITH till_few AS (

@@ -76,6 +76,7 @@ class WorkersRestart:
             for each in await processes.listed(tx, given.kind):
                 if each.alive:
                     await processes.wish(tx, each.id, "serve")
+        await attempt.save({})  # whoever runs the step again begins anew
         return {}
 
     async def _restart(self, site: Site, given: Parameters, old: UUID) -> Evidence:
