@@ -49,8 +49,8 @@ def axis(slots: Sequence[Slot], named: Sequence[tuple[datetime, str]]) -> Markup
 
 
 def ceiling(highest: float) -> float:
-    """The end of an axis: the next of 1, 1.5, 2, 3, 4, 5, 6, 8, 10, … not below the highest."""
-    power = 10.0**-3
+    """The end of an axis: the next of 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, … not below the highest."""
+    power = 1.0
     while True:
         for step in (1, 1.5, 2, 3, 4, 5, 6, 8):
             if step * power >= highest:
