@@ -21,6 +21,7 @@ from tillkeeper.faces.cli.opening import face_url, run, settings
 from tillkeeper.faces.cli.output import FOUND, CliError, Json, say, say_json, say_table
 from tillkeeper.faces.cli.serve import listen
 from tillkeeper.faces.cli.strongroom import folder_finding, strongroom_findings
+from tillkeeper.faces.cli.upkeep import upkeep_findings
 from tillkeeper.store import MigrationError, Store, StoreUnavailableError, pending
 from tillkeeper.store.condition import Condition, condition
 from tillkeeper.store.embedded import EmbeddedError
@@ -34,7 +35,7 @@ LOW_DISK_BYTES: Final = 2 * 1024**3
 # What happened stays as it happened: invariant 5 of DESIGN.md.
 APPEND_ONLY: Final = (
     "ledger.transfers", "risk.decisions", "risk.labels", "audit.events", "audit.leaves", "audit.heads",
-    "payments.moves", "parties.erasures",
+    "payments.moves", "parties.erasures", "maintenance.journal", "maintenance.drills",
 )  # fmt: skip
 _CHROMIUM: Final = ("chromium", "chromium-browser", "google-chrome")
 
@@ -225,7 +226,7 @@ async def _collect(chosen: Settings) -> list[Finding]:
 
 async def database_findings(chosen: Settings) -> AsyncIterator[Finding]:
     """Reachable, recent enough, durable, migrated, the application's role with no more rights than it should have; then
-    keys, audit trail and people.
+    keys, audit trail, people and upkeep.
     """
     if chosen.database_url is None and not (chosen.home / "postgres").exists():
         yield Finding("database", "not assessed", "there is none yet", "till up makes one")
@@ -240,6 +241,8 @@ async def database_findings(chosen: Settings) -> AsyncIterator[Finding]:
                     yield finding
                 if not missing:
                     async for finding in strongroom_findings(store, chosen, SystemClock()):
+                        yield finding
+                    async for finding in upkeep_findings(store, chosen, SystemClock()):
                         yield finding
     except (EmbeddedError, StoreUnavailableError, MigrationError) as error:
         yield Finding(
