@@ -1,6 +1,7 @@
 """A repository with its keys: what is written is sealed, what is read was not changed. It needs the root key, never the database.
 
 cluster.json               whose backups these are
+log.json                   which data key the log is sealed with
 keys/ID.json               a data key, wrapped by the root key
 backups/ID/manifest.json   written last: without it there is no such backup
 backups/ID/data            the base backup, sealed
@@ -59,6 +60,10 @@ class _Cluster(msgspec.Struct, frozen=True):
     system: str
 
 
+class _LogKey(msgspec.Struct, frozen=True):
+    key: UUID
+
+
 class Chest:
     """Everything in it is sealed with data keys that `root` wraps. Raises BackupError."""
 
@@ -87,6 +92,16 @@ class Chest:
         await self._keep(key, self._root)
         self._keys[key.id] = key
         return key
+
+    async def log_key(self) -> DataKey:
+        """The data key of the log, one for all of it: every object derives a key of its own from it."""
+        try:
+            id_ = msgspec.json.decode(await get_small(self.repository, "log.json"), type=_LogKey).key
+        except AbsentError:
+            key = await self.new_key()
+            await put_small(self.repository, "log.json", msgspec.json.encode(_LogKey(key.id)))
+            return key
+        return await self._key(id_)
 
     async def write(self, name: str, key: DataKey, content: AsyncIterator[bytes]) -> int:
         """Seal an object; its stored size. Threads share the work, a few frames ahead of the repository."""

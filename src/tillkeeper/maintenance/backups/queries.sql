@@ -107,8 +107,10 @@ ON CONFLICT (one) DO UPDATE
 SET lsn = greatest(w.lsn, excluded.lsn), reached = greatest(w.reached, excluded.reached), failing_since = NULL, said = '';
 
 -- name: note_archive_fails
--- The archive does not keep up, and why.
-UPDATE maintenance.wal_archive SET failing_since = coalesce(failing_since, %(at)s), said = %(said)s;
+-- The archive does not keep up, and why. If it never began, it reaches nowhere.
+INSERT INTO maintenance.wal_archive AS w (lsn, reached, looked_at, looked_lsn, failing_since, said)
+VALUES (%(lsn)s::text::pg_lsn, to_timestamp(0), %(at)s, pg_current_wal_lsn(), %(at)s, %(said)s)
+ON CONFLICT (one) DO UPDATE SET failing_since = coalesce(w.failing_since, excluded.failing_since), said = excluded.said;
 
 -- name: note_rate
 -- How much is written in a second, smoothed: a tenth of each look is new.

@@ -140,6 +140,19 @@ async def orders(tx: Tx, limit: int) -> list[Order]:
     return [Order(*row) for row in await tx.tuples(_sql.orders, {"limit": limit})]
 
 
+async def note_archived(tx: Tx, lsn: str, at: datetime) -> None:
+    """Every commit before `at` is in the repository, and all of the log up to a place in it."""
+    await tx.run(_sql.note_archived, {"lsn": lsn, "reached": at, "at": at})
+    await tx.run(_sql.note_rate, {"at": at})
+
+
+async def note_archive_fails(tx: Tx, lsn: str, at: datetime, said: str) -> None:
+    """The repository has no more than before, and why."""
+    params = {"lsn": lsn, "at": at, "said": said[: limits.BACKUP_SAID]}
+    await tx.run(_sql.note_archive_fails, params)
+    await tx.run(_sql.note_rate, {"at": at})
+
+
 async def archive(tx: Tx) -> Any | None:
     """How far the log is archived: reached, waiting, rate, failing_since, said; None before the first time."""
     return await tx.row(_sql.wal_state)
