@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import msgspec
 import psycopg
 import pytest
 
@@ -127,23 +126,6 @@ async def test_what_is_missing_is_said_before(site: Site) -> None:
     step = Step(site, "index.create", table="payments.payments", columns=["state", "colour"])
     found = await step.preflight()
     assert "has no colour; it has id, kind" in found["no_column"].said
-
-
-@pytest.mark.parametrize(
-    ("more", "said"),
-    [
-        ({"where": "true; DROP TABLE ledger.transfers"}, r"where: an expression without ; and comments"),
-        ({"where": "true -- rest"}, r"where: an expression"),
-        ({"where": "lower(a"}, r"where: a parenthesis"),
-        ({"columns": ['a"b']}, r"\$.columns"),
-        ({"columns": []}, r"\$.columns"),
-        ({"table": "payments"}, r"\$.table"),
-        ({"tabel": "x"}, r"unknown field `tabel`"),
-    ],
-)
-async def test_wrong_parameters_name_the_field(site: Site, more: dict[str, object], said: str) -> None:
-    with pytest.raises(msgspec.ValidationError, match=said):
-        created(site, **more)
 
 
 async def test_a_dropped_index_comes_back_as_it_was(site: Site, admin: psycopg.AsyncConnection) -> None:

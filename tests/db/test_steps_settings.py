@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import psycopg
 import pytest
 
@@ -79,14 +78,6 @@ async def test_what_stands_in_the_way_is_said_before(site: Site) -> None:
     ):
         step = Step(site, "setting.change", name=name, value="1", apply=apply)
         assert await step.stands_in_the_way() == [code]
-
-
-@pytest.mark.parametrize(
-    "name", ["fsync", "archive_command", "shared_preload_libraries", "synchronous_commit"]
-)
-async def test_settings_that_guard_what_was_acknowledged_are_no_plans_business(site: Site, name: str) -> None:
-    with pytest.raises(msgspec.ValidationError, match=r"name: .* is not changed by plans"):
-        Step(site, "setting.change", name=name, value="off")
 
 
 async def test_a_restart_takes_a_setting_and_one_that_does_not_start_is_put_back(

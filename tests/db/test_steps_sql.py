@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import psycopg
 import pytest
 
@@ -90,32 +89,6 @@ async def test_an_undo_that_leaves_something_is_refused_and_changes_nothing(
     assert await value(admin, "SELECT to_regclass('payments.channels') IS NOT NULL")
 
 
-@pytest.mark.parametrize(
-    ("statement", "said"),
-    [
-        ("ALTER TABLE payments.payments ALTER COLUMN kind TYPE varchar(20)", "rewrites the table"),
-        ("ALTER TABLE payments.payments ADD COLUMN n bigserial", "serial rewrites"),
-        ("ALTER TABLE payments.payments ADD CHECK (amount > 0)", "not valid"),
-        ("ALTER TABLE payments.payments ADD CONSTRAINT u UNIQUE (payer)", "using index"),
-        ("CREATE INDEX ON payments.payments (payer)", "index.create"),
-        ("ALTER TABLE payments.payments DROP COLUMN kind", "sql.contract"),
-        ("ALTER TABLE payments.payments RENAME kind TO sort", "sql.contract"),
-        ("UPDATE payments.payments SET amount = 1", "ALTER, CREATE"),
-        ("ALTER ROLE till_app SUPERUSER", "ALTER, CREATE"),
-        ("ALTER SYSTEM SET fsync = off", "ALTER, CREATE"),
-        ("GRANT pg_read_all_data TO till_app", "ALTER, CREATE"),
-        ("DO $$ BEGIN END $$", "ALTER, CREATE"),
-    ],
-)
-async def test_what_is_known_to_take_long_or_more_than_adds_is_refused_by_its_words(
-    site: Site, statement: str, said: str
-) -> None:
-    with pytest.raises(msgspec.ValidationError, match=rf"statements\[1\]: .*{said}"):
-        expanded(site, [ADD[0], statement])
-    with pytest.raises(msgspec.ValidationError, match=r"undo\[0\]: without CASCADE"):
-        expanded(site, undo=["DROP TABLE payments.channels CASCADE"])
-
-
 async def test_a_rewrite_that_words_do_not_show_is_found_by_the_table_s_file_and_taken_back(
     site: Site, admin: psycopg.AsyncConnection
 ) -> None:
@@ -188,8 +161,6 @@ async def test_a_contraction_goes_once_and_cannot_be_undone(
     assert not step.kind.reversible
     with pytest.raises(StepError, match="cannot be undone: what was dropped is in backups only"):
         await step.undo(evidence)
-    with pytest.raises(msgspec.ValidationError, match="ALTER, DROP"):
-        Step(site, "sql.contract", statements=["DROP INDEX payments.payments_pkey"])
 
 
 # -- backfill
@@ -277,12 +248,6 @@ async def test_what_a_backfill_cannot_do_is_said_before(site: Site, admin: psyco
     assert await backfill(site, key="n").stands_in_the_way() == ["key_not_unique"]
     assert await backfill(site, set="colour = 1").stands_in_the_way() == ["bad_expression"]
     assert await backfill(site, table="payments.nothing").stands_in_the_way() == ["no_table"]
-    with pytest.raises(
-        msgspec.ValidationError, match=r"table: ledger\.accounts is written by the turn alone"
-    ):
-        backfill(site, table="ledger.accounts")
-    with pytest.raises(msgspec.ValidationError, match="set: an expression"):
-        backfill(site, set="channel = 'x'; DROP TABLE payments.notes")
 
 
 async def test_an_empty_table_is_filled_at_once(site: Site, admin: psycopg.AsyncConnection) -> None:
@@ -324,9 +289,3 @@ async def test_old_news_goes_to_the_archive_and_comes_back(
         admin, "SELECT md5(string_agg(o::text, ',' ORDER BY id)) FROM store.outbox AS o"
     )
     assert await step.faults(evidence) == ["all_moved", "all_there"]
-
-
-async def test_only_declared_tables_are_archived(site: Site) -> None:
-    for table in ("ledger.transfers", "payments.payments", "audit.events", "risk.decisions"):
-        with pytest.raises(msgspec.ValidationError, match=r"\$.table"):
-            Step(site, "rows.archive", table=table)

@@ -84,7 +84,7 @@ class CommandRun(Irreversible):
                     "it was begun before, and nobody knows how far it came: look, then plan what is left"
                 )
         done = await self._done(site, given, attempt)
-        await attempt.save(done)
+        await attempt.save(done if done["code"] in given.codes else {})  # it has ended: it may be tried again
         if done["code"] not in given.codes:
             raise StepError(f"it ended with code {done['code']}: {done['said'][-limits.MAX_TEXT :]}")
         return done
