@@ -4,6 +4,7 @@ run = await start(tx, plan_id, person, clock)            # of an approved plan; 
 await command(tx, run.id, "pause", person, clock)        # or resume, abort, undo
 shown = await view(tx, run.id)                           # everything about it
 await Worker(site, KINDS, gate, books).run()             # in the agent
+found = await rehearse(settings, filed, KINDS, clock)    # on a restored copy; attached to the plan
 """
 
 from tillkeeper.maintenance.runs.executor import Gate
@@ -11,6 +12,7 @@ from tillkeeper.maintenance.runs.gate import CalendarGate
 from tillkeeper.maintenance.runs.guard import Books
 from tillkeeper.maintenance.runs.journal import lines, list_runs, open_run
 from tillkeeper.maintenance.runs.people import command
+from tillkeeper.maintenance.runs.rehearsal import rehearse
 from tillkeeper.maintenance.runs.starting import start
 from tillkeeper.maintenance.runs.types import (
     ENDS,
@@ -50,6 +52,7 @@ __all__ = [
     "lines",
     "list_runs",
     "open_run",
+    "rehearse",
     "start",
     "view",
 ]

@@ -137,7 +137,8 @@ class Stage:
         played: list[StepRehearsed] = []
         for place, planned in enumerate(self.plan.steps):
             title = planned.title or planned.kind
-            await self._told(place / len(self.plan.steps), f"step {place + 1}: {title}")
+            self.diary.tell(0.0, title)
+            self.tell(0.3 + 0.7 * place / len(self.plan.steps), f"step {place + 1}: {title}")
             played.append(await self._play(place))
             await self._look_at_books(f"after step {place + 1}")
             if not played[-1].ok:
@@ -226,14 +227,6 @@ class Stage:
         said = f"{when}: {in_words(look.faults) or 'the books are in order'}"
         self.books.append(Finding("books", said, ok=not look.faults))
 
-    async def _told(self, share: float, said: str) -> None:
-        self.tell(0.3 + 0.7 * share, said)
-        await self.diary.tell(share, said)
-
-    async def heard(self, share: float, said: str) -> None:
-        """What the step at work says."""
-        await self.diary.tell(share, said)
-
 
 class _Did(NamedTuple):
     """A step done once."""
@@ -267,7 +260,7 @@ class _Attempt:
         self._saved = state
 
     async def progress(self, share: float, said: str = "") -> None:
-        await self._stage.heard(share, said)
+        self._stage.diary.tell(share, said)
 
     async def checkpoint(self) -> None:
         await asyncio.sleep(0)
