@@ -119,7 +119,7 @@ async def test_every_page_says_when_maintenance_is_near(
     await approved(admin, plan_of(clock.now() + timedelta(hours=3)), clock.now())
     await Herald(store, clock).beat()
     page = await anna.get("/rules")
-    assert "Planned: Planned maintenance, nothing to notice" in page.text
+    assert "Planned maintenance, nothing to notice" in page.text
     assert "Idempotency-Key" in page.text
     chinese = await anna.get("/rules", **{"accept-language": "zh-CN"})
     assert "计划维护" in chinese.text
