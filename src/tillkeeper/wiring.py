@@ -19,6 +19,7 @@ from tillkeeper.faces.api import Counter, create_api
 from tillkeeper.faces.console.app import create_console
 from tillkeeper.faces.console.sites import Sites
 from tillkeeper.faces.status import Keeper, create_status
+from tillkeeper.maintenance import backups
 from tillkeeper.maintenance.notices import Herald
 from tillkeeper.maintenance.plans import Rehearser, read_calendar
 from tillkeeper.maintenance.reports import Writer
@@ -111,6 +112,7 @@ async def agent(settings: Settings) -> None:
             "notices": Herald(store, clock).run,
             "reports": Writer(store, settings, clock).run,
             **_watching(store, settings, clock),
+            **backups.loops(settings, store, urls, clock),
         }
         await _note_settings(store, settings)
         try:

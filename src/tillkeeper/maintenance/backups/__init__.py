@@ -6,9 +6,10 @@ async with restored_copy(settings, clock) as copy: ...              # a running 
 async with store.tx("…") as tx: state = await wal_state(tx, settings.home)
 """
 
-from tillkeeper.maintenance.backups.copies import restored_copy
+from tillkeeper.maintenance.backups.copies import restore_into, restored_copy
 from tillkeeper.maintenance.backups.drill import drill
-from tillkeeper.maintenance.backups.rows import Backups
+from tillkeeper.maintenance.backups.keeper import Keeper, loops
+from tillkeeper.maintenance.backups.rows import Backups, order
 from tillkeeper.maintenance.backups.types import (
     Backup,
     BackupError,
@@ -20,8 +21,8 @@ from tillkeeper.maintenance.backups.types import (
     Tell,
     WalState,
 )
-from tillkeeper.maintenance.backups.wal import wal_state
-from tillkeeper.maintenance.backups.work import backup_now
+from tillkeeper.maintenance.backups.wal import LogArchive, wal_state
+from tillkeeper.maintenance.backups.work import backup_now, chest_of, in_repository, prune
 
 __all__ = [
     "Backup",
@@ -30,12 +31,20 @@ __all__ = [
     "Check",
     "Copy",
     "Drill",
+    "Keeper",
+    "LogArchive",
     "Order",
     "Restored",
     "Tell",
     "WalState",
     "backup_now",
+    "chest_of",
     "drill",
+    "in_repository",
+    "loops",
+    "order",
+    "prune",
+    "restore_into",
     "restored_copy",
     "wal_state",
 ]

@@ -15,7 +15,7 @@ from tillkeeper.base.clock import Clock
 from tillkeeper.base.ids import new_id
 from tillkeeper.base.settings import Settings
 from tillkeeper.maintenance.backups.restore import restore
-from tillkeeper.maintenance.backups.types import BackupError, Copy, Tell
+from tillkeeper.maintenance.backups.types import BackupError, Copy, Restored, Tell
 from tillkeeper.maintenance.backups.work import chest_of, silent
 from tillkeeper.store.embedded import EmbeddedError, EmbeddedServer, discard
 
@@ -30,6 +30,16 @@ async def restored_copy(
     """
     async with scratch(settings) as home, running(settings, home, clock, to, tell) as copy:
         yield copy
+
+
+async def restore_into(
+    settings: Settings, home: Path, clock: Clock, *, to: datetime | None = None, tell: Tell = silent
+) -> Restored:
+    """Restore into an empty folder; its database is stopped. Needs the repository and the root key only.
+
+    Raises BackupError.
+    """
+    return await restore(chest_of(settings), home, to, clock, tell)
 
 
 @asynccontextmanager

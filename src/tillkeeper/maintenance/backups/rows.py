@@ -135,6 +135,23 @@ async def order(tx: Tx, kind: OrderKind, by: str, at: datetime) -> UUID | None:
     return id_
 
 
+async def claim(tx: Tx) -> Order | None:
+    """The oldest order that waits; it runs now."""
+    found = await tx.tuples(_sql.claim_order)
+    return Order(*found[0]) if found else None
+
+
+async def end_order(tx: Tx, id_: UUID, at: datetime, said: str) -> None:
+    """What came of it: done, unless something is said against it."""
+    state = "failed" if said else "done"
+    await tx.run(_sql.end_order, {"id": id_, "state": state, "at": at, "said": said[: limits.BACKUP_SAID]})
+
+
+async def end_orders_left(tx: Tx, at: datetime) -> None:
+    """Orders of an agent that died."""
+    await tx.run(_sql.orders_left_running, {"at": at})
+
+
 async def orders(tx: Tx, limit: int) -> list[Order]:
     """What was asked of the agent, newest first."""
     return [Order(*row) for row in await tx.tuples(_sql.orders, {"limit": limit})]

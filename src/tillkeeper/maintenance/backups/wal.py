@@ -16,16 +16,19 @@ from typing import Final
 
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock, to_us
+from tillkeeper.base.settings import Settings
 from tillkeeper.maintenance.backups import rows
 from tillkeeper.maintenance.backups.chest import Chest
 from tillkeeper.maintenance.backups.restore import TIME_BYTES
 from tillkeeper.maintenance.backups.sealing import DataKey
 from tillkeeper.maintenance.backups.types import BackupError, WalState
 from tillkeeper.maintenance.backups.walnames import PARTIAL
+from tillkeeper.maintenance.backups.work import alone, chest_of
 from tillkeeper.store import Owner, Store, Tx, as_owner
 from tillkeeper.store.embedded import folder_of_server
 from tillkeeper.store.opening import Urls
 from tillkeeper.store.programs import start
+from tillkeeper.vault import RootKeyError
 
 log = logging.getLogger(__name__)
 
@@ -56,27 +59,36 @@ async def wal_state(tx: Tx, home: Path) -> WalState:
 class LogArchive:
     """Archives the log of the embedded server for as long as it runs. One process at a time: see JOB."""
 
-    def __init__(self, store: Store, urls: Urls, chest: Chest, home: Path, clock: Clock) -> None:
+    def __init__(self, store: Store, urls: Urls, settings: Settings, clock: Clock) -> None:
         self._store = store
         self._urls = urls
-        self._chest = chest
-        self._folder = home.absolute() / "wal"
+        self._settings = settings
+        self._folder = settings.home.absolute() / "wal"
         self._clock = clock
+        self._chest: Chest
         self._there: set[str] = set()
         self._shipped = ""
 
     async def run(self) -> None:
         """Until cancelled. Raises BackupError when PostgreSQL or its receiver ends; then it is begun again."""
-        async with as_owner(self._urls.admin, JOB) as owner:
-            await self._chest.belong_to(await owner.value(_SYSTEM))
-            key = await self._chest.log_key()
-            self._there, self._shipped = set(await self._chest.log_names()), ""
-            await asyncio.to_thread(folder_of_server, self._folder)
-            await self._take_slot(owner, key)
-            async with self._receiving() as receiver:
-                while receiver.returncode is None:
-                    await self._look(owner, key)
-                    await asyncio.sleep(limits.WAL_SHIP_SECONDS)
+        async with alone(self._urls.app, JOB), as_owner(self._urls.admin, JOB) as owner:
+            try:
+                await self._archive(owner)
+            except (BackupError, RootKeyError) as error:
+                await self._note_failing(await owner.value(_WRITTEN), self._clock.now(), error)
+                raise
+
+    async def _archive(self, owner: Owner) -> None:
+        self._chest = chest_of(self._settings)
+        await self._chest.belong_to(await owner.value(_SYSTEM))
+        key = await self._chest.log_key()
+        self._there, self._shipped = set(await self._chest.log_names()), ""
+        await asyncio.to_thread(folder_of_server, self._folder)
+        await self._take_slot(owner, key)
+        async with self._receiving() as receiver:
+            while receiver.returncode is None:
+                await self._look(owner, key)
+                await asyncio.sleep(limits.WAL_SHIP_SECONDS)
 
     async def _take_slot(self, owner: Owner, key: DataKey) -> None:
         """The slot is ours. If it is new, whatever was archived before does not reach up to here: a backup joins on anew."""
@@ -118,12 +130,15 @@ class LogArchive:
                 await self._ship(key, at)
                 self._shipped = lsn
         except (BackupError, OSError) as error:
-            log.warning("the log is not archived: %s", error)
-            async with self._store.tx("log archive fails") as tx:
-                await rows.note_archive_fails(tx, lsn, at, str(error))
+            await self._note_failing(lsn, at, error)
             return
         async with self._store.tx("log archived") as tx:
             await rows.note_archived(tx, lsn, at)
+
+    async def _note_failing(self, lsn: str, at: datetime, error: Exception) -> None:
+        log.warning("the log is not archived: %s", error)
+        async with self._store.tx("log archive fails") as tx:
+            await rows.note_archive_fails(tx, lsn, at, str(error))
 
     async def _await_received(self, owner: Owner, lsn: str) -> None:
         for _ in range(limits.WAL_RECEIVE_TRIES):

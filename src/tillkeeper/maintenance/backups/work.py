@@ -61,6 +61,29 @@ async def prune(settings: Settings, clock: Clock) -> list[Manifest]:
         return await _prune(store, chest, await _tidied(store, chest, clock), clock)
 
 
+async def in_repository(settings: Settings) -> list[Backup]:
+    """What lies in the repository, newest first, asked without the database. Raises BackupError."""
+    return [
+        Backup(
+            id=each.id,
+            kind=each.kind,
+            parent=each.parent,
+            state="done",
+            asked_by="",
+            begun_at=each.begun_at,
+            ended_at=each.ended_at,
+            bytes=each.size,
+            database_bytes=each.database_bytes,
+            timeline=each.timeline,
+            start_lsn=each.start_lsn,
+            end_lsn=each.end_lsn,
+            said="",
+            drill=None,
+        )
+        for each in reversed(await chest_of(settings).manifests())
+    ]
+
+
 def chest_of(settings: Settings) -> Chest:
     """The repository that the settings name, opened with the root key. Raises BackupError, RootKeyError."""
     return Chest(repository_of(settings), root_of(settings))
