@@ -1,5 +1,6 @@
 """The books: accounts, transfers, holds. Double entry by construction; PostgreSQL's post_v1 is the only writer."""
 
+from tillkeeper.ledger.fingerprint import fingerprint_before
 from tillkeeper.ledger.rows import (
     accounts,
     balance_booked_by,
@@ -54,6 +55,7 @@ __all__ = [
     "booked_for",
     "changed_transfers",
     "displaced",
+    "fingerprint_before",
     "holds_of",
     "limit_day",
     "moved_ever",
