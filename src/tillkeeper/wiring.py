@@ -83,6 +83,7 @@ async def console(settings: Settings) -> AsyncIterator[ASGIApp]:
             sites=Sites(settings.console_url, settings.host),
             four_eyes_amount=settings.four_eyes_amount,
             register=Register(settings.key_folder),
+            book=_book(settings),
         )
         entrance.close()
         await till.close()

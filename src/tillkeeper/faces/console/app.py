@@ -1,5 +1,6 @@
 """The console as an application: pages, door, live figures."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,7 +14,7 @@ from litestar.exceptions import HTTPException
 from litestar.routes import HTTPRoute
 from litestar.types import Message, Scope
 
-from tillkeeper import access
+from tillkeeper import access, monitoring
 from tillkeeper.access.entrance import Entrance
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock
@@ -23,6 +24,7 @@ from tillkeeper.faces.console.desk import Desk, Page, Web
 from tillkeeper.faces.console.live import Live
 from tillkeeper.faces.console.pages import (
     account,
+    alerts,
     approvals,
     audit,
     customer,
@@ -43,6 +45,7 @@ from tillkeeper.faces.console.render import Renderer
 from tillkeeper.faces.console.sites import Sites
 from tillkeeper.faces.console.statics import read_statics
 from tillkeeper.faces.console.texts import read_texts
+from tillkeeper.monitoring import MEASURES, alerting
 from tillkeeper.parties import Register
 from tillkeeper.payments import REFUND, WITHDRAWAL, Till, erasure, release
 from tillkeeper.store import Store
@@ -71,6 +74,10 @@ _HANDLERS = [
     people.merchant,
     rules.rules,
     rules.rule,
+    alerts.alerts,
+    alerts.acknowledge,
+    alerts.silence,
+    alerts.end_silence,
     reports.reports,
     reports.report,
     reports.whole,
@@ -130,10 +137,11 @@ def create_console(
     sites: Sites | None = None,
     four_eyes_amount: int = limits.FOUR_EYES_AMOUNT,
     register: Register | None = None,
+    book: alerting.RuleBook | None = None,
 ) -> Litestar:
     """The console over a store. `timezone`: the business time zone (IANA name). `till`: carries verdicts out; `entrance`
     lets people in. `sites`: the addresses the console answers under; unset: those of this machine. `register`: of erasures,
-    outside the database; without it nobody is erased here.
+    outside the database; without it nobody is erased here. `book`: what is watched; unset: the package's own rule book.
 
     Raises PolicyError for a route that declares no action, or one that no policy knows.
     """
@@ -148,6 +156,7 @@ def create_console(
     kinds = [release(till), REFUND, WITHDRAWAL, access.ROLE_CHANGE, access.ROOT_CHANGE, access.grants.BULK]
     deeds = access.approvals.deeds(*kinds, *([erasure(register, clock)] if register else []))
     live, answers_as = Live(draw), sites or Sites()
+    watched = book or alerting.read_book(None, MEASURES)
     desk = Desk(store, clock, zone, renderers, statics, live, till, vault, deeds, four_eyes_amount, entrance)
 
     async def enter(request: Web) -> Page | None:
@@ -164,6 +173,7 @@ def create_console(
         dependencies={
             "desk": Provide(lambda: desk, sync_to_thread=False),
             "board": Provide(lambda: board, sync_to_thread=False),
+            "book": Provide(lambda: watched, sync_to_thread=False),
         },
         before_request=enter,
         after_request=door.put_headers,
@@ -193,7 +203,15 @@ def _routes(app: Litestar) -> dict[str, Mapping[str, Any]]:
 def _living(desk: Desk) -> Any:
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncIterator[None]:
-        async with desk.live.running():
-            yield
+        oneself = monitoring.Oneself("console", desk.store)
+        sampler = monitoring.Sampler(desk.store, oneself.sources(), desk.clock)
+        working = [asyncio.create_task(each) for each in (oneself.watch_loop(), sampler.run())]
+        try:
+            async with desk.live.running():
+                yield
+        finally:
+            for each in working:
+                each.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
 
     return running

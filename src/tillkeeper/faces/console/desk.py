@@ -19,6 +19,7 @@ from tillkeeper.faces.console.live import Live
 from tillkeeper.faces.console.render import Renderer
 from tillkeeper.faces.console.statics import Static
 from tillkeeper.maintenance import notices, reports
+from tillkeeper.monitoring import alerting
 from tillkeeper.parties import Lookups
 from tillkeeper.payments import Till, browse
 from tillkeeper.store import Store
@@ -44,6 +45,7 @@ NOTICES: Final = frozenset(
     }
     | {"factor_added", "factor_removed", "session_ended", "suspended", "reinstated", "erasure_asked"}
     | {"reviewed", "task_done"}
+    | {"alert_acknowledged", "alert_silenced", "alert_unsilenced"}
 )
 
 # In this order: most of them claim to be their neighbours too.
@@ -91,7 +93,7 @@ class Desk:
 
     async def _frame(self, request: Web) -> dict[str, Any]:
         session = session_of(request)
-        waiting = to_decide = unreviewed = 0
+        waiting = to_decide = unreviewed = firing = 0
         ahead: list[notices.Notice] = []
         if session is not None:
             async with self.store.tx("console frame") as tx:
@@ -99,6 +101,7 @@ class Desk:
                 to_decide = await access.approvals.count_open(tx, self.clock)
                 unreviewed = await reports.count_unreviewed(tx)
                 ahead = await notices.ahead(tx, self.clock.now())
+                firing = await alerting.browse.count_firing(tx)
         return {
             "session": session,
             "may": access.policies().permitted("Person", session.roles) if session else frozenset(),
@@ -106,6 +109,7 @@ class Desk:
             "to_decide_most": access.approvals.COUNTED,
             "unreviewed": unreviewed,
             "unreviewed_most": reports.COUNTED,
+            "firing_now": firing,
             "ahead": ahead,
             "four_eyes_amount": self.four_eyes_amount,
             "theme": theme_of(request),

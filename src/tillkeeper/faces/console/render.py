@@ -24,6 +24,7 @@ TONES: Final = {
     "sent": "wait", "challenge": "wait", "hold": "wait",
     "waiting": "wait", "given": "good", "used": "good", "stale": "bad", "refused": "bad",
     "declined": "bad", "failed": "bad", "deny": "bad", "rejected": "bad", "frozen": "bad", "closed": "bad", "suspended": "bad",
+    "firing": "bad", "bad": "bad", "page": "bad", "acknowledged": "wait", "ticket": "wait", "unknown": "wait", "fine": "good",
     "undone": "wait", "aborted": "wait",
 }  # fmt: skip
 """How a state looks; what is not named here is over and quiet."""
