@@ -3,6 +3,7 @@
 from types import MappingProxyType
 from typing import Final
 
+from tillkeeper.maintenance.steps.backup import BackupDrill, BackupTake
 from tillkeeper.maintenance.steps.command_run import CommandRun
 from tillkeeper.maintenance.steps.index_create import IndexCreate
 from tillkeeper.maintenance.steps.index_drop import IndexDrop
@@ -18,6 +19,8 @@ from tillkeeper.maintenance.steps.types import Kind, Kinds
 from tillkeeper.maintenance.steps.workers_restart import WorkersRestart
 
 _ALL: Final[tuple[Kind, ...]] = (
+    BackupTake(),
+    BackupDrill(),
     SqlExpand(),
     SqlBackfill(),
     SqlContract(),
