@@ -47,8 +47,10 @@ FAULTS = {
         {"unbalanced", "moved_without_transfer"},
     ),
     "money moved between two accounts": (
-        "UPDATE ledger.accounts SET balance = balance + CASE WHEN id = (SELECT min(id::text)::uuid FROM ledger.accounts"
-        " WHERE purpose = 'wallet') THEN 7 ELSE -7 END WHERE purpose = 'wallet'",
+        (
+            "UPDATE ledger.accounts SET balance = balance + CASE WHEN id = (SELECT min(id::text)::uuid FROM ledger.accounts"
+            " WHERE purpose = 'wallet') THEN 7 ELSE -7 END WHERE purpose = 'wallet'"
+        ),
         {"moved_without_transfer"},
     ),
     "a transfer lost": (
@@ -56,14 +58,18 @@ FAULTS = {
         {"moved_without_transfer", "fee_differs"},
     ),
     "an account below its limit": (
-        "ALTER TABLE ledger.accounts DROP CONSTRAINT within_limit;"
-        "UPDATE ledger.accounts SET lower_limit = balance + 5 WHERE purpose = 'fees'",
+        (
+            "ALTER TABLE ledger.accounts DROP CONSTRAINT within_limit;"
+            "UPDATE ledger.accounts SET lower_limit = balance + 5 WHERE purpose = 'fees'"
+        ),
         {"guard_missing", "account_below_limit"},
     ),
     "a refund booked twice": (
-        "INSERT INTO ledger.transfers SELECT uuidv7(), debit_account, credit_account, amount, kind, payment, hold,"
-        " reverses, debit_balance, credit_balance, debit_version + 100, credit_version + 100, counted_day, event_at, booked_at"
-        " FROM ledger.transfers WHERE kind = 'refund'",
+        (
+            "INSERT INTO ledger.transfers SELECT uuidv7(), debit_account, credit_account, amount, kind, payment, hold,"
+            " reverses, debit_balance, credit_balance, debit_version + 100, credit_version + 100, counted_day, event_at, booked_at"
+            " FROM ledger.transfers WHERE kind = 'refund'"
+        ),
         {"refund_differs", "moved_without_transfer"},
     ),
     "a refund without its row": (
@@ -75,13 +81,17 @@ FAULTS = {
         {"captured_differs"},
     ),
     "more captured than authorised": (
-        "ALTER TABLE payments.payments DROP CONSTRAINT payments_check;"
-        "UPDATE payments.payments SET amount = 1 WHERE kind = 'payment' AND captured > 0",
+        (
+            "ALTER TABLE payments.payments DROP CONSTRAINT payments_check;"
+            "UPDATE payments.payments SET amount = 1 WHERE kind = 'payment' AND captured > 0"
+        ),
         {"captured_beyond_authorised"},
     ),
     "more refunded than captured": (
-        "ALTER TABLE payments.payments DROP CONSTRAINT payments_check1;"
-        "UPDATE payments.payments SET captured = 1 WHERE kind = 'payment' AND captured > 0",
+        (
+            "ALTER TABLE payments.payments DROP CONSTRAINT payments_check1;"
+            "UPDATE payments.payments SET captured = 1 WHERE kind = 'payment' AND captured > 0"
+        ),
         {"refunded_beyond_captured", "captured_differs"},
     ),
     "a hold of a payment that ended": (
@@ -97,9 +107,11 @@ FAULTS = {
         {"rail_differs"},
     ),
     "a transfer of no payment": (
-        "INSERT INTO ledger.transfers SELECT uuidv7(), debit_account, credit_account, amount, kind, uuidv7(), hold,"
-        " reverses, debit_balance, credit_balance, debit_version + 100, credit_version + 100, counted_day, event_at, booked_at"
-        " FROM ledger.transfers WHERE kind = 'fee'",
+        (
+            "INSERT INTO ledger.transfers SELECT uuidv7(), debit_account, credit_account, amount, kind, uuidv7(), hold,"
+            " reverses, debit_balance, credit_balance, debit_version + 100, credit_version + 100, counted_day, event_at, booked_at"
+            " FROM ledger.transfers WHERE kind = 'fee'"
+        ),
         {"transfer_without_payment", "moved_without_transfer"},
     ),
     "keys may be used twice": (

@@ -70,6 +70,7 @@ NEEDS: dict[str, list[tuple[str, str, dict[str, Any]]]] = {
         ("GET", "/v1/webhook-endpoints", {}),
         ("GET", "/v1/webhook-endpoints/{whe}/deliveries", {}),
     ],
+    "metrics:read": [("GET", "/metrics", {})],
     "webhooks:write": [
         ("POST", "/v1/webhook-endpoints", {"url": "http://127.0.0.1:9/", "topics": ["*"]}),
         ("POST", "/v1/webhook-endpoints/{whe}/enable", {}),
@@ -115,7 +116,7 @@ async def test_the_list_of_addresses_is_complete(api: Api) -> None:
         (method.upper(), path)
         for path, methods in document["paths"].items()
         for method in methods
-        if path.startswith("/v1/")
+        if path.startswith(("/v1/", "/metrics"))
     }
     asked = {(method, path.partition("?")[0]) for calls in NEEDS.values() for method, path, _ in calls}
     assert {(method, _shape(path)) for method, path in asked} == {

@@ -8,7 +8,7 @@ import msgspec
 
 SCOPES: Final = frozenset(
     f"{noun}:{verb}" for noun in ("parties", "payments", "risk", "webhooks") for verb in ("read", "write")
-)
+) | {"metrics:read"}
 """Everything an API key can be allowed; writing does not include reading."""
 
 

@@ -1,18 +1,51 @@
 """Monitoring: what is measured and kept, what it should be, and who is told when it is not."""
 
+from tillkeeper.monitoring.api import Payments
 from tillkeeper.monitoring.books import Books
-from tillkeeper.monitoring.measures import MEASURES, measure, seconds, usual
-from tillkeeper.monitoring.types import Measure, Measured, MoneyFault, MoneyLook, Second
+from tillkeeper.monitoring.catalogue import COUNTERS, MEASURES, METRICS
+from tillkeeper.monitoring.exposition import CONTENT_TYPE, exposition
+from tillkeeper.monitoring.measures import measure, seconds, usual
+from tillkeeper.monitoring.platform import Platform
+from tillkeeper.monitoring.process import Oneself
+from tillkeeper.monitoring.sampler import Sampler, Source, keep_rolling
+from tillkeeper.monitoring.samples import latest, points
+from tillkeeper.monitoring.types import (
+    Latest,
+    Measure,
+    Measured,
+    Metric,
+    MoneyFault,
+    MoneyLook,
+    Point,
+    Sample,
+    Second,
+)
 
 __all__ = [
+    "CONTENT_TYPE",
+    "COUNTERS",
     "MEASURES",
+    "METRICS",
     "Books",
+    "Latest",
     "Measure",
     "Measured",
+    "Metric",
     "MoneyFault",
     "MoneyLook",
+    "Oneself",
+    "Payments",
+    "Platform",
+    "Point",
+    "Sample",
+    "Sampler",
     "Second",
+    "Source",
+    "exposition",
+    "keep_rolling",
+    "latest",
     "measure",
+    "points",
     "seconds",
     "usual",
 ]

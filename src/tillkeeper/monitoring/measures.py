@@ -1,7 +1,7 @@
 """What guardrails and objectives ask for by name. An absent measurement is unknown: it is never taken for a good one.
 
 A measure of payments comes from the api's own seconds. Every other is a gauge that some process samples every
-SAMPLE_SECONDS: over a stretch of time it is the worst that was sampled. `recorded` makes gauges of all of them, so that
+SAMPLE_SECONDS: over a stretch of time it is the worst that was sampled, and of what can be asked at once the present too. `recorded` makes gauges of all of them, so that
 their history, which `usual` reads, is one like any other.
 """
 
@@ -10,12 +10,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
+from tillkeeper import audit
 from tillkeeper.base import histogram, limits
 from tillkeeper.base.clock import Clock
 from tillkeeper.monitoring import samples
-from tillkeeper.monitoring.types import Measure, Measured, Sample, Second
-from tillkeeper.payments import browse
-from tillkeeper.store import Tx
+from tillkeeper.monitoring.catalogue import MEASURES
+from tillkeeper.monitoring.types import Measured, Sample, Second
+from tillkeeper.payments import browse, webhooks
+from tillkeeper.store import Tx, outbox, server
 
 _Read = Callable[[Tx, datetime, datetime], Awaitable[tuple[float | None, int]]]
 
@@ -34,6 +36,10 @@ async def measure(
         # A sample is taken every SAMPLE_SECONDS: in a shorter stretch there may be none, and one from before it counts.
         since = end - timedelta(seconds=max(seconds, limits.SAMPLE_STALE_SECONDS))
         value, count = await samples.worst(tx, name, since, end, kind.better)
+        if until is None and name in _LIVE:
+            live = await _LIVE[name](tx, clock)
+            if live is not None:
+                value, count = max(live, value or 0.0), count + 1
     return Measured(value, count, kind.unit)
 
 
@@ -77,6 +83,31 @@ async def seconds(tx: Tx, since: datetime, until: datetime) -> list[Second]:
     ]
 
 
+async def _lock_waits(tx: Tx, _: Clock) -> float | None:
+    found = await server.sessions(tx)
+    return found.waiting if found.all_seen else None
+
+
+async def _oldest_transaction(tx: Tx, _: Clock) -> float | None:
+    found = await server.sessions(tx)
+    return found.oldest if found.all_seen else None
+
+
+async def _connections_used(tx: Tx, _: Clock) -> float | None:
+    found = await server.sessions(tx)
+    return 100 * found.used / found.allowed
+
+
+async def _outbox_lag(tx: Tx, clock: Clock) -> float | None:
+    _, since = await outbox.lag(tx, webhooks.READER)
+    return max((clock.now() - since).total_seconds(), 0.0) if since else 0.0
+
+
+async def _seal_lag(tx: Tx, _: Clock) -> float | None:
+    _waiting, lag = await audit.unsealed(tx)
+    return lag
+
+
 async def _success_rate(tx: Tx, since: datetime, until: datetime) -> tuple[float | None, int]:
     counted = await browse.seconds(tx, since, until)
     return _percent(counted.asked - counted.failed, counted.asked), counted.asked
@@ -114,81 +145,11 @@ _OF_PAYMENTS: Final[Mapping[str, _Read]] = {
     "payments.queueing_p99_ms": _percentile("queueing", 99),
 }
 
-MEASURES: Final[Mapping[str, Measure]] = {
-    "payments.success_rate": Measure(
-        "percent",
-        "higher",
-        {
-            "en": "Orders not failed by fault of ours; a decline is an answer",
-            "zh-CN": "未因我方故障失败的订单；拒绝也是回答",
-        },
-        least=20,
-    ),
-    "payments.error_rate": Measure(
-        "percent", "lower", {"en": "Answers 500 and above", "zh-CN": "500 及以上的应答"}, least=20
-    ),
-    "payments.rate": Measure(
-        "per second", "higher", {"en": "Orders carried through", "zh-CN": "已处理的订单"}, least=1
-    ),
-    "payments.latency_p50_ms": Measure(
-        "ms", "lower", {"en": "Time to the answer, median", "zh-CN": "应答用时，中位数"}, least=20
-    ),
-    "payments.latency_p99_ms": Measure(
-        "ms", "lower", {"en": "Time to the answer, 99 of 100", "zh-CN": "应答用时，99 分位"}, least=20
-    ),
-    "payments.queueing_p99_ms": Measure(
-        "ms", "lower", {"en": "Waiting for a turn, 99 of 100", "zh-CN": "等待轮次，99 分位"}, least=20
-    ),
-    "payments.held_seconds": Measure(
-        "seconds",
-        "lower",
-        {"en": "The longest wait for a person's verdict", "zh-CN": "等待人工审核的最长时间"},
-    ),
-    "risk.decision_rate": Measure(
-        "percent", "higher", {"en": "Payments that got a decision of risk", "zh-CN": "得到风控决定的支付"}
-    ),
-    "rails.unanswered_seconds": Measure(
-        "seconds",
-        "lower",
-        {"en": "The longest wait for a bank's final word", "zh-CN": "等待银行最终答复的最长时间"},
-    ),
-    "outbox.lag_seconds": Measure(
-        "seconds", "lower", {"en": "Age of the oldest news not passed on", "zh-CN": "最早未转发消息的时长"}
-    ),
-    "webhooks.failure_rate": Measure(
-        "percent", "lower", {"en": "Webhook messages that failed", "zh-CN": "失败的 Webhook 消息"}
-    ),
-    "seal.lag_seconds": Measure(
-        "seconds", "lower", {"en": "Age of the oldest unsealed event", "zh-CN": "最早未封存事件的时长"}
-    ),
-    "postgres.lock_waits": Measure(
-        "sessions", "lower", {"en": "Sessions that wait for a lock", "zh-CN": "等待锁的会话"}
-    ),
-    "postgres.connections_used": Measure(
-        "percent", "lower", {"en": "Connections in use", "zh-CN": "已用连接"}
-    ),
-    "postgres.longest_transaction_seconds": Measure(
-        "seconds", "lower", {"en": "Age of the oldest transaction", "zh-CN": "最久的事务"}
-    ),
-    "disk.free_bytes": Measure("bytes", "higher", {"en": "Free disk space", "zh-CN": "磁盘剩余空间"}),
-    "disk.hours_left": Measure(
-        "hours",
-        "higher",
-        {"en": "Until the disk is full, as it fills now", "zh-CN": "按当前速度磁盘写满前的时间"},
-    ),
-    "wal.waiting_bytes": Measure(
-        "bytes", "lower", {"en": "Write-ahead log not yet archived", "zh-CN": "尚未归档的 WAL"}
-    ),
-    "backup.age_seconds": Measure(
-        "seconds", "lower", {"en": "Age of the newest backup", "zh-CN": "最新备份的时长"}
-    ),
-    "drill.age_seconds": Measure(
-        "seconds",
-        "lower",
-        {"en": "Age of the newest passed restore drill", "zh-CN": "最近一次通过的恢复演练的时长"},
-    ),
-    "money.faults": Measure(
-        "faults", "lower", {"en": "Faults found in the books", "zh-CN": "账簿中发现的错误"}
-    ),
+# Asked for besides the samples when it is about now: a guardrail looks every second. Of all of them less is better.
+_LIVE: Final[Mapping[str, Callable[[Tx, Clock], Awaitable[float | None]]]] = {
+    "postgres.lock_waits": _lock_waits,
+    "postgres.longest_transaction_seconds": _oldest_transaction,
+    "postgres.connections_used": _connections_used,
+    "outbox.lag_seconds": _outbox_lag,
+    "seal.lag_seconds": _seal_lag,
 }
-"""By name: unit, what is better, words."""

@@ -1,6 +1,7 @@
 """What cannot be right about the money: judged from what the books say and what payments say of themselves. Pure."""
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from tillkeeper.ledger import Booked, CurrencyStanding, Displaced
 from tillkeeper.monitoring.types import MoneyFault
@@ -8,6 +9,23 @@ from tillkeeper.payments import WAITING
 from tillkeeper.payments.watch import Claim
 
 _NOTHING = (0, 0)
+
+CODES: Final = (
+    "unbalanced",
+    "moved_without_transfer",
+    "account_below_limit",
+    "guard_missing",
+    "transfer_without_payment",
+    "captured_differs",
+    "captured_beyond_authorised",
+    "refund_differs",
+    "refunded_beyond_captured",
+    "fee_differs",
+    "hold_differs",
+    "hold_left_open",
+    "rail_differs",
+)
+"""Every kind of fault that is looked for."""
 
 
 def of_currencies(standing: Sequence[CurrencyStanding]) -> list[MoneyFault]:

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from tillkeeper.base import limits
+
 Kind = Literal["counter", "gauge"]
 """counter: only rises, from a process's start; gauge: is what it is at the moment."""
 
@@ -15,13 +17,19 @@ Labels = Mapping[str, str]
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """One line of the catalogue. `labels`: the names of its labels; `words`: what it is, by language."""
+    """One line of the catalogue. `words`: what it is, by language; `labels`: their names; `every`: seconds between samples."""
 
     name: str
     kind: Kind
     unit: str
     words: Mapping[str, str]
     labels: tuple[str, ...] = ()
+    every: float = limits.SAMPLE_SECONDS
+
+    @property
+    def stale_after(self) -> float:
+        """A sample older than that says nothing of now."""
+        return self.every * limits.SAMPLES_MISSED
 
 
 class Sample(msgspec.Struct, frozen=True):

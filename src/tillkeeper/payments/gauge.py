@@ -81,6 +81,10 @@ class Gauge:
             self.tally.decisions[decision.outcome] += 1
             self.tally.rules.update(decision.reasons)
 
+    def undecided(self, count: int) -> None:
+        """Payments that needed a decision and were answered without one."""
+        self.tally.counts["undecided"] += count
+
     def answered(self, status: int, *, order: bool) -> None:
         """The api has answered a call; `order`: one that asks for money to move. 500 and above are failures of ours."""
         self._counts[f"answers_{status // 100}xx"] += 1

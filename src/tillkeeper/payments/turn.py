@@ -188,6 +188,13 @@ class Till:
             self.gauge.turned(
                 [began - work.arrived for work in works], [done - work.arrived for work in works]
             )
+            self.gauge.undecided(
+                sum(
+                    answer.status >= 500
+                    for work, answer in zip(works, answers, strict=True)
+                    if work.flow.attempt
+                )
+            )
         except BaseException as error:
             for work in works:
                 if not work.answer.done():

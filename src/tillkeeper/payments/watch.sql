@@ -23,3 +23,17 @@ LEFT JOIN LATERAL (SELECT count(*) AS count, sum(amount) AS amount, sum(fee_retu
 LEFT JOIN LATERAL (SELECT count(*) AS count, sum(amount) FILTER (WHERE state = 'accepted') AS amount
                    FROM payments.rail_attempts WHERE payment = p.id) AS a ON p.kind IN ('top_up', 'withdrawal', 'payout')
 WHERE p.id = ANY (%(payments)b::uuid[]);
+
+-- name: webhooks_of_late
+-- Webhook messages since an id that were tried: how many, and how many of them have failed so far.
+SELECT count(*), count(*) FILTER (WHERE state <> 'delivered')
+FROM payments.webhook_deliveries WHERE id >= %(since)s AND (tries > 0 OR state = 'delivered');
+
+-- name: webhooks_waiting
+-- Messages that wait, counted up to a bound.
+SELECT count(*) FROM (SELECT FROM payments.webhook_deliveries WHERE state = 'due' LIMIT 10000) AS due;
+
+-- name: on_the_way
+-- What banks have not said their final word on: by currency how many, how much, and the oldest.
+SELECT currency::text, count(*), sum(amount)::bigint, min(created_at)
+FROM payments.rail_attempts WHERE state IN ('due', 'sent') GROUP BY currency;

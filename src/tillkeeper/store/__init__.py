@@ -1,6 +1,6 @@
 """PostgreSQL: the pool, transactions, migrations, news, idempotency answers and leases."""
 
-from tillkeeper.store import columns, guards, idempotency, leases, outbox, processes, sole
+from tillkeeper.store import columns, guards, idempotency, leases, outbox, processes, server, sole
 from tillkeeper.store.database import (
     APP_ROLE,
     Sent,
@@ -16,6 +16,7 @@ from tillkeeper.store.migrate import MigrationError, migrate, pending
 from tillkeeper.store.outbox import News
 from tillkeeper.store.owner import BusyError, Owner, OwnerError, SlowError, as_owner, quoted, quoted_text
 from tillkeeper.store.sql import Queries, Statement, queries
+from tillkeeper.store.timings import Timing, Timings
 
 __all__ = [
     "APP_ROLE",
@@ -33,6 +34,8 @@ __all__ = [
     "Statement",
     "Store",
     "StoreUnavailableError",
+    "Timing",
+    "Timings",
     "Tx",
     "as_owner",
     "columns",
@@ -48,6 +51,7 @@ __all__ = [
     "queries",
     "quoted",
     "quoted_text",
+    "server",
     "sole",
     "took_too_long",
 ]

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any
 
 import psycopg
@@ -14,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from tillkeeper.base import limits
 from tillkeeper.store.columns import Column, ColumnDumper
 from tillkeeper.store.sql import Statement
+from tillkeeper.store.timings import Timings
 
 log = logging.getLogger(__name__)
 
@@ -56,24 +58,24 @@ class Tx:
     transaction) carries everything in one round trip; that is where an error of an earlier `run` shows.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, timings: Timings) -> None:
         self._connection = connection
+        self._timings = timings
 
     async def run(self, statement: Statement, params: Params | None = None) -> None:
         """Queue a statement whose result is not needed."""
         await self._connection.execute(statement, params, binary=True)
+        self._timings.note(statement, 0.0)
 
     async def rows(self, statement: Statement, params: Params | None = None) -> list[Any]:
         """All rows, as named tuples."""
         async with self._connection.cursor(binary=True, row_factory=namedtuple_row) as cursor:
-            await cursor.execute(statement, params)
-            return await cursor.fetchall()
+            return await self._fetched(cursor, statement, params)
 
     async def tuples(self, statement: Statement, params: Params | None = None) -> list[tuple[Any, ...]]:
         """All rows, as bare tuples: for the hot path and for large results."""
         async with self._connection.cursor(binary=True, row_factory=tuple_row) as cursor:
-            await cursor.execute(statement, params)
-            return await cursor.fetchall()
+            return await self._fetched(cursor, statement, params)
 
     async def row(self, statement: Statement, params: Params | None = None) -> Any | None:
         """The first row, or None."""
@@ -89,19 +91,35 @@ class Tx:
         """Queue a statement and read its rows later, so that several reads share one round trip."""
         cursor = self._connection.cursor(binary=True, row_factory=tuple_row)
         await cursor.execute(statement, params)
-        return Sent(cursor)
+        return Sent(cursor, statement, self._timings)
+
+    async def _fetched(
+        self, cursor: psycopg.AsyncCursor[Any], statement: Statement, params: Params | None
+    ) -> list[Any]:
+        began = monotonic()
+        await cursor.execute(statement, params)
+        found = await cursor.fetchall()
+        self._timings.note(statement, monotonic() - began)
+        return found
 
 
 class Sent:
     """The rows of a statement that is under way."""
 
-    def __init__(self, cursor: psycopg.AsyncCursor[tuple[Any, ...]]) -> None:
+    def __init__(
+        self, cursor: psycopg.AsyncCursor[tuple[Any, ...]], statement: Statement, timings: Timings
+    ) -> None:
         self._cursor = cursor
+        self._statement = statement
+        self._timings = timings
 
     async def tuples(self) -> list[tuple[Any, ...]]:
         """All rows, once they are here."""
+        began = monotonic()
         try:
-            return await self._cursor.fetchall()
+            found = await self._cursor.fetchall()
+            self._timings.note(self._statement, monotonic() - began)
+            return found
         finally:
             await self._cursor.close()
 
@@ -110,6 +128,7 @@ class Store:
     """PostgreSQL as the platform uses it, under the role that owns nothing."""
 
     def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
+        self.timings = Timings()
         self._pool = pool
 
     @classmethod
@@ -154,7 +173,7 @@ class Store:
             # the error is raised at the pipeline's end, and the pool's connection() rolls back.
             async with self._pool.connection() as connection, connection.pipeline():
                 await connection.execute(b"BEGIN")
-                yield Tx(connection)
+                yield Tx(connection, self.timings)
                 await connection.execute(b"COMMIT")
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             if is_transient(error):

@@ -2,5 +2,6 @@
 
 from tillkeeper.faces.agent.active import Agent
 from tillkeeper.faces.agent.loops import Loop, loops_of
+from tillkeeper.faces.agent.proofs import Proofs
 
-__all__ = ["Agent", "Loop", "loops_of"]
+__all__ = ["Agent", "Loop", "Proofs", "loops_of"]

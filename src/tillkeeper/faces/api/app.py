@@ -17,10 +17,10 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp
 
-from tillkeeper import access, audit
+from tillkeeper import access, audit, monitoring
 from tillkeeper.base import limits
 from tillkeeper.base.results import Refused, refuse
-from tillkeeper.faces.api import orders, parties, problems, reads, webhooks
+from tillkeeper.faces.api import metrics, orders, parties, problems, reads, webhooks
 from tillkeeper.faces.api.crier import Crier
 from tillkeeper.faces.api.door import Counter, Door, Permits, storable
 from tillkeeper.faces.api.lane import Lane
@@ -39,6 +39,9 @@ def create_api(counter: Counter) -> ASGIApp:
 
     tally = audit.Tally(counter.store)
     presence = Presence(counter.store, "api")
+    oneself = monitoring.Oneself("api", counter.store)
+    payments = monitoring.Payments(counter.till.gauge)
+    sampler = monitoring.Sampler(counter.store, [*oneself.sources(), payments.source()], counter.clock)
 
     @asynccontextmanager
     async def living(_: Litestar) -> AsyncIterator[None]:
@@ -47,6 +50,8 @@ def create_api(counter: Counter) -> ASGIApp:
             tally.keep_writing(),
             presence.keep(),
             crier.keep_reading(),
+            oneself.watch_loop(),
+            sampler.run(),
         )
         working = [asyncio.create_task(each) for each in beside]
         try:
@@ -59,7 +64,7 @@ def create_api(counter: Counter) -> ASGIApp:
                     await each
 
     app = Litestar(
-        [*orders.HANDLERS, *parties.HANDLERS, *reads.HANDLERS, *webhooks.HANDLERS],
+        [*orders.HANDLERS, *parties.HANDLERS, *reads.HANDLERS, *webhooks.HANDLERS, *metrics.HANDLERS],
         dependencies={"counter": Provide(lambda: counter, sync_to_thread=False)},
         before_request=enter,
         exception_handlers={Exception: problems.handle},

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -33,6 +33,8 @@ Web = Request[Any, Any, Any]
 _Act = Callable[[Tx, datetime], Awaitable[Answer]]
 _Same = Callable[[Tx, Answer], Awaitable[bool]]
 
+_GUARDED: Final = ("/v1/", "/metrics")
+
 
 class Counter(msgspec.Struct, frozen=True, eq=False):
     """What the handlers work with."""
@@ -51,7 +53,7 @@ TheCounter = NamedDependency[Counter]
 
 
 class Door:
-    """Authenticates every call under /v1/ before anything of it is read."""
+    """Authenticates every call under /v1/, and of /metrics, before anything of it is read."""
 
     def __init__(self, app: ASGIApp, keys: KeyRing, tally: audit.Tally) -> None:
         self._app = app
@@ -59,7 +61,7 @@ class Door:
         self._tally = tally
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == ScopeType.HTTP and scope["path"].startswith("/v1/"):
+        if scope["type"] == ScopeType.HTTP and scope["path"].startswith(_GUARDED):
             try:
                 header = header_in(scope, b"authorization") or ""
                 found = await self._keys.authenticate(header, address_of(scope))

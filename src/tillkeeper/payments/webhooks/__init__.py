@@ -10,7 +10,7 @@ from tillkeeper.payments.webhooks.endpoints import (
     list_endpoints,
     seal_in_the_clear,
 )
-from tillkeeper.payments.webhooks.fanout import fan_out
+from tillkeeper.payments.webhooks.fanout import READER, fan_out
 from tillkeeper.payments.webhooks.messages import (
     deliveries_about,
     deliveries_of,
@@ -22,6 +22,7 @@ from tillkeeper.payments.webhooks.sender import Sender
 from tillkeeper.payments.webhooks.types import Delivery, Endpoint
 
 __all__ = [
+    "READER",
     "Deliverer",
     "Delivery",
     "Endpoint",
