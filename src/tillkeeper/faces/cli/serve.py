@@ -10,7 +10,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Final
 
@@ -77,7 +77,8 @@ def agent(*, with_parent: WithParent = False) -> None:
     Example: till serve agent
     """
     chosen = _begin(with_parent)
-    _to_the_end(_roof().agent(chosen))
+    # Python's own loop: uvloop cannot start a program as another user, and PostgreSQL's do not run as root.
+    _to_the_end(_roof().agent(chosen), asyncio.new_event_loop)
 
 
 @app.command()
@@ -137,9 +138,9 @@ def _serve(name: str, chosen: Settings, port: int, fd: int | None) -> None:
         _to_the_end(_serving(getattr(_roof(), name)(chosen), bound, context, chosen.trusted_proxies))
 
 
-def _to_the_end(work: Any) -> None:
+def _to_the_end(work: Any, loop: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop) -> None:
     try:
-        run(work, uvloop.new_event_loop)
+        run(work, loop)
     except KeyboardInterrupt:
         say("stopped")
     except CliError:
