@@ -12,11 +12,12 @@ import msgspec
 from msgspec import Meta
 
 from tillkeeper.base import limits
-from tillkeeper.maintenance.backups import Backup, BackupError, Backups, backup_now, drill, order
+from tillkeeper.maintenance.backups import Backup, BackupError, Backups, Order, backup_now, drill, order
 from tillkeeper.maintenance.steps.common import judged, ok
 from tillkeeper.maintenance.steps.types import Attempt, Evidence, Finding, LockRisk, Site, StepError
 
 T = TypeVar("T")
+OrderKind = Literal["full", "incremental", "drill"]
 
 
 class TakeParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -116,29 +117,38 @@ class BackupDrill(_Ordered):
         return [judged("drill_passed", found is not None and found.passed, said)]
 
 
-async def _ordered(site: Site, kind: Literal["full", "incremental", "drill"], attempt: Attempt) -> None:
+async def _ordered(site: Site, kind: OrderKind, attempt: Attempt) -> None:
     """Order it, or join what is ordered already, and wait for its end. Raises StepError when it failed."""
-    if "order" not in attempt.saved:
-        async with site.store.tx("step backup") as tx:
-            asked = await order(tx, kind, "agent", site.clock.now())
-        if asked is None:
-            waiting = [each for each in await Backups(site.store).orders() if each.ended_at is None]
-            asked = waiting[0].id if waiting and waiting[0].kind == kind else None
-        if asked is None:
-            raise StepError("another backup or drill is asked for: try again when it has ended")
-        await attempt.save({"order": str(asked)})
-    asked = UUID(attempt.saved["order"])
+    if "order" in attempt.saved:
+        found = await _ended(site, UUID(attempt.saved["order"]), attempt)
+        if found is not None and found.state == "done":
+            return
+        # Else the agent was killed with it, and this is the one after: it is ordered anew.
+    async with site.store.tx("step backup") as tx:
+        asked = await order(tx, kind, "agent", site.clock.now()) or await _same(site, kind)
+    await attempt.save({"order": str(asked)})
+    found = await _ended(site, asked, attempt)
+    if found is None or found.state == "failed":
+        raise StepError(f"it failed: {found.said if found else 'its order is not listed any more'}")
+
+
+async def _same(site: Site, kind: OrderKind) -> UUID:
+    """What is ordered already and does as well. Raises StepError."""
+    for each in await Backups(site.store).orders():
+        if each.ended_at is None and (each.kind == kind or (each.kind, kind) == ("full", "incremental")):
+            return each.id
+    raise StepError("another backup is asked for: try again when it has ended")
+
+
+async def _ended(site: Site, asked: UUID, attempt: Attempt) -> Order | None:
+    """The order, once it has ended; None if it is not listed."""
     while True:
         await attempt.checkpoint()
         found = {each.id: each for each in await Backups(site.store).orders()}.get(asked)
-        if found is None:
-            raise StepError("the order is not listed any more: look at till backup list")
-        if found.ended_at is not None:
-            break
+        if found is None or found.ended_at is not None:
+            return found
         await attempt.progress(0.0 if found.state == "waiting" else 0.5, f"{found.kind}: {found.state}")
         await asyncio.sleep(limits.STEP_TELL_SECONDS)
-    if found.state == "failed":
-        raise StepError(f"it failed: {found.said}")
 
 
 async def _here(work: Coroutine[Any, Any, T]) -> T:
