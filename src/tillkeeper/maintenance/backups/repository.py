@@ -151,8 +151,8 @@ class Folder:
 
     def _make_folders(self, folder: Path) -> None:
         missing = [each for each in (folder, *folder.parents) if not each.exists()]
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for each in reversed(missing):
+            each.mkdir(mode=0o700, exist_ok=True)
             _sync_folder(each.parent)
 
 
@@ -178,15 +178,25 @@ class Bucket:
     async def put(self, name: str, content: AsyncIterator[bytes]) -> int:
         """A multipart upload: S3 shows the object when all of it is there."""
         size = 0
+        failed: list[Exception] = []
 
         async def counted() -> AsyncIterator[bytes]:
             nonlocal size
-            async for piece in content:
-                size += len(piece)
-                yield piece
+            try:
+                async for piece in content:
+                    size += len(piece)
+                    yield piece
+            except Exception as error:
+                failed.append(error)
+                raise
 
         with _told(self.name):
-            await obstore.put_async(self._store, name, counted(), max_concurrency=4)
+            try:
+                await obstore.put_async(self._store, name, counted(), max_concurrency=4)
+            except BaseError:
+                if failed:
+                    raise failed[0] from None  # not the store's fault
+                raise
         return size
 
     async def get(self, name: str) -> AsyncIterator[bytes]:
