@@ -91,6 +91,7 @@ EMBEDDED_FREE_BYTES: Final = 512 * 1024 * 1024  # a new data folder and its firs
 # -- processes (seconds unless named otherwise)
 SERVE_READY_SECONDS: Final = 300.0  # the api rebuilds the risk profiles of all its history first
 SERVE_DRAIN_SECONDS: Final = 10  # requests in flight may finish; a live page in a browser never does
+SERVE_LAST_WORDS_SECONDS: Final = 0.25  # between the door's closing and the hanging up on those who have not spoken
 CHILD_STOP_SECONDS: Final = 20.0  # then SIGKILL
 CHILD_RESTARTS: Final = 5  # within CHILD_RESTART_WINDOW_SECONDS; beyond that something is wrong for good
 CHILD_RESTART_WINDOW_SECONDS: Final = 60.0

@@ -194,3 +194,10 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield  # run() hears them, for everything that has to stop in order
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for each in self.servers:
+            each.close()
+        # Whoever was let in a moment ago has not spoken yet, and would be hung up on.
+        await asyncio.sleep(limits.SERVE_LAST_WORDS_SECONDS)
+        await super().shutdown(sockets)
