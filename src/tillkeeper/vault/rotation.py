@@ -262,18 +262,33 @@ class Rotation:
 
 
 class NewRoot(msgspec.Struct, frozen=True):
-    """What the rotation of the root key ended with. `remark`: what to do with the old one."""
+    """What the rotation of the root key ended with. `remark`: what to do with the old one; `others`: keys that are kept
+    elsewhere.
+    """
 
     name: str
     keys: int
     remark: str
+    others: int = 0
 
 
-async def rotate_root(store: Store, old: RootKey, new: RootKey, actor: str) -> NewRoot:
-    """Wrap all class keys with a new root key, in its old place or (`new` is not `old`) in another.
+async def _none() -> int:
+    """No keys are kept elsewhere."""
+    return 0
+
+
+async def rotate_root(
+    store: Store,
+    old: RootKey,
+    new: RootKey,
+    actor: str,
+    also: Callable[[], Awaitable[int]] = _none,
+) -> NewRoot:
+    """Wrap all class keys with a new root key, in its old place or (`new` is not `old`) in another. `also`: wraps what the
+    root key has wrapped elsewhere (backups), in the same way, and says how many that were.
 
     The new root key is durable before the database uses it, and the old one readable until the database does not: killed
-    anywhere, it is begun again. Raises RootKeyError; nothing has changed then.
+    anywhere, it is begun again. Raises RootKeyError, or what `also` raises; the database has not changed then.
     """
     async with store.tx("vault rotates root") as tx:
         await tx.run(_sql.lock_keys)
@@ -292,10 +307,11 @@ async def rotate_root(store: Store, old: RootKey, new: RootKey, actor: str) -> N
                 raise RootKeyError(f"{new.name} does not give back what it wrapped: nothing was changed")
             params = {"class": row.class_, "purpose": row.purpose, "version": row.version}
             await tx.run(_sql.rewrap_key, params | {"root": wrapped.root, "wrapped": wrapped.secret})
+        others = await also()
         await audit.append(tx, actor, "key.rotated", "root key", f"{new.name}, {len(rows)} class keys")
     moved = f"Only backups of the database made before this need the {old.name}; keep it as long as they are kept."
     remark = await new.retire() if new is old else moved
-    return NewRoot(new.name, len(rows), remark)
+    return NewRoot(new.name, len(rows), remark, others)
 
 
 async def _unwrapped(old: RootKey, new: RootKey, wrapped: Wrapped, place: bytes) -> bytes:

@@ -16,6 +16,7 @@ from tillkeeper.faces.cli.links import own_handle
 from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import FOUND, CliError, Json, say, say_json, say_table
 from tillkeeper.faces.cli.second import second_person
+from tillkeeper.maintenance.backups import BackupError, chest_of
 from tillkeeper.store import sole
 from tillkeeper.store.opening import opened
 
@@ -77,11 +78,15 @@ def root(
 
     Example: till keys rotate root --to split:/media/anna/till.share,/media/bela/till.share
     """
-    done = run(_root(to))
+    try:
+        done = run(_root(to))
+    except BackupError as error:
+        remedy = "the keys of the backups are wrapped anew too: see that TILL_BACKUPS can be reached, and run it again"
+        raise CliError(str(error), remedy) from error
     if json:
         say_json(done)
         return
-    say(f"{done.keys} class keys are wrapped with a new root key: {done.name}.")
+    say(f"{done.keys} class keys and {done.others} of backups are wrapped with a new root key: {done.name}.")
     say(done.remark)
     if to is not None:
         say(f"Set TILL_ROOT_KEY={to} and restart the processes: with the old setting none starts any more.")
@@ -91,10 +96,11 @@ async def _root(to: str | None) -> vault.NewRoot:
     chosen = settings()
     old = vault.root_of(chosen)
     new = vault.root_of(chosen, to) if to else old
+    chest = chest_of(chosen)
     terms = RootChange(old.name, new.name)
     async with opened(chosen, size=1) as (store, urls), _alone(urls.app):
         await second_person(store, chosen, ROOT_CHANGE, terms)
-        return await vault.rotate_root(store, old, new, own_handle())
+        return await vault.rotate_root(store, old, new, own_handle(), lambda: chest.wrap_anew(new))
 
 
 def _rotate(purpose: str, rest: float, *, json: bool) -> None:
