@@ -264,7 +264,7 @@ async def test_a_stream_ends_with_its_session(
     clock = SystemClock()
     async with store.tx("test") as tx:
         (session,) = await access.list_sessions(tx, clock)
-    stream = _while_signed_in(desk, session, "en")
+    stream = _while_signed_in(desk, session, "overview.view", desk.live.watch("en"))
     assert b"retry" in await anext(stream)
     assert b"still here" in await anext(stream)
     async with store.tx("test") as tx:

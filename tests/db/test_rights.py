@@ -279,7 +279,9 @@ async def test_a_stream_ends_with_the_right_to_see_it(desk: Console, monkeypatch
     monkeypatch.setattr("tillkeeper.faces.console.pages.overview._LOOK_SECONDS", 0.0)
     monkeypatch.setattr("tillkeeper.faces.console.live._PING_SECONDS", 0.01)
     colleague = await desk.sign_in("me", ["operator"])
-    stream = _while_signed_in(desk.application.state["desk"], colleague.session, "en")
+    stream = _while_signed_in(
+        (here := desk.application.state["desk"]), colleague.session, "overview.view", here.live.watch("en")
+    )
     assert b"retry" in await anext(stream)
     assert b"still here" in await anext(stream)
     async with desk.store.tx("roles") as tx:

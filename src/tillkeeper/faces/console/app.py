@@ -27,6 +27,7 @@ from tillkeeper.faces.console.pages import (
     alerts,
     approvals,
     audit,
+    calendar,
     customer,
     customers,
     errors,
@@ -35,17 +36,22 @@ from tillkeeper.faces.console.pages import (
     overview,
     payments,
     people,
+    plan_form,
+    plans,
     reports,
     rules,
+    runs,
     session,
     sign_in,
     staff,
 )
+from tillkeeper.faces.console.pages import monitoring as monitoring_page
 from tillkeeper.faces.console.render import Renderer
 from tillkeeper.faces.console.sites import Sites
 from tillkeeper.faces.console.statics import read_statics
 from tillkeeper.faces.console.texts import read_texts
 from tillkeeper.monitoring import MEASURES, alerting
+from tillkeeper.maintenance.plans import APPROVE, LIFT, OVERRIDE, Calendar, read_calendar
 from tillkeeper.parties import Register
 from tillkeeper.payments import REFUND, WITHDRAWAL, Till, erasure, release
 from tillkeeper.store import Store
@@ -72,12 +78,33 @@ _HANDLERS = [
     customer.erase,
     people.merchants,
     people.merchant,
+    runs.runs,
+    runs.run,
+    runs.live,
+    runs.pause,
+    runs.steer,
     rules.rules,
     rules.rule,
+    monitoring_page.monitoring,
     alerts.alerts,
     alerts.acknowledge,
     alerts.silence,
     alerts.end_silence,
+    plans.plans,
+    plans.plan,
+    plans.file,
+    plans.submit,
+    plans.withdraw,
+    plans.rehearse,
+    plans.ask,
+    plans.override,
+    plans.start,
+    plan_form.new,
+    plan_form.change,
+    calendar.calendar,
+    calendar.freeze,
+    calendar.lift,
+    calendar.window,
     reports.reports,
     reports.report,
     reports.whole,
@@ -138,10 +165,12 @@ def create_console(
     four_eyes_amount: int = limits.FOUR_EYES_AMOUNT,
     register: Register | None = None,
     book: alerting.RuleBook | None = None,
+    calendar_of: Calendar | None = None,
 ) -> Litestar:
     """The console over a store. `timezone`: the business time zone (IANA name). `till`: carries verdicts out; `entrance`
     lets people in. `sites`: the addresses the console answers under; unset: those of this machine. `register`: of erasures,
     outside the database; without it nobody is erased here. `book`: what is watched; unset: the package's own rule book.
+    `calendar_of`: when maintenance may run; unset: the package's own.
 
     Raises PolicyError for a route that declares no action, or one that no policy knows.
     """
@@ -154,10 +183,14 @@ def create_console(
         return overview.draw_live(await board.refresh(), renderers[language])
 
     kinds = [release(till), REFUND, WITHDRAWAL, access.ROLE_CHANGE, access.ROOT_CHANGE, access.grants.BULK]
+    kinds += [APPROVE, OVERRIDE, LIFT]
     deeds = access.approvals.deeds(*kinds, *([erasure(register, clock)] if register else []))
     live, answers_as = Live(draw), sites or Sites()
     watched = book or alerting.read_book(None, MEASURES)
-    desk = Desk(store, clock, zone, renderers, statics, live, till, vault, deeds, four_eyes_amount, entrance)
+    desk = Desk(
+        store, clock, zone, renderers, statics, live, till, vault, deeds, four_eyes_amount, entrance,
+        calendar=calendar_of or read_calendar(None),
+    )  # fmt: skip
 
     async def enter(request: Web) -> Page | None:
         return await door.enter(request, desk, answers_as)

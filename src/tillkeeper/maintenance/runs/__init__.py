@@ -10,7 +10,7 @@ found = await rehearse(settings, filed, KINDS, clock)    # on a restored copy; a
 from tillkeeper.maintenance.runs.executor import Gate
 from tillkeeper.maintenance.runs.gate import CalendarGate
 from tillkeeper.maintenance.runs.guard import Books
-from tillkeeper.maintenance.runs.journal import lines, list_runs, open_run
+from tillkeeper.maintenance.runs.journal import goals, lines, list_runs, open_run
 from tillkeeper.maintenance.runs.people import command
 from tillkeeper.maintenance.runs.rehearsal import rehearse
 from tillkeeper.maintenance.runs.starting import start
@@ -49,6 +49,7 @@ __all__ = [
     "Wish",
     "Worker",
     "command",
+    "goals",
     "lines",
     "list_runs",
     "open_run",

@@ -1,6 +1,6 @@
 """The journal of runs in the database: read whole, written line by line, by one agent at a time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -139,6 +139,11 @@ async def list_runs(
     """Runs, the latest first. `rehearsal`: None for both kinds."""
     given = {"plan": plan, "rehearsal": rehearsal, "before": before, "limit": limit}
     return [Run(*row) for row in await tx.tuples(_sql.runs, given)]
+
+
+async def goals(tx: Tx, runs: Sequence[UUID]) -> dict[UUID, str]:
+    """What runs are for, as their plans say it."""
+    return dict(await tx.tuples(_sql.goals, {"runs": list(runs)}))
 
 
 async def note_now(tx: Tx, run: UUID, fence: int, now: Now) -> int | None:

@@ -65,6 +65,10 @@ WHERE (%(plan)s::uuid IS NULL OR plan = %(plan)s) AND (%(rehearsal)s::boolean IS
     AND (%(before)s::uuid IS NULL OR id < %(before)s)
 ORDER BY id DESC LIMIT %(limit)s;
 
+-- name: goals
+-- What runs are for, as their plans say it.
+SELECT id, content ->> 'goal' FROM maintenance.runs WHERE id = ANY(%(runs)s);
+
 -- name: lines
 -- A run's journal after a line. Of what a step saved only the last counts.
 SELECT seq, run, at, fence, kind, step, attempt, by, detail::text

@@ -1,6 +1,6 @@
 """The first page: is the till well right now? Its live parts are the same templates as its first answer."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -34,16 +34,23 @@ async def live(request: Web, desk: TheDesk) -> Stream:
     """The overview's live parts as server-sent events."""
     session = session_of(request)
     assert session is not None
-    stream = _while_signed_in(desk, session, desk.renderer(request).texts.language)
+    return streamed(desk, session, _LIVE, desk.live.watch(desk.renderer(request).texts.language))
+
+
+def streamed(desk: Desk, session: Session, action: str, parts: AsyncGenerator[bytes, None]) -> Stream:
+    """Server-sent events for as long as the session may see them."""
+    stream = _while_signed_in(desk, session, action, parts)
     return Stream(stream, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
 
 
-async def _while_signed_in(desk: Desk, session: Session, language: str) -> AsyncIterator[bytes]:
+async def _while_signed_in(
+    desk: Desk, session: Session, action: str, source: AsyncGenerator[bytes, None]
+) -> AsyncIterator[bytes]:
     """The stream does not count as use: who only watches is signed out like anybody who does nothing. It ends with the
     right to see it, too.
     """
     looked = desk.clock.monotonic()
-    async with aclosing(desk.live.watch(language)) as parts:
+    async with aclosing(source) as parts:
         async for part in parts:
             yield part
             if desk.clock.monotonic() - looked < _LOOK_SECONDS:
@@ -52,7 +59,7 @@ async def _while_signed_in(desk: Desk, session: Session, language: str) -> Async
             async with desk.store.tx("console live session") as tx:
                 signed_in = {each.id: each for each in await access.list_sessions(tx, desk.clock)}
             here = signed_in.get(session.id)
-            if here is None or not access.policies().judge(here, _LIVE).allowed:
+            if here is None or not access.policies().judge(here, action).allowed:
                 yield b'event: ended\ndata: ""\n\n'
                 return
 
