@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -26,6 +26,7 @@ from tillkeeper.monitoring.alerting.types import (
 from tillkeeper.store import Tx, queries
 
 _sql = queries(__package__, "queries.sql")
+_WORSE: Final[tuple[Verdict, ...]] = ("bad", "unknown", "fine")
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -83,7 +84,9 @@ async def board(tx: Tx, book: RuleBook, clock: Clock) -> Board:
         alerts,
         await rows.events_of(tx, [each.id for each in (*alerts, *past)]),
         await rows.silences(tx, now),
-        [watched(each, standings) for each in book.rules],
+        sorted(
+            (watched(each, standings) for each in book.rules), key=lambda each: _WORSE.index(each.verdict)
+        ),
         await goals(tx, book, now),
         past,
         told,
@@ -99,9 +102,8 @@ def is_stale(looked_at: datetime | None, now: datetime) -> bool:
 
 def watched(rule: Rule, standings: Sequence[Standing]) -> Watched:
     """A rule's worst instance."""
-    order: tuple[Verdict, ...] = ("bad", "unknown", "fine")
     own = [each for each in standings if each.rule == rule.name]
-    worst = min(own, key=lambda each: order.index(each.verdict), default=None)
+    worst = min(own, key=lambda each: _WORSE.index(each.verdict), default=None)
     return Watched(rule, worst.verdict if worst is not None else "unknown", worst)
 
 
