@@ -70,3 +70,11 @@ def test_parts_fill_the_bar(values: list[int]) -> None:
 
 def test_a_label_cannot_break_out() -> None:
     assert "<b>" not in charts.shares([("good", 1)], '"><b>')
+
+
+def test_a_curve_is_broken_where_nothing_is_known() -> None:
+    svg, top = charts.curve([1.5, 2.5, None, None, 0.5], "x")
+    assert top == 3.0
+    starts = re.findall(r'translate\((\d+)\)"><path class="area main" d="M0 (\d+)', svg)
+    assert starts == [("0", "60"), ("16", "100")]
+    assert "edge" not in charts.curve([None, None], "x")[0]

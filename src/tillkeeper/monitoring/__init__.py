@@ -1,9 +1,10 @@
 """Monitoring: what is measured and kept, what it should be, and who is told when it is not."""
 
 from tillkeeper.monitoring.api import Payments
+from tillkeeper.monitoring.board import SPANS, Board, Picture, Span, board
 from tillkeeper.monitoring.books import Books
 from tillkeeper.monitoring.catalogue import COUNTERS, MEASURES, METRICS
-from tillkeeper.monitoring.exposition import CONTENT_TYPE, exposition
+from tillkeeper.monitoring.exposition import CONTENT_TYPE, exposition, prometheus_name
 from tillkeeper.monitoring.measures import measure, seconds, usual
 from tillkeeper.monitoring.platform import Platform
 from tillkeeper.monitoring.process import Oneself
@@ -26,6 +27,8 @@ __all__ = [
     "COUNTERS",
     "MEASURES",
     "METRICS",
+    "SPANS",
+    "Board",
     "Books",
     "Latest",
     "Measure",
@@ -35,17 +38,21 @@ __all__ = [
     "MoneyLook",
     "Oneself",
     "Payments",
+    "Picture",
     "Platform",
     "Point",
     "Sample",
     "Sampler",
     "Second",
     "Source",
+    "Span",
+    "board",
     "exposition",
     "keep_rolling",
     "latest",
     "measure",
     "points",
+    "prometheus_name",
     "seconds",
     "usual",
 ]

@@ -50,8 +50,8 @@ from tillkeeper.faces.console.render import Renderer
 from tillkeeper.faces.console.sites import Sites
 from tillkeeper.faces.console.statics import read_statics
 from tillkeeper.faces.console.texts import read_texts
-from tillkeeper.monitoring import MEASURES, alerting
 from tillkeeper.maintenance.plans import APPROVE, LIFT, OVERRIDE, Calendar, read_calendar
+from tillkeeper.monitoring import MEASURES, alerting
 from tillkeeper.parties import Register
 from tillkeeper.payments import REFUND, WITHDRAWAL, Till, erasure, release
 from tillkeeper.store import Store

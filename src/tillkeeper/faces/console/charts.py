@@ -5,7 +5,7 @@ A plot stretches to its box (`preserveAspectRatio="none"`); words beside it are 
 
 import io
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Final
 
 import segno
@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 _STEP: Final = 4  # units between two points of a plot
 _HEIGHT: Final = 120
 _LOWEST_TOP: Final = 4
+_FINE: Final = 1000  # a curve's values are drawn in thousandths
 
 
 def ceiling(highest: int) -> int:
@@ -43,6 +44,21 @@ def line(values: Sequence[int], label: str) -> tuple[Markup, int]:
     """One line with the area below it; and the value at the top edge."""
     top = ceiling(max(values, default=0))
     return _plot(_band("main", [0] * len(values), values, top), len(values), label), top
+
+
+def curve(values: Sequence[float | None], label: str) -> tuple[Markup, float]:
+    """One line with the area below it, broken where nothing is known (None); and the value at the top edge."""
+    scaled = [None if value is None else round(value * _FINE) for value in values]
+    top = ceiling(max((value for value in scaled if value is not None), default=0))
+    shapes, at = [], 0
+    for known, run in groupby(scaled, key=lambda value: value is not None):
+        stretch = [value or 0 for value in run]
+        if known:
+            drawn = stretch * 2 if len(stretch) == 1 else stretch  # one point alone is a short line
+            band = _band("main", [0] * len(drawn), drawn, top)
+            shapes.append(f'<g transform="translate({at * _STEP})">{band}</g>')
+        at += len(stretch)
+    return _plot("".join(shapes), len(values), label), top / _FINE
 
 
 def shares(parts: Sequence[tuple[str, int]], label: str) -> Markup:

@@ -9,6 +9,7 @@ from litestar.params import FromPath
 
 from tillkeeper.base.results import Refusal
 from tillkeeper.faces.console.desk import Desk, Page, TheDesk, Web, go_to, origin_of, person_of, typed
+from tillkeeper.faces.console.figures import written
 from tillkeeper.faces.console.pages.payments import id_from
 from tillkeeper.faces.console.texts import Texts
 from tillkeeper.monitoring import MEASURES, alerting
@@ -18,8 +19,6 @@ TheBook = NamedDependency[RuleBook]
 """What is watched, as a handler asks for it."""
 
 HOURS: Final = (1, 4, 24, 72, 168)
-_SCALE: Final = {"bytes": ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))}
-_TIME: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 class Firing(NamedTuple):
@@ -115,24 +114,9 @@ def _reading(book: RuleBook, texts: Texts) -> Callable[[str, float | None], str]
         if isinstance(rule, Objective):
             return f"{alerting.figure(value)}×"
         measure = MEASURES.get(getattr(rule, "measure", ""))
-        return _written(value, measure.unit if measure else "", texts)
+        return written(value, measure.unit if measure else "", texts)
 
     return reading
-
-
-def _written(value: float, unit: str, texts: Texts) -> str:
-    if unit == "percent":
-        return f"{alerting.figure(value)}{texts('unit.percent')}"
-    if unit in ("seconds", "hours"):
-        seconds = value * (3600 if unit == "hours" else 1)
-        size, name = next((each for each in _TIME if seconds >= each[0]), _TIME[-1])
-        return texts(f"unit.{name}", value=alerting.figure(round(seconds / size, 1)))
-    if unit == "ms":
-        return texts("unit.ms", value=alerting.figure(value))
-    if unit == "bytes":
-        size, name = next((each for each in _SCALE["bytes"] if value >= each[0]), (1, "B"))
-        return f"{alerting.figure(round(value / size, 1))} {name}"
-    return alerting.figure(value)
 
 
 async def _problem(request: Web, desk: Desk, refusal: Refusal) -> Page:
