@@ -1,6 +1,8 @@
 """Verdicts, burn rates and the course of an alert, against what they promise."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from tillkeeper.base import limits
 from tillkeeper.base.ids import new_id
+from tillkeeper.monitoring import MEASURES
 from tillkeeper.monitoring.alerting import judge, own_text, parse
 from tillkeeper.monitoring.alerting.book import BadBookError
 from tillkeeper.monitoring.alerting.course import acknowledge, follow, silenced_until, stand
@@ -230,6 +233,17 @@ def test_the_packages_own_book_names_its_measures() -> None:
         BadBookError, match=r"nothing measures payments\.success_rate: did you mean payments\.success_rat"
     ):
         parse(own_text(), "objectives.toml", {"payments.success_rat"})
+
+
+def test_every_alert_has_a_page_that_says_what_it_means_and_what_to_do() -> None:
+    text = Path("docs/operating/alerts.md").read_text("utf-8")
+    book = parse(own_text(), "objectives.toml", MEASURES)
+    parts = {part.partition("\n")[0].strip(): part for part in text.split("\n### ")[1:]}
+    assert parts.keys() == {each.name for each in (*book.objectives, *book.rules)}
+    for name, part in parts.items():
+        assert re.search(r"\*\*Means:\*\* \w.{30,}\n\*\*Do:\*\* .{20,}", part, re.DOTALL), name
+    for link in re.findall(r"\]\(#(\w+)\)", text):
+        assert link in parts
 
 
 BAD_BOOKS: dict[str, tuple[str, str]] = {

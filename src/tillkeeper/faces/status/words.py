@@ -129,6 +129,8 @@ class Scribe:
         minutes = round(seconds / 60)
         if minutes < 60:
             return self.say("minute", n=minutes)
+        if minutes >= 48 * 60:
+            return self.say("day", n=minutes // (24 * 60))
         return self.say("hour", h=minutes // 60, m=minutes % 60)
 
     def said(self, part: Part) -> Markup:
@@ -140,9 +142,8 @@ class Scribe:
             found.append(self.say("down_for", time=self.lasting(part.down_seconds)))
         if part.degraded_seconds:
             found.append(self.say("degraded_for", time=self.lasting(part.degraded_seconds)))
-        watched = part.seen_seconds / (len(part.days) * _DAY)
-        if watched < 0.99:
-            found.append(self.say("of_seen", share=_percent(watched)))
+        if part.seen_seconds < 0.99 * len(part.days) * _DAY:
+            found.append(self.say("watched", time=self.lasting(part.seen_seconds)))
         return Markup(" · ").join(found)
 
     def bars(self, part: Part) -> Markup:
