@@ -19,6 +19,7 @@ from tillkeeper.faces.console.live import Live
 from tillkeeper.faces.console.render import Renderer
 from tillkeeper.faces.console.statics import Static
 from tillkeeper.maintenance import notices, reports
+from tillkeeper.maintenance.plans import Calendar
 from tillkeeper.monitoring import alerting
 from tillkeeper.parties import Lookups
 from tillkeeper.payments import Till, browse
@@ -45,6 +46,7 @@ NOTICES: Final = frozenset(
     }
     | {"factor_added", "factor_removed", "session_ended", "suspended", "reinstated", "erasure_asked"}
     | {"reviewed", "task_done"}
+    | {"plan_kept", "plan_submitted", "plan_withdrawn", "rehearsal_asked", "plan_asked", "frozen_time"}
     | {"alert_acknowledged", "alert_silenced", "alert_unsilenced"}
 )
 
@@ -79,6 +81,7 @@ class Desk:
     four_eyes_amount: int
     entrance: Entrance
     lookups: Lookups = field(default_factory=Lookups)
+    calendar: Calendar = field(default_factory=Calendar)
 
     def renderer(self, request: Web) -> Renderer:
         """The renderer of the browser's language."""

@@ -25,7 +25,7 @@ TONES: Final = {
     "waiting": "wait", "given": "good", "used": "good", "stale": "bad", "refused": "bad",
     "declined": "bad", "failed": "bad", "deny": "bad", "rejected": "bad", "frozen": "bad", "closed": "bad", "suspended": "bad",
     "firing": "bad", "bad": "bad", "page": "bad", "acknowledged": "wait", "ticket": "wait", "unknown": "wait", "fine": "good",
-    "undone": "wait", "aborted": "wait",
+    "undone": "wait", "aborted": "wait", "approved": "good", "rehearsed": "wait", "submitted": "wait", "passed": "good",
 }  # fmt: skip
 """How a state looks; what is not named here is over and quiet."""
 
@@ -63,6 +63,9 @@ class Renderer:
             "bps": self.basis_points,
             "tone": lambda state: TONES.get(state, "quiet"),
             "ms": self.milliseconds,
+            "lasting": self.lasting,
+            "bytes": self.size,
+            "plain": lambda value: f"{value:g}",
         }
         self._environment = environment
 
@@ -99,9 +102,30 @@ class Renderer:
             return self.texts("unit.ms", value=self.number(microseconds // 1000))
         return self.texts("unit.ms", value=f"{microseconds // 1000}.{microseconds % 1000 // 100}")
 
+    def lasting(self, seconds: float) -> str:
+        """A duration in the largest unit that fits, two digits or more."""
+        for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+            if seconds >= 2 * size:
+                return self.texts(f"unit.{unit}", value=f"{seconds / size:.3g}")
+        if seconds < 1:
+            return self.texts("unit.ms", value=f"{seconds * 1000:.0f}")
+        return self.texts("unit.s", value=f"{seconds:.3g}")
+
+    def size(self, count: int) -> str:
+        """Bytes in the largest unit that fits."""
+        for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+            if abs(count) >= size:
+                return f"{count / size:.3g} {unit}"
+        return f"{count} B"
+
     def time(self, moment: datetime, parts: str = "full") -> Markup:
-        """A moment in the business time zone, with UTC for the pointer. `parts`: full, day, or clock."""
-        form = {"full": "%Y-%m-%d %H:%M:%S", "day": "%Y-%m-%d", "clock": "%H:%M:%S"}[parts]
+        """A moment in the business time zone, with UTC for the pointer. `parts`: full, minute, day, or clock."""
+        form = {
+            "full": "%Y-%m-%d %H:%M:%S",
+            "minute": "%Y-%m-%d %H:%M",
+            "day": "%Y-%m-%d",
+            "clock": "%H:%M:%S",
+        }[parts]
         utc = moment.astimezone(UTC)
         return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(
             utc.isoformat(timespec="milliseconds"),

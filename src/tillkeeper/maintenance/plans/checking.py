@@ -1,5 +1,6 @@
 """Whether a plan can be carried out as it is written; each mistake names its field and the remedy. Pure."""
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from difflib import get_close_matches
@@ -14,6 +15,7 @@ from tillkeeper.maintenance.steps.types import MAX_STEPS
 from tillkeeper.monitoring import MEASURES
 
 _TRIES: Final = 5
+_MISSING: Final = re.compile(r"Object missing required field `(\w+)`")
 
 
 class Mistake(msgspec.Struct, frozen=True):
@@ -78,7 +80,10 @@ def _step(field: str, step: Step, kinds: Kinds) -> Iterator[Mistake]:
 def _placed(said: str) -> tuple[str, str]:
     """As msgspec says it, "… - at `$.batch`": the place, and the rest."""
     text, _, place = said.partition(" - at `$")
-    return place.rstrip("`"), text.replace("Object", "The step")
+    place = place.rstrip("`")
+    if (missing := _MISSING.fullmatch(text)) is not None:
+        return f"{place}.{missing[1]}", "it is missing"
+    return place, text.replace("Object", "The step")
 
 
 def _taken(kind: type[msgspec.Struct]) -> str:

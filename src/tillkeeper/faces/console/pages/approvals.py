@@ -30,7 +30,7 @@ from tillkeeper.faces.console.render import Renderer
 from tillkeeper.payments import Payment, browse
 from tillkeeper.store import Tx
 
-_PAGES: Final = {"pay": "/payments", "cus": "/customers", "mer": "/merchants"}
+_PAGES: Final = {"pay": "/payments", "cus": "/customers", "mer": "/merchants", "pln": "/plans"}
 _SHOWN: Final = 100
 
 
@@ -161,7 +161,7 @@ def _term(name: str, value: Any, given: dict[str, Any], renderer: Renderer) -> T
     text = str(value)
     if name == "as_of":
         return Term(name, renderer.texts.named("state", text.split(" ", 1)[0]), full=text)
-    kind = re.fullmatch(r"(pay|cus|mer)_\w{26}", text)
+    kind = re.fullmatch(r"(pay|cus|mer|pln)_\w{26}", text)
     return Term(name, text, f"{_PAGES[kind[1]]}/{text}" if kind else None)
 
 
