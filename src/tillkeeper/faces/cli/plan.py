@@ -19,6 +19,7 @@ from tillkeeper.faces.cli.links import own_handle
 from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import FOUND, CliError, Json, say, say_json, say_table
 from tillkeeper.faces.cli.planning import CHART_NOTE, chart, filed_row, outline, reason_of, tell_window, why
+from tillkeeper.faces.cli.rehearsing import rehearsed
 from tillkeeper.maintenance import plans, runs
 from tillkeeper.maintenance.backups import Backups
 from tillkeeper.maintenance.plans import Calendar, Filed, Plan, ReadingError
@@ -235,6 +236,21 @@ def suggest_window(
         say(f"{place}. {begin} – {end}: {why(each, zone)}")
     if not found:
         raise CliError("no window is long enough", "till plan calendar shows what stands in the way", FOUND)
+
+
+@app.command()
+def rehearse(id_: Id, *, json: Json = False) -> None:
+    """Try a plan on a restored copy of the latest backup, under replayed load: each step done, undone, and done again.
+    Exit code 1 if it did not pass.
+
+    Example: till plan rehearse pln_01k…
+    """
+    found = rehearsed(settings(), _id(id_), own_handle(), _clock, quiet=json)
+    if json:
+        say_json(found)
+    else:
+        say(f"{'It passed' if found.passed else 'It did not pass'}: {found.said}")
+    raise typer.Exit(0 if found.passed else FOUND)
 
 
 @app.command()
