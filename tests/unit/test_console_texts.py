@@ -12,6 +12,7 @@ from tillkeeper.base.results import PROBLEMS
 from tillkeeper.faces import console
 from tillkeeper.faces.console.pages import errors
 from tillkeeper.faces.console.texts import DEFAULT, LANGUAGES, Texts, choose, read_texts
+from tillkeeper.monitoring import METRICS
 from tillkeeper.payments.render import PAYER_PREFIX
 from tillkeeper.payments.states import MOVES
 from tillkeeper.risk import OUTCOMES
@@ -67,10 +68,10 @@ def test_every_key_asked_for_exists(texts: dict[str, Texts]) -> None:
     known = set(texts["en"].all_keys())
     known_groups = {key.rpartition(".")[0] for key in known} | {key.partition(".")[0] for key in known}
     missing = {key for key in asked() - known if key.partition(".")[0] in known_groups}
-    # actions of the audit, of the policies, and deeds look like keys and are none
+    # actions of the audit, of the policies, deeds and metrics look like keys and are none
     deeds = {key.removeprefix("deed.") for key in known if key.startswith("deed.")}
     done = {key.removeprefix("act.") for key in known if key.startswith("act.")}
-    assert missing <= done | deeds | access.policies().actions.keys()
+    assert missing <= done | deeds | access.policies().actions.keys() | METRICS.keys()
 
 
 def test_no_text_lies_unused(texts: dict[str, Texts]) -> None:
