@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx
+import psycopg
 import pytest
 from litestar.types import ASGIApp
 
@@ -149,6 +150,30 @@ async def test_silence_and_death_are_seen(store: Store, monkeypatch: pytest.Monk
     await Presence._beat(presence, "serving")
     monkeypatch.setattr(limits, "PROCESS_SILENT_SECONDS", 0.0)
     assert not (await listed(store))[0].alive
+
+
+async def test_postgresql_ends_what_a_killed_process_was_at(
+    database: Database, admin: psycopg.AsyncConnection
+) -> None:
+    code = f"""
+import asyncio
+from tillkeeper.store import as_owner
+async def work():
+    async with as_owner({database.admin_url!r}, "step orphan") as db:
+        await db.run("SELECT pg_sleep(60)")
+asyncio.run(work())
+"""
+    orphans = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'till step orphan'"
+
+    async def until(count: int) -> None:
+        async with asyncio.timeout(20):
+            while await (await admin.execute(orphans)).fetchone() != (count,):  # noqa: ASYNC110 - no bell rings
+                await asyncio.sleep(0.05)
+
+    with subprocess.Popen([sys.executable, "-c", code]) as process:  # noqa: ASYNC220 - begun, not waited for
+        await until(1)
+        process.kill()
+    await until(0)
 
 
 async def test_the_lease_of_a_dead_process_of_this_machine_is_taken_at_once(store: Store) -> None:

@@ -1,5 +1,7 @@
 """What parameters of steps may not be: refused in form, before anything runs, with a message that names the field."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -32,6 +34,15 @@ def test_each_kind_is_described_for_forms_and_people() -> None:
         assert found["additionalProperties"] is False, name
         assert found["description"], name
         assert kind.name == name
+
+
+def test_the_page_about_steps_names_every_kind_and_whether_it_can_be_undone() -> None:
+    page = Path(__file__).parents[2] / "docs" / "operating" / "writing-a-step.md"
+    rows = [row for row in page.read_text("utf-8").splitlines() if row.startswith("| `")]
+    named = {name: row for row in rows for name in re.findall(r"`([a-z]+\.[a-z]+)`", row.split("|")[1])}
+    assert list(named) == list(KINDS)
+    for name, kind in KINDS.items():
+        assert kind.reversible == ("cannot be undone" not in named[name]), name
 
 
 @pytest.mark.parametrize(
