@@ -6,10 +6,12 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 import pytest
 import pytest_asyncio
 import uvicorn
@@ -22,9 +24,12 @@ from tests.support.surroundings import CHROMIUM
 from tillkeeper import access
 from tillkeeper.access.entrance import Entrance, Provider
 from tillkeeper.base.clock import SystemClock
-from tillkeeper.base.ids import from_typeid, to_typeid
+from tillkeeper.base.ids import from_typeid, new_id, to_typeid
 from tillkeeper.faces.console import create_console
 from tillkeeper.faces.console.desk import Desk
+from tillkeeper.monitoring import MEASURES, alerting
+from tillkeeper.monitoring.alerting import Alert, Standing, read_book, rows
+from tillkeeper.monitoring.alerting.types import labels_of
 from tillkeeper.parties import Register
 from tillkeeper.payments import REFUND, Till, refund_of
 from tillkeeper.payments import payment as find_payment
@@ -141,6 +146,7 @@ async def furnish(place: Place) -> None:
     for name in ("held", "held_too", "held_without_script"):
         ids[name] = (await shop.pay(ben, cafe, HELD + 50))["id"]
     await ask_something(place)
+    await raise_alarm(place)
     ids |= {"ann": to_typeid("cus", ann), "ben": to_typeid("cus", ben), "cafe": to_typeid("mer", cafe)}
 
 
@@ -172,6 +178,28 @@ async def ask_something(place: Place) -> None:
             give=False,
             comment="not before the audit",
         )
+
+
+async def raise_alarm(place: Place) -> None:
+    """Alerts of every state, one of which nothing is known, and a silence."""
+    clock, book = place.shop.clock, read_book(None, MEASURES)
+    fired = clock.now() - timedelta(minutes=7)
+    told = {"disk_short": 5e8, "news_waiting": 200.0, "payments_success": 20.0, "bank_silent": 4000.0}
+    async with place.shop.store.tx("test alerts") as tx:
+        alerts = [
+            Alert(new_id(), rule, labels_of(), "page", "firing", "bad", value, value / 2, fired, fired)
+            for rule, value in told.items()
+        ]
+        over = msgspec.structs.replace(alerts[3], state="resolved", resolved_at=clock.now())
+        unknown = Alert(
+            new_id(), "backup_old", labels_of(), "ticket", "firing", "unknown", None, 1.0, fired, fired
+        )
+        await rows.keep_alerts(tx, [*alerts[:3], over, unknown])
+        await rows.note_events(tx, [(each.id, "fired") for each in (*alerts, unknown)], fired)
+        await alerting.acknowledge(tx, alerts[1].id, "anna", clock)
+        await alerting.silence(tx, book, "disk_short", None, 3600, "a disk is on its way", "ben", clock)
+        standing = Standing("disk_short", labels_of(), "bad", fired, clock.now(), 5e8, 2e9)
+        await rows.keep_standings(tx, [standing], fired)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -256,6 +284,7 @@ def pages(ids: dict[str, str]) -> list[str]:
         f"/merchants/{ids['cafe']}",
         "/rules",
         "/rules/very_large",
+        "/alerts",
         "/audit",
         "/audit?person=nobody-has-this",
         "/audit?result=x",

@@ -236,7 +236,7 @@ def test_the_packages_own_book_names_its_measures() -> None:
 
 
 def test_every_alert_has_a_page_that_says_what_it_means_and_what_to_do() -> None:
-    text = Path("docs/operating/alerts.md").read_text("utf-8")
+    text = (Path(__file__).parents[2] / "docs/operating/alerts.md").read_text("utf-8")
     book = parse(own_text(), "objectives.toml", MEASURES)
     parts = {part.partition("\n")[0].strip(): part for part in text.split("\n### ")[1:]}
     assert parts.keys() == {each.name for each in (*book.objectives, *book.rules)}
