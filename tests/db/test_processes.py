@@ -77,7 +77,9 @@ async def reaches(store: Store, state: str) -> Process:
     return found[0]
 
 
-async def test_a_process_is_seen_while_it_beats_and_has_stopped_after(store: Store) -> None:
+async def test_a_process_is_seen_while_it_beats_has_stopped_after_and_is_forgotten_in_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     presence = Presence(store, "api")
     async with beating(presence):
         found = await reaches(store, "serving")
@@ -91,6 +93,10 @@ async def test_a_process_is_seen_while_it_beats_and_has_stopped_after(store: Sto
     assert found.state == "stopped"
     assert not found.alive
     assert not await wish(store, presence, "drain")
+    monkeypatch.setattr(limits, "PROCESS_KEEP_SECONDS", 0.0)
+    async with store.tx("test") as tx:
+        await processes.forget_old(tx)
+    assert await listed(store) == []
 
 
 async def test_a_wish_to_drain_holds_until_its_time_is_over_or_it_is_taken_back(store: Store) -> None:

@@ -9,7 +9,7 @@ from tillkeeper import access, audit
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock
 from tillkeeper.payments import Settlement, expire_due, forget_samples, rails, webhooks
-from tillkeeper.store import Answer, Store
+from tillkeeper.store import Answer, Store, processes
 from tillkeeper.vault import Vault, empty_overdue
 
 Loop = Callable[[], Awaitable[None]]
@@ -57,6 +57,7 @@ async def _keep_house(store: Store, clock: Clock) -> None:
             await access.forget_dead(tx, clock)
             await access.approvals.forget_late(tx, clock)
             await forget_samples(tx, clock)
+            await processes.forget_old(tx)
             deleted = await webhooks.forget_old(tx, clock)
         if deleted < limits.HOUSEKEEPING_BATCH:
             await asyncio.sleep(limits.HOUSEKEEPING_SECONDS)
