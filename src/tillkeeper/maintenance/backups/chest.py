@@ -13,7 +13,7 @@ import asyncio
 import hashlib
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -115,7 +115,7 @@ class Chest:
 
         return await self.write(name, key, once())
 
-    async def read(self, name: str) -> AsyncIterator[bytes]:
+    async def read(self, name: str) -> AsyncGenerator[bytes, None]:
         """Open an object."""
         head, opener = b"", None
         async for piece in self.repository.get(name):

@@ -131,11 +131,11 @@ class Folder:
         )
 
     async def delete(self, name: str) -> None:
-        """Unlink; a folder that becomes empty goes too."""
+        """Unlink; the folder of a backup goes when it becomes empty, while those that others write to stay."""
         path = self._root / name
         with _told(self.name):
             path.unlink(missing_ok=True)
-            if path.parent != self._root and path.parent.is_dir() and not any(path.parent.iterdir()):
+            if name.count("/") > 1 and path.parent.is_dir() and not any(path.parent.iterdir()):
                 path.parent.rmdir()
 
     def sweep(self) -> None:

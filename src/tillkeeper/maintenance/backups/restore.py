@@ -10,7 +10,7 @@ import tempfile
 import time
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -31,11 +31,14 @@ _END: Final = "recovery ended before configured recovery target was reached"
 
 
 class Plan:
-    """What will be restored: the backups from a full one on, and the files of the log after them."""
+    """What will be restored: the backups from a full one on, and the files of the log after them. `reached`: every commit
+    before that is in them.
+    """
 
-    def __init__(self, chain: Sequence[Manifest], wal: Sequence[str]) -> None:
+    def __init__(self, chain: Sequence[Manifest], wal: Sequence[str], reached: datetime) -> None:
         self.chain = chain
         self.wal = wal
+        self.reached = reached
 
     @property
     def backup(self) -> Manifest:
@@ -64,7 +67,22 @@ async def plan(chest: Chest, to: datetime | None) -> Plan:
         chain.insert(0, known[parent])
     for each in chain:
         await chest.check(each)
-    return Plan(chain, needed(await chest.log_names(), chain[-1].end_lsn))
+    wal = needed(await chest.log_names(), chain[-1].end_lsn)
+    reached = max([chain[-1].begun_at, *[await _stamp(chest, name) for name in wal[-1:]]])
+    if to is not None and to > reached:
+        raise BackupError(f"the archive reaches {reached.isoformat()} only: choose a moment before that")
+    return Plan(chain, wal, reached)
+
+
+async def _stamp(chest: Chest, name: str) -> datetime:
+    """The moment that an object of the log begins with."""
+    async with aclosing(chest.read(f"wal/{name}")) as content:
+        first = await anext(content)
+    return _moment(first)
+
+
+def _moment(content: bytes) -> datetime:
+    return from_us(int.from_bytes(content[:TIME_BYTES], "big"))
 
 
 async def restore(chest: Chest, home: Path, to: datetime | None, clock: Clock, tell: Tell) -> Restored:
@@ -78,20 +96,14 @@ async def restore(chest: Chest, home: Path, to: datetime | None, clock: Clock, t
     try:
         checks = await _unpack(chest, chosen, home, tell)
         reached = await _bring_log(chest, chosen, home, tell)
-        _refuse_beyond(reached, to)
         tell(0.8, "replaying the log")
         await _replay(home, to)
     except BaseException:
         await asyncio.to_thread(shutil.rmtree, home / "postgres", ignore_errors=True)
         raise
-    lost = max(0.0, (begun_at - reached).total_seconds())
+    lost = max(0.0, (begun_at - chosen.reached).total_seconds())
     taken = time.monotonic() - begun
     return Restored(str(home), chosen.backup.id, to or reached, begun_at, lost, taken, tuple(checks))
-
-
-def _refuse_beyond(reached: datetime, to: datetime | None) -> None:
-    if to is not None and to > reached:
-        raise BackupError(f"the archive reaches {reached.isoformat()} only: choose a moment before that")
 
 
 def _make_room(home: Path, need: int) -> None:
@@ -174,12 +186,12 @@ def _join(folders: Sequence[Path], whole: Path) -> None:
 
 
 async def _bring_log(chest: Chest, chosen: Plan, home: Path, tell: Tell) -> datetime:
-    """The log's files where PostgreSQL looks for them; the moment that they reach."""
-    folder, reached = home / "postgres" / "pg_wal", chosen.backup.begun_at
+    """The log's files where PostgreSQL looks for them; the moment that they reach, as the last may have grown meanwhile."""
+    folder, reached = home / "postgres" / "pg_wal", chosen.reached
     for place, name in enumerate(chosen.wal):
         tell(0.6 + 0.2 * place / len(chosen.wal), f"fetching the log, {place + 1} of {len(chosen.wal)}")
         content = await chest.read_small(f"wal/{name}")
-        reached = max(reached, from_us(int.from_bytes(content[:TIME_BYTES], "big")))
+        reached = max(reached, _moment(content))
         await asyncio.to_thread(_put, folder / name.removesuffix(PARTIAL), content[TIME_BYTES:])
     return reached
 
