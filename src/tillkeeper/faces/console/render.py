@@ -26,6 +26,7 @@ TONES: Final = {
     "declined": "bad", "failed": "bad", "deny": "bad", "rejected": "bad", "frozen": "bad", "closed": "bad", "suspended": "bad",
     "firing": "bad", "bad": "bad", "page": "bad", "acknowledged": "wait", "ticket": "wait", "unknown": "wait", "fine": "good",
     "undone": "wait", "aborted": "wait", "approved": "good", "rehearsed": "wait", "submitted": "wait", "passed": "good",
+    "running": "wait", "paused": "wait", "undoing": "bad", "done": "good", "kept": "wait",
 }  # fmt: skip
 """How a state looks; what is not named here is over and quiet."""
 
