@@ -1,4 +1,4 @@
-"""`python -m bench [payments|ledger|risk|replay|growth|vault|access|audit|maintenance …] [--quick]`: measure this machine.
+"""`python -m bench [payments|ledger|risk|replay|growth|vault|access|audit|maintenance|faults …] [--quick]`: measure this machine.
 
 Without a name: payments, ledger, risk and replay. Figures are printed, and written to bench/out/<name>.json.
 """
@@ -9,12 +9,23 @@ from typing import Final
 
 import uvloop
 
-from bench import audit, growth, ledger, maintenance, payments, vault
+from bench import audit, faults, growth, ledger, maintenance, payments, vault
 from bench.machine import load_average
 
 SECONDS: Final = 8.0
 QUICK_SECONDS: Final = 3.0
-NAMES: Final = ("payments", "ledger", "risk", "replay", "growth", "vault", "access", "audit", "maintenance")
+NAMES: Final = (
+    "payments",
+    "ledger",
+    "risk",
+    "replay",
+    "growth",
+    "vault",
+    "access",
+    "audit",
+    "maintenance",
+    "faults",
+)
 
 
 def main() -> None:
@@ -44,6 +55,8 @@ def run(name: str, *, quick: bool) -> None:
             uvloop.run(audit.main(seconds, quick=quick))
         case "maintenance":
             uvloop.run(maintenance.main(seconds))
+        case "faults":
+            uvloop.run(faults.main())
         case "vault":
             uvloop.run(vault.main(seconds, quick=quick))
         case _:
