@@ -75,8 +75,8 @@ def create_api(counter: Counter) -> ASGIApp:
     )
     access.policies().check_routes("Service", _routes(app))
     door = Door(Lane(app, counter), counter.keys, tally)
-    crier = Crier(Turnstile(door, presence), counter.store, counter.clock)
-    return Meter(crier, counter.till.gauge)
+    gauge = counter.till.gauge
+    return Crier(Turnstile(Meter(door, gauge), presence, gauge), counter.store, counter.clock)
 
 
 def _routes(app: Litestar) -> dict[str, Mapping[str, Any]]:
