@@ -135,7 +135,11 @@ async def test_a_database_that_goes_away_and_comes_back(
 
     place.url = database.app_url
     await place.looks()
-    assert (await place.said())["database_lost_since"] is None
+    back = await place.said()
+    assert back["database_lost_since"] is None
+    assert [(each["component"], each["ended_at"] is None) for each in back["incidents"]] == [
+        ("payments", True), ("database", False),
+    ]  # fmt: skip
     async with store.tx("spans") as tx:
         (outage,) = [each for each in await rows.spans_since(tx, before) if each.seen_by == "status"]
     assert (outage.component, outage.state) == ("database", "down")

@@ -75,6 +75,7 @@ def test_while_the_database_is_away_nothing_else_is_known_and_what_was_is_said()
     page = Scribe("en", "UTC", "UTC").page(away)
     assert "Our database does not answer since <time" in page
     assert page.count("last known: Works") == 4
+    assert "The database did not answer." in page
     assert "Payments are probably not possible" in page
     said = as_json(away)
     assert said["measured"] is False

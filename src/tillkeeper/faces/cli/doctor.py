@@ -22,10 +22,12 @@ from tillkeeper.faces.cli.output import FOUND, CliError, Json, say, say_json, sa
 from tillkeeper.faces.cli.serve import listen
 from tillkeeper.faces.cli.strongroom import folder_finding, strongroom_findings
 from tillkeeper.faces.cli.upkeep import upkeep_findings
+from tillkeeper.monitoring import MEASURES, alerting
 from tillkeeper.store import MigrationError, Store, StoreUnavailableError, pending
 from tillkeeper.store.condition import Condition, condition
 from tillkeeper.store.embedded import EmbeddedError
 from tillkeeper.store.opening import database
+from tillkeeper.store.private import PrivateFileError
 from tillkeeper.store.transport import guarded, transport_of
 
 app = typer.Typer(add_completion=False)
@@ -105,6 +107,8 @@ def local_findings(chosen: Settings) -> Iterator[Finding]:
     yield _timezone(chosen.timezone)
     yield _rules(chosen)
     yield _policies()
+    yield _rule_book(chosen)
+    yield _channels(chosen)
     yield _port("api port", chosen, chosen.api_port)
     yield _port("console port", chosen, chosen.console_port)
     yield _port("status port", chosen, chosen.status_port)
@@ -160,6 +164,26 @@ def _policies() -> Finding:
     except access.PolicyError as error:
         return Finding("policies", "wrong", str(error), "mend src/tillkeeper/access/policies")
     return Finding("policies", "fine", f"{len(found.names)} of them, SHA-256 {found.digest}")
+
+
+def _rule_book(chosen: Settings) -> Finding:
+    try:
+        book = alerting.read_book(chosen.objectives_file, MEASURES)
+    except alerting.BadBookError as error:
+        return Finding("alert rules", "wrong", str(error), "till alerts check FILE; docs/operating/alerts.md")
+    return Finding("alert rules", "fine", f"{len(book.rules)} rules, {len(book.objectives)} objectives")
+
+
+def _channels(chosen: Settings) -> Finding:
+    try:
+        channels = alerting.read_channels(chosen.alert_channels)
+    except (alerting.ChannelError, PrivateFileError) as error:
+        return Finding("alert channels", "wrong", str(error), "docs/operating/alerts.md")
+    if not channels:
+        return Finding(
+            "alert channels", "notice", "none: alerts stand in the console only", "TILL_ALERT_CHANNELS"
+        )
+    return Finding("alert channels", "fine", ", ".join(each.name for each in channels))
 
 
 def _port(name: str, chosen: Settings, port: int) -> Finding:

@@ -105,12 +105,15 @@ class Keeper:
             log.error("the status page cannot read what it needs", exc_info=error)
             return
         self._misses.append(at)
-        if self._kept.lost_since is None and len(self._misses) < _LOST_AFTER and self._written is not None:
+        now = self._clock.now()
+        soon = (now - at).total_seconds() < _LOST_AFTER * limits.STATUS_SECONDS  # it may have hung for longer
+        first = len(self._misses) < _LOST_AFTER and self._written is not None
+        if self._kept.lost_since is None and first and soon:
             return
         if self._kept.lost_since is None:
             log.warning("the database does not answer: %r", error)
         since = self._kept.lost_since or self._misses[0]
-        self._keep(msgspec.structs.replace(self._kept, lost_since=since, lost_at=at))
+        self._keep(msgspec.structs.replace(self._kept, lost_since=since, lost_at=now))
         self._misses = self._misses[:_LOST_AFTER]
 
     def _keep(self, kept: Kept) -> None:

@@ -14,6 +14,7 @@ from tillkeeper.monitoring.alerting import COMPONENTS, Alert, Component, Day, Ru
 
 Shown = Literal["works", "degraded", "down", "maintenance", "unknown"]
 _ORDER: Final[tuple[Shown, ...]] = ("down", "maintenance", "degraded", "unknown", "works")
+_SILENT: Final = Words("The database did not answer.", "数据库无应答。")
 _JOINED: Final = timedelta(minutes=10)  # troubles of one part that are nearer than that are one incident
 
 
@@ -89,9 +90,9 @@ def view_of(
         lost_since,
         blind,
         parts,
-        incidents(seen.alerts, book),
+        (*outages(lost, lasting=True), *incidents(seen.alerts, book)),
         seen.maintenance,
-        incidents(seen.past, book)[: limits.STATUS_INCIDENTS],
+        _newest([*outages(seen.spans), *incidents(seen.past, book)])[: limits.STATUS_INCIDENTS],
         seen.maintained,
     )
 
@@ -134,6 +135,19 @@ def incidents(alerts: Iterable[Alert], book: RuleBook) -> tuple[Incident, ...]:
             found.remove(joined)
             made = _join(joined, made)
         found.append(made)
+    return _newest(found)
+
+
+def outages(spans: Iterable[Span], *, lasting: bool = False) -> tuple[Incident, ...]:
+    """What the status page saw by itself: the database that did not answer."""
+    return tuple(
+        Incident("database", (_SILENT,), each.begun_at, None if lasting else each.seen_at)
+        for each in spans
+        if each.seen_by == "status"
+    )
+
+
+def _newest(found: Iterable[Incident]) -> tuple[Incident, ...]:
     return tuple(sorted(found, key=lambda each: each.begun_at, reverse=True))
 
 
