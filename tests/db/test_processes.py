@@ -209,10 +209,13 @@ async def test_the_door_of_a_draining_process_begins_nothing_new_and_lets_what_i
             await app(scope, receive, send)
 
         app: ASGIApp = api.client._transport.app  # type: ignore[attr-defined]
-        transport = httpx.ASGITransport(cast("Any", Turnstile(cast("ASGIApp", slowly), presence)))
+        gauge = api.platform.till.gauge
+        transport = httpx.ASGITransport(cast("Any", Turnstile(cast("ASGIApp", slowly), presence, gauge)))
         async with httpx.AsyncClient(transport=transport, base_url="http://till.test") as client:
             api.client = client
             await _drain_in_the_midst(api, presence, through, held)
+        sample = gauge._sample(clock.now())
+        assert (sample["answers_5xx"], sample["asked"], sample["failed"]) == (1, 2, 0)
 
 
 async def _drain_in_the_midst(

@@ -76,7 +76,8 @@ def create_api(counter: Counter) -> ASGIApp:
     access.policies().check_routes("Service", _routes(app))
     door = Door(Lane(app, counter), counter.keys, tally)
     gauge = counter.till.gauge
-    return Crier(Turnstile(Meter(door, gauge), presence, gauge), counter.store, counter.clock)
+    crier = Crier(Turnstile(Meter(door, gauge), presence, gauge), counter.store, counter.clock)
+    return crier
 
 
 def _routes(app: Litestar) -> dict[str, Mapping[str, Any]]:
