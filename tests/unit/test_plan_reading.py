@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tillkeeper.maintenance.plans import (
@@ -62,6 +62,7 @@ plans = st.builds(
 )
 
 
+@settings(max_examples=50)
 @given(plans)
 def test_what_is_written_is_read_back_with_the_same_hash(plan: Plan) -> None:
     read = read_plan(write_plan(plan), ZONE)
@@ -114,6 +115,12 @@ def test_times_without_a_zone_are_the_business_zones_and_one_moment_has_one_hash
         (HEAD + STEP.replace("table.analyze", "zzz"), "steps[0].kind", "there are: "),
         (HEAD + STEP.replace("table =", "tabel ="), "steps[0].parameters", "takes table"),
         (HEAD + STEP.replace('"payments.payments"', "3"), "steps[0].parameters.table", "Expected `str`"),
+        (
+            HEAD + STEP.replace("payments.payments", "payments"),
+            "steps[0].parameters.table",
+            "another form, as in payments.payments",
+        ),
+        (HEAD + STEP.replace("table = ", "# "), "steps[0].parameters.table", "it is missing"),
         (HEAD + STEP.replace("[steps.p", "tries = 9\n[steps.p"), "steps[0].tries", "1 to 5"),
         (
             HEAD + STEP.replace("[steps.p", "timeout_seconds = 0\n[steps.p"),

@@ -67,6 +67,8 @@ def _step(field: str, step: Step, kinds: Kinds) -> Iterator[Mistake]:
         parameters(step, kinds)
     except (msgspec.ValidationError, ValueError) as error:
         inner, said = _placed(str(error))
+        if "matching regex" in said:
+            said = "it has another form" + _example(kinds[step.kind].parameters, inner)
         at = f"{field}.parameters{inner}"
         yield Mistake(at, f"{at}: {said}; {step.kind} takes {_taken(kinds[step.kind].parameters)}")
     if not 1 <= step.tries <= _TRIES:
@@ -84,6 +86,14 @@ def _placed(said: str) -> tuple[str, str]:
     if (missing := _MISSING.fullmatch(text)) is not None:
         return f"{place}.{missing[1]}", "it is missing"
     return place, text.replace("Object", "The step")
+
+
+def _example(kind: type[msgspec.Struct], place: str) -> str:
+    """What a field's author gave as an example, if anything."""
+    _, drawn = msgspec.json.schema_components([kind])
+    field = drawn[kind.__name__]["properties"].get(place.lstrip(".").partition("[")[0], {})
+    shown = [*field.get("examples", ()), *field.get("items", {}).get("examples", ())]
+    return f", as in {shown[0]}" if shown else ""
 
 
 def _taken(kind: type[msgspec.Struct]) -> str:

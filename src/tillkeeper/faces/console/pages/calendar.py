@@ -111,6 +111,7 @@ async def _calendar(request: Web, desk: Desk, refusal: Refusal | None = None, fo
         "planned": _by_day(open_ones, desk),
         "answer": plans.may_begin(rules, None, 0, now),
         "problem": refusal,
+        "section": "plans",
         "form": {name: typed(form, name) for name in ("begins", "ends", "reason")} if form else {},
     }
     return await desk.page(request, "calendar.html", context, refusal.status if refusal else 200)

@@ -107,8 +107,12 @@ async def _form(
         "templates": list(plans.templates()),
         "overruns": _OVERRUNS,
         "expects": _EXPECTS,
-        "mistakes": {planform.input_of(each.field, steps, used): each.said for each in reversed(mistakes)},
+        "mistakes": {
+            planform.input_of(each.field, steps, used): each.said.removeprefix(f"{each.field}: ")
+            for each in reversed(mistakes)
+        },
         "problem": refusal,
+        "section": "plans",
     }
     status = 422 if mistakes else refusal.status if refusal else 200
     return await desk.page(request, "plan_form.html", context, status)

@@ -26,6 +26,7 @@ from tillkeeper.maintenance import plans as filed
 from tillkeeper.maintenance import runs
 from tillkeeper.maintenance.plans import Filed
 from tillkeeper.maintenance.steps import KINDS
+from tillkeeper.monitoring import MEASURES
 from tillkeeper.store import Tx
 
 HERE: Final = "/plans"
@@ -172,6 +173,7 @@ async def _one(request: Web, desk: Desk, public_id: str, refusal: Refusal | None
         "override_asked": next((each for each in waiting if each.deed == filed.OVERRIDE.name), None),
         "seconds": filed.expected_seconds(found.plan, context["last"]),
         "kinds": KINDS,
+        "measures": MEASURES,
         "problem": refusal,
         "mistakes": filed.check(found.plan, KINDS, desk.clock.now()) if found.state == "draft" else [],
     }
