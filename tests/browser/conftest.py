@@ -285,6 +285,7 @@ def pages(ids: dict[str, str]) -> list[str]:
         "/rules",
         "/rules/very_large",
         "/alerts",
+        "/reports",
         "/audit",
         "/audit?person=nobody-has-this",
         "/audit?result=x",
