@@ -378,6 +378,7 @@ assert PLAN_OVERRIDE_SECONDS < PLAN_APPROVED_SECONDS
 # -- backups (seconds unless named otherwise)
 BACKUPS_LISTED: Final = 400  # the repository keeps fewer: a year of days
 BACKUP_SAID: Final = 500  # of what went wrong with one, in its row
+BACKUP_ORDERS_SHOWN: Final = 8  # on the console's page
 BACKUP_LANES: Final = 4  # frames of 1 MiB being compressed and sealed at one time: two processors are kept busy
 BACKUP_CHAIN: Final = 7  # a full backup and the incremental ones on it: a week; each makes a restore longer
 BACKUP_KEEP_CHAINS: Final = 2  # whatever their age

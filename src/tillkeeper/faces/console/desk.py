@@ -48,6 +48,7 @@ NOTICES: Final = frozenset(
     | {"reviewed", "task_done"}
     | {"plan_kept", "plan_submitted", "plan_withdrawn", "rehearsal_asked", "plan_asked", "frozen_time"}
     | {"alert_acknowledged", "alert_silenced", "alert_unsilenced"}
+    | {"backup_ordered", "backup_under_way"}
 )
 
 # In this order: most of them claim to be their neighbours too.

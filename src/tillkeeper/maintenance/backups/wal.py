@@ -46,9 +46,10 @@ _RECEIVED: Final = (
 )
 
 
-async def wal_state(tx: Tx, home: Path) -> WalState:
-    """How the archive of the write-ahead log stands. `home`: where the disk is that it waits on."""
-    free = await asyncio.to_thread(lambda: shutil.disk_usage(home).free if home.exists() else None)
+async def wal_state(tx: Tx, home: Path | None = None) -> WalState:
+    """How the archive of the write-ahead log stands. `home`: where the disk is that it waits on, for whoever is there."""
+    there = home is not None and await asyncio.to_thread(home.exists)
+    free = shutil.disk_usage(home).free if there and home is not None else None
     found = await rows.archive(tx)
     if found is None:
         return WalState(None, None, 0.0, free, None, None, "nothing was archived yet")
