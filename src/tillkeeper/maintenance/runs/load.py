@@ -1,6 +1,7 @@
 """Load for a rehearsal: what production paid lately is paid again on the copy, as fast as it was paid there."""
 
 import asyncio
+import statistics
 from collections.abc import Sequence
 from itertools import cycle
 from typing import Any, Final
@@ -15,12 +16,12 @@ _KINDS: Final = ("payment", "send")
 
 
 class Load:
-    """`sent`, and how many of them came to nothing by a fault of ours; a refusal is an answer."""
+    """`sent`, and how many of them `failed`, by a fault of ours; a refusal is an answer."""
 
     def __init__(self, till: Till, lately: Sequence[Payment], clock: Clock) -> None:
         self.sent = 0
         self.failed = 0
-        self.slowest_ms = 0.0
+        self._took_ms: list[float] = []
         self.rate = rate_of(lately)
         self._till = till
         self._lately = lately
@@ -39,6 +40,16 @@ class Load:
                 self.sent += 1
             await asyncio.sleep(1 / self.rate)
 
+    async def pace(self) -> float | None:
+        """What an answer takes now, ms: the median of some seconds; None where too few are paid to know."""
+        self._took_ms.clear()
+        if not self._lately:
+            return None
+        await asyncio.sleep(limits.REHEARSAL_PACE_SECONDS)
+        if len(self._took_ms) < limits.REHEARSAL_PACE_SECONDS * limits.REHEARSAL_LEAST_RATE / 2:
+            return None
+        return statistics.median(self._took_ms)
+
     async def settle(self) -> None:
         """Wait for the answers that are still to come."""
         if self._under_way:
@@ -48,7 +59,7 @@ class Load:
         began = self._clock.monotonic()
         self.sent += 1
         answer = await self._till.submit(again(payment))
-        self.slowest_ms = max(self.slowest_ms, 1000 * (self._clock.monotonic() - began))
+        self._took_ms.append(1000 * (self._clock.monotonic() - began))
         if answer.status >= 500:
             self.failed += 1
 

@@ -72,11 +72,11 @@ async def _on_copy(
 ) -> Rehearsed:
     restored = copy.restored
     async with _site(copy, clock) as site, _under_load(site) as load:
-        stage = Stage(site, kinds, plan, Books(site.store, clock), diary, tell)
+        stage = Stage(site, kinds, plan, Books(site.store, clock), load, diary, tell)
         steps = await stage.play()
         await load.settle()
         books = [*stage.books, await _verified(site.store)]
-    said = _why_not(plan, steps, books, load)
+    said = _why_not(plan, steps, books, load) or _slower(stage.paces)
     return Rehearsed(
         passed=not said,
         begun_at=begun_at,
@@ -89,7 +89,7 @@ async def _on_copy(
         payments=load.sent,
         payments_failed=load.failed,
         books=tuple(books),
-        detail={"rate": round(load.rate, 1), "slowest_ms": round(load.slowest_ms, 1)},
+        detail={"rate": round(load.rate, 1), "answer_ms": stage.paces},
     )
 
 
@@ -124,22 +124,26 @@ class Stage:
     kinds: Kinds
     plan: Plan
     _books: Books
+    load: Load
     diary: Diary
     tell: Tell
 
     def __post_init__(self) -> None:
         self.books: list[Finding] = []
+        self.paces: list[float | None] = []
         self._watched = Watched(self.site.clock, Bell(), lambda: False, lambda: False, end_this_process)
 
     async def play(self) -> list[StepRehearsed]:
         """Until a step fails, or all are done."""
         await self._look_at_books("before")
+        self.paces.append(await self.load.pace())
         played: list[StepRehearsed] = []
         for place, planned in enumerate(self.plan.steps):
             title = planned.title or planned.kind
             self.diary.tell(0.0, title)
             self.tell(0.3 + 0.7 * place / len(self.plan.steps), f"step {place + 1}: {title}")
             played.append(await self._play(place))
+            self.paces.append(await self.load.pace())
             await self._look_at_books(f"after step {place + 1}")
             if not played[-1].ok:
                 break
@@ -289,6 +293,17 @@ def _why_not(plan: Plan, steps: Sequence[StepRehearsed], books: Sequence[Finding
     if load.failed:
         return f"{load.failed} of {load.sent} payments failed meanwhile"
     return "" if len(steps) == len(plan.steps) else "not every step was played"
+
+
+def _slower(paces: Sequence[float | None]) -> str:
+    """After which step payments took much longer than before all of them; empty: after none."""
+    before = paces[0]
+    for place, after in enumerate(paces[1:], 1):
+        if before is None or after is None:
+            continue
+        if after > limits.REHEARSAL_SLOWER * before and after > before + limits.REHEARSAL_SLOWER_MS:
+            return f"step {place}: a payment takes {after:.0f} ms afterwards, {before:.0f} ms before"
+    return ""
 
 
 def in_short(steps: Sequence[StepRehearsed], load: Load) -> str:
