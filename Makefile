@@ -5,9 +5,9 @@
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
-demo: ## a living city of payments; SECONDS=30 ends by itself with a summary
+demo: ## a living city of payments and a tour of maintenance; SECONDS=30 ends by itself, FAULT=money plants one
 	@sh tools/setup.sh demo
-	@exec .venv/bin/till demo $(if $(SECONDS),--seconds $(SECONDS))
+	@exec .venv/bin/till demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(FAULT),--fault $(FAULT))
 
 test: ## the whole suite; ARGS="tests/unit -k money" for a part
 	@sh tools/setup.sh dev

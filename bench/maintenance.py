@@ -206,7 +206,9 @@ async def _running(site: Site, plan: Plan) -> AsyncIterator[UUID]:
     run = new_id()
     async with site.store.tx("bench run") as tx:
         assert await journal.ask(tx, run, new_id(), plan, "bench", _CLOCK) is not None
-    worker = Worker(site, {"bench.rest": Rest()}, Always(), Books(site.store, _CLOCK, share=limits.BOOKS_RUN_SHARE))
+    worker = Worker(
+        site, {"bench.rest": Rest()}, Always(), Books(site.store, _CLOCK, share=limits.BOOKS_RUN_SHARE)
+    )
     working = asyncio.create_task(worker.run())
     try:
         yield run

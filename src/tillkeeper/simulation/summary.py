@@ -20,6 +20,8 @@ class Ending(msgspec.Struct, frozen=True):
     balanced: bool | None
     verified: bool
     """Whether every acknowledged payment was looked for."""
+    tour: dict[str, Any] | None = None
+    """What became of the tour of maintenance, if there was one."""
 
 
 def progress(deeds: Deeds, seconds: float, rate: float, books: str) -> str:
@@ -77,6 +79,7 @@ def facts(deeds: Deeds, ending: Ending) -> dict[str, Any]:
         "acknowledged": journal.acknowledged,
         "missing": len(journal.missing) if ending.verified else None,
         "books_balanced": ending.balanced,
+        "tour": ending.tour,
     }
 
 
@@ -104,6 +107,7 @@ def as_text(deeds: Deeds, ending: Ending) -> str:
         ("bad requests", _spoiled(tally)),
         ("refused", _counts(tally.problems)),
         ("no answer", f"{tally.unanswered} after all tries, {tally.late_answers:,} answered on a later try"),
+        ("maintenance", ending.tour["state"] if ending.tour else ""),
         ("missing", _missing(journal, ending)),
         ("books", BOOKS[ending.balanced]),
     ]

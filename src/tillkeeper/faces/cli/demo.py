@@ -5,9 +5,11 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
@@ -20,8 +22,10 @@ from tillkeeper.base.settings import ENVIRONMENT_PREFIX, Settings
 from tillkeeper.faces.cli.links import sign_in_url
 from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import FOUND, CliError, say
-from tillkeeper.faces.cli.platform import platform
+from tillkeeper.faces.cli.platform import Platform, platform
 from tillkeeper.faces.cli.serve import listen
+from tillkeeper.faces.cli.tour import Tour, Toured, TourError
+from tillkeeper.maintenance import reports
 from tillkeeper.simulation import (
     Api,
     Street,
@@ -40,10 +44,12 @@ app = typer.Typer(add_completion=False)
 
 TEAM: Final = (
     ("you", ("operator", "risk_analyst", "support", "developer")),
-    ("colleague", ("risk_analyst", "security")),
+    ("colleague", ("operator", "risk_analyst", "security")),
 )
 FOUR_EYES: Final = 250_000
 """Minor units: low enough that a held payment of the city takes two people; more than it withdraws at once."""
+
+CALENDAR: Final = Path(__file__).with_name("demo_calendar.toml")
 
 CONNECTIONS: Final = 64
 KEY_DAYS: Final = 30
@@ -52,6 +58,13 @@ _LIVE_SECONDS: Final = 1.0
 _PLAIN_SECONDS: Final = 5.0
 _BOOKS_SECONDS: Final = 5.0
 _RECENT_SECONDS: Final = 10.0
+_TOUR_AFTER_SECONDS: Final = 10.0  # of life: guardrails compare with the minute before
+
+
+class Fault(StrEnum):
+    """What may be planted in the tour."""
+
+    MONEY = "money"
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -60,6 +73,7 @@ class Wish(msgspec.Struct, frozen=True):
     seconds: float | None
     seed: int
     rate: float
+    fault: Fault | None = None
 
 
 @app.command()
@@ -69,16 +83,21 @@ def demo(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Which city: the same seed gives the same one.")] = 1,
     rate: Annotated[float, typer.Option(min=1, max=2000, help="Payments a second, about.")] = 100.0,
+    fault: Annotated[
+        Fault | None, typer.Option(help="money: meddle with it while the tour's run is at work.")
+    ] = None,
 ) -> None:
     """Start everything and let a city of customers, shops and thieves live in it.
 
-    The city finds its accounts again when it was here before. At the end: a summary, and the same as one line of
-    JSON. Exit code 1 if the books do not balance or an acknowledged payment is missing.
+    The city finds its accounts again when it was here before. Meanwhile a tour of maintenance: a backup, a plan rehearsed
+    on a restored copy, its run under traffic, a report. The city lives on until the tour is over. At the end: a summary, and
+    the same as one line of JSON. Exit code 1 if the books do not balance, an acknowledged payment is missing, or the
+    tour did not end as it was meant to.
 
     Example: till demo --seconds 30
     """
     try:
-        faultless = run(_demo(_shown(settings()), Wish(seconds, seed, rate)))
+        faultless = run(_demo(_shown(settings()), Wish(seconds, seed, rate, fault)))
     except KeyboardInterrupt:
         say("Everything is stopped.")
         raise
@@ -86,15 +105,18 @@ def demo(
 
 
 def _shown(chosen: Settings) -> Settings:
-    """The settings, with a low bound for four eyes unless it was chosen; for the processes to be started too."""
-    if chosen.four_eyes_amount != limits.FOUR_EYES_AMOUNT:
-        return chosen
-    os.environ[f"{ENVIRONMENT_PREFIX}FOUR_EYES_AMOUNT"] = str(FOUR_EYES)
+    """The settings, with a low bound for four eyes and maintenance at every hour, unless something else was chosen; for the
+    processes to be started too.
+    """
+    if chosen.four_eyes_amount == limits.FOUR_EYES_AMOUNT:
+        os.environ[f"{ENVIRONMENT_PREFIX}FOUR_EYES_AMOUNT"] = str(FOUR_EYES)
+    if chosen.calendar_file is None:
+        os.environ[f"{ENVIRONMENT_PREFIX}CALENDAR_FILE"] = str(CALENDAR)
     return settings()
 
 
 async def _demo(chosen: Settings, wish: Wish) -> bool:
-    for port in (chosen.api_port, chosen.console_port):
+    for port in (chosen.api_port, chosen.console_port, chosen.status_port):
         listen(chosen.host, port).close()
     say("Starting PostgreSQL, api, console and agent …")
 
@@ -112,15 +134,17 @@ async def _demo(chosen: Settings, wish: Wish) -> bool:
             api = Api(Wire(chosen.host, chosen.api_port, CONNECTIONS), secret, SystemClock())
             try:
                 street = await _settled(api, wish)
-                seconds = await _lived(street, store, wish)
+                tour = _tour(chosen, store, running)
+                seconds, toured = await _lived(street, store, tour, wish)
             except (Trouble, Unanswered) as error:
                 raise CliError(f"the city cannot live: {error}", f"see {running.logs}") from error
             finally:
                 api.wire.close()
-            ending = await _ending(street, store, seconds)
+            ending = await _ending(street, store, seconds, toured)
             say(summary.as_text(street.deeds, ending))
     say(summary.as_json(street.deeds, ending))
-    return bool(ending.balanced) and ending.verified and not street.deeds.journal.missing
+    whole = bool(ending.balanced) and ending.verified and not street.deeds.journal.missing
+    return whole and (toured is None or toured.as_meant)
 
 
 @asynccontextmanager
@@ -151,8 +175,11 @@ async def _settled(api: Api, wish: Wish) -> Street:
     return Street(api, roll)
 
 
-async def _lived(street: Street, store: Store, wish: Wish) -> float:
-    """Let the city live; how many seconds it did. The first Ctrl-C ends its life, one more ends everything."""
+async def _lived(street: Street, store: Store, tour: Tour | None, wish: Wish) -> tuple[float, Toured | None]:
+    """Let the city live; how many seconds it did, and what became of the tour meanwhile.
+
+    The first Ctrl-C ends its life, one more ends everything.
+    """
     clock, loop, task = SystemClock(), asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
 
@@ -166,19 +193,53 @@ async def _lived(street: Street, store: Store, wish: Wish) -> float:
     until = "Ctrl-C stops it" if wish.seconds is None else f"for {wish.seconds:g} s"
     say(f"Living   about {wish.rate:g} payments/s, {until}")
     start = clock.monotonic()
-    watching = asyncio.create_task(_watch(street, store))
+    line = Line()
+    watching = asyncio.create_task(_watch(street, store, line))
+    touring: asyncio.Task[Toured | None] = asyncio.create_task(_toured(street, tour, wish, line.tell))
     try:
         life = city_life(street.deeds.roll.city, wish.rate, street.deeds.roll.chapter)
-        await street.live(life, wish.seconds)
+        await street.live(life)
     finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
-    return clock.monotonic() - start
+        for beside in (watching, touring):
+            beside.cancel()
+        await asyncio.gather(watching, touring, return_exceptions=True)
+    lived = clock.monotonic() - start
+    return lived, None if touring.cancelled() else touring.result()
 
 
-async def _watch(street: Street, store: Store) -> None:
+def _tour(chosen: Settings, store: Store, running: Platform) -> Tour | None:
+    """The tour, where the database is one that may be copied."""
+    if chosen.database_url is not None:
+        say("Tour     left out: a database of one's own (TILL_DATABASE_URL) is not for a demo to copy")
+        return None
+    return Tour(store, running.urls.admin, reports.folder_of(chosen), SystemClock())
+
+
+async def _toured(
+    street: Street, tour: Tour | None, wish: Wish, tell: Callable[[str], None]
+) -> Toured | None:
+    """The tour; then the city's time is over, if it was given one."""
+    clock, end = SystemClock(), None
+    if wish.seconds is not None:
+        end = clock.monotonic() + wish.seconds
+    await asyncio.sleep(min(_TOUR_AFTER_SECONDS, wish.seconds or _TOUR_AFTER_SECONDS))
+    toured = None
+    if tour is not None:
+        try:
+            toured = await tour.lead(tell, fault=wish.fault is Fault.MONEY)
+            tell(f"Tour     the run {toured.state}; its report: {toured.report or 'not written yet'}")
+        except TourError as error:
+            tell(f"Tour     broken off: {error}")
+            toured = Toured("broken off", as_meant=False, report=None)
+    if end is not None:
+        await asyncio.sleep(max(0.0, end - clock.monotonic()))
+        street.stop()
+    return toured
+
+
+async def _watch(street: Street, store: Store, line: "Line") -> None:
     """Tell how it goes: one line that is written over, or where nobody looks a line now and then."""
-    clock, line, tally = SystemClock(), Line(), street.deeds.tally
+    clock, tally = SystemClock(), street.deeds.tally
     step = _LIVE_SECONDS if line.live else _PLAIN_SECONDS
     start = last = clock.monotonic()
     books, looked, before = "not looked at yet", 0.0, 0
@@ -208,7 +269,7 @@ async def _books(store: Store) -> str:
     return summary.BOOKS[balanced]
 
 
-async def _ending(street: Street, store: Store, seconds: float) -> summary.Ending:
+async def _ending(street: Street, store: Store, seconds: float, toured: Toured | None) -> summary.Ending:
     """Look for every acknowledged payment, and have the books recomputed."""
     say("Looking for every acknowledged payment, recomputing the books …")
     verified, balanced = True, None
@@ -221,7 +282,7 @@ async def _ending(street: Street, store: Store, seconds: float) -> summary.Endin
     except Exception as error:
         if not is_transient(error):
             raise
-    return summary.Ending(seconds, balanced, verified)
+    return summary.Ending(seconds, balanced, verified, msgspec.to_builtins(toured) if toured else None)
 
 
 class Line:
@@ -243,6 +304,13 @@ class Line:
         if keep:
             self.end()
         sys.stdout.flush()
+
+    def tell(self, text: str) -> None:
+        """A text of its own, above the line that is written over."""
+        if self._open:
+            sys.stdout.write("\r" + " " * (shutil.get_terminal_size().columns - 1) + "\r")
+            self._open = False
+        say(text)
 
     def end(self) -> None:
         """The next text begins a line of its own."""

@@ -110,7 +110,7 @@ class Now(msgspec.Struct, frozen=True):
 
 
 class RunView(msgspec.Struct, frozen=True):
-    """Everything about a run, for pages and reports. `seen_at`: when the agent that carries it out wrote last."""
+    """Everything about a run, for pages and reports. `pause_reason`: why it does not go on, or not begin. `seen_at`: when the agent that carries it out wrote last."""
 
     run: Run
     plan: Plan

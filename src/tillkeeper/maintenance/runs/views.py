@@ -25,7 +25,7 @@ def view_of(story: Story) -> RunView:
         _step(place, planned, step, now, at)
         for place, (planned, step) in enumerate(zip(story.plan.steps, standing.steps, strict=True))
     )
-    reason = standing.said if standing.state == "paused" else ""
+    reason = {"paused": standing.said, "waiting": now.said}.get(standing.state, "")
     return RunView(story.run, story.plan, steps, now.lights, reason, story.events, now.at)
 
 

@@ -1,0 +1,259 @@
+"""The demo's tour of maintenance, while the city pays: backup, plan, rehearsal, a second person, run, report."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from tillkeeper import access, ledger
+from tillkeeper.base.clock import Clock
+from tillkeeper.base.ids import new_id
+from tillkeeper.base.results import Refusal, Refused
+from tillkeeper.ledger import Entry, NewAccount, Op
+from tillkeeper.maintenance import plans, runs
+from tillkeeper.maintenance.plans import Filed, Guardrail, Plan, Step
+from tillkeeper.maintenance.runs import ENDS, RunView
+from tillkeeper.maintenance.steps import KINDS
+from tillkeeper.store import Store, as_owner, queries
+
+_sql = queries(__package__, "tour.sql")
+
+AUTHOR: Final = "you"
+COLLEAGUE: Final = "colleague"
+_POLL_SECONDS: Final = 0.5
+_TELL_SECONDS: Final = 5.0
+_RUN_SECONDS: Final = 600.0
+_CHILD_SECONDS: Final = 600.0
+_REPORT_SECONDS: Final = 30.0
+
+Say = Callable[[str], None]
+T = TypeVar("T")
+
+_GUARDRAILS: Final = (
+    Guardrail("payments.success_rate", worse_by=2.0),
+    Guardrail("payments.latency_p99_ms", limit=2000.0),
+)
+PLAN: Final = Plan(
+    goal="Find refunds by day at once, and seal personal data with a fresh key",
+    reason="The refunds of a day are looked for every morning; the data key is renewed every quarter.",
+    owner=AUTHOR,
+    steps=(
+        Step(
+            "index.create", {"table": "payments.refunds", "columns": ["created_at"]}, "index refunds by day"
+        ),
+        Step("keys.rotate", {"purpose": "data"}, "rotate the data key"),
+    ),
+    touches=("payments.refunds", "sealed columns"),
+    guardrails=_GUARDRAILS,
+)
+"""What the tour does."""
+FAULTY: Final = Plan(
+    goal="Note for every customer whence they came",
+    reason="Marketing asks for it.",
+    owner=AUTHOR,
+    steps=(
+        Step(
+            "index.create", {"table": "payments.refunds", "columns": ["created_at"]}, "index refunds by day"
+        ),
+        Step(
+            "sql.expand",
+            {
+                "statements": ["ALTER TABLE parties.customers ADD COLUMN came_from text"],
+                "undo": ["ALTER TABLE parties.customers DROP COLUMN came_from"],
+            },
+            "add the column",
+        ),
+        Step(
+            "sql.backfill",
+            {
+                "table": "parties.customers",
+                "set": "came_from = 'street'",
+                "done": "came_from IS NOT NULL",
+                "undo": "came_from = NULL",
+                "batch": 20,
+                "rest": 20.0,
+            },
+            "fill the column",
+        ),
+    ),
+    touches=("parties.customers",),
+    guardrails=_GUARDRAILS,
+)
+"""What the tour does when a fault is planted: all of it can be undone."""
+_MEDDLED: Final = 100  # minor units
+_MEDDLE_SECONDS: Final = 1.0
+_MEDDLE_POLL_SECONDS: Final = 0.05
+
+
+class Toured(msgspec.Struct, frozen=True):
+    """What became of the tour's run. `as_meant`: it succeeded, or was undone where a fault was planted."""
+
+    state: str
+    as_meant: bool
+    report: str | None
+
+
+class TourError(Exception):
+    """The tour cannot go on. The message says where, and why."""
+
+
+class Tour:
+    """All of it, step by step. `folder`: where the agent writes reports."""
+
+    def __init__(self, store: Store, admin_url: str, folder: Path, clock: Clock) -> None:
+        self._store = store
+        self._admin_url = admin_url
+        self._folder = folder
+        self._clock = clock
+
+    async def lead(self, say: Say, *, fault: bool) -> Toured:
+        """All of it; with a fault, somebody meddles with the money meanwhile. Raises TourError; the city lives on."""
+        plan = FAULTY if fault else PLAN
+        taken = await self._till("backup", "now")
+        say(f"Tour     backup taken: {taken['bytes'] / 1e6:,.1f} MB, sealed")
+        filed = await self._submitted(plan)
+        say(f"Tour     plan {filed.public_id}: {plan.goal}; rehearsing it on a restored copy …")
+        rehearsed = await self._till("plan", "rehearse", filed.public_id)
+        say(f"Tour     rehearsed under replayed load: {rehearsed['said']}")
+        await self._agreed(filed)
+        say(f"Tour     {COLLEAGUE} agreed to exactly this plan (the demo plays both; it takes two)")
+        meddling = asyncio.create_task(self._meddle(filed, say)) if fault else None
+        try:
+            run = await self._ran(filed, say)
+        finally:
+            if meddling is not None:
+                await meddling
+        meant = "undone" if fault else "succeeded"
+        return Toured(run.run.state, run.run.state == meant, await self._report(run))
+
+    async def _till(self, *arguments: str) -> Any:
+        """What a command of ours said, as a process of its own. Raises TourError."""
+        command = [sys.executable, "-m", "tillkeeper", *arguments, "--json"]
+        child = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, start_new_session=True
+        )
+        try:
+            async with asyncio.timeout(_CHILD_SECONDS):
+                out, err = await child.communicate()
+        except TimeoutError:
+            raise TourError(f"till {' '.join(arguments)} did not end within {_CHILD_SECONDS:g} s") from None
+        finally:
+            if child.returncode is None:
+                with suppress(ProcessLookupError):
+                    child.kill()
+                await child.wait()
+        if child.returncode != 0:
+            raise TourError(f"till {' '.join(arguments)}: {(err or out).decode().strip()[-500:]}")
+        return msgspec.json.decode(out)
+
+    async def _submitted(self, plan: Plan) -> Filed:
+        async with self._store.tx("tour plan") as tx:
+            return _granted(await plans.submit(tx, plan, AUTHOR, KINDS, self._clock, origin="till demo"))
+
+    async def _agreed(self, filed: Filed) -> None:
+        """The colleague signs in by a link, agrees, and signs out."""
+        kinds = access.approvals.deeds(plans.APPROVE)
+        async with self._store.tx("tour colleague") as tx:
+            open_ = await access.approvals.open_about(tx, plans.APPROVE.name, [filed.public_id], self._clock)
+            if (asked := open_.get(filed.public_id)) is None:
+                raise TourError("nobody was asked to agree: see the plan's page")
+            token = await access.sign_in_link(tx, COLLEAGUE, self._clock, actor="till demo")
+            opened = _granted(await access.open_session(tx, token, self._clock, access.Visitor()))
+        async with self._store.tx("tour agreement") as tx:
+            _granted(
+                await access.approvals.decide(
+                    tx, kinds, asked.id, asked.digest, opened.session, self._clock, give=True
+                )
+            )
+        _granted(await access.approvals.carry_out(self._store, kinds, asked.id, self._clock))
+        async with self._store.tx("tour colleague leaves") as tx:
+            await access.end_session(tx, opened.session.id, self._clock, actor=COLLEAGUE)
+
+    async def _ran(self, filed: Filed, say: Say) -> RunView:
+        """The run, watched to its end."""
+        async with self._store.tx("tour run") as tx:
+            run = _granted(await runs.start(tx, filed.id, AUTHOR, self._clock, origin="till demo"))
+        deadline, told = self._clock.monotonic() + _RUN_SECONDS, -_TELL_SECONDS
+        while (now := self._clock.monotonic()) < deadline:
+            async with self._store.tx("tour watches") as tx:
+                seen = await runs.view(tx, run.id)
+            assert seen is not None
+            if now - told >= _TELL_SECONDS or seen.run.state in ENDS:
+                say(f"Tour     {progress(seen)}")
+                told = now
+            if seen.run.state in ENDS:
+                return seen
+            if seen.run.state == "paused":
+                raise TourError(f"{run.public} is paused: {seen.pause_reason}")
+            await asyncio.sleep(_POLL_SECONDS)
+        raise TourError(f"{run.public} did not end within {_RUN_SECONDS:g} s")
+
+    async def _meddle(self, filed: Filed, say: Say) -> None:
+        """Move money between two accounts without a transfer while the last step is at work, and back when all is undone."""
+        pair = await self._two_accounts()
+        await self._until(filed, lambda seen: seen.steps[-1].state == "running")
+        await asyncio.sleep(_MEDDLE_SECONDS)
+        await self._push(pair, _MEDDLED)
+        say("Tour     FAULT: a script moved 1.00 between two accounts, and no transfer says so")
+        began = self._clock.monotonic()
+        await self._until(filed, lambda seen: seen.run.state not in {"waiting", "running"})
+        say(
+            f"Tour     the guardrail on the money stopped the run {self._clock.monotonic() - began:.1f} s later"
+        )
+        await self._until(filed, lambda seen: seen.run.state in ENDS)
+        await self._push(pair, -_MEDDLED)
+        say("Tour     the demo took its 1.00 back, so that the books at the end are the city's")
+
+    async def _two_accounts(self) -> tuple[UUID, UUID]:
+        """Two accounts that nobody else uses, and 100.00 from one to the other."""
+        giver, taker, now = new_id(), new_id(), self._clock.now()
+        opened = [NewAccount(each, "CNY", "credit", "demo", None, None) for each in (giver, taker)]
+        gift = Entry(new_id(), Op.POST, giver, taker, 100 * _MEDDLED, "demo", new_id(), now)
+        async with self._store.tx("tour accounts") as tx:
+            await ledger.open_accounts(tx, opened, now)
+            await ledger.post(tx, [gift], now)
+        return giver, taker
+
+    async def _push(self, pair: tuple[UUID, UUID], amount: int) -> None:
+        async with as_owner(self._admin_url, "demo") as owner:
+            await owner.run(_sql.push, {"from": pair[0], "to": pair[1], "amount": amount})
+
+    async def _until(self, filed: Filed, there: Callable[[RunView], bool]) -> None:
+        """Wait until the plan's run is so, or has ended."""
+        deadline = self._clock.monotonic() + _RUN_SECONDS
+        while self._clock.monotonic() < deadline:
+            async with self._store.tx("tour meddles") as tx:
+                found = await runs.list_runs(tx, plan=filed.id, limit=1)
+                seen = await runs.view(tx, found[0].id) if found else None
+            if seen is not None and (there(seen) or seen.run.state in ENDS):
+                return
+            await asyncio.sleep(_MEDDLE_POLL_SECONDS)
+
+    async def _report(self, run: RunView) -> str | None:
+        """The path of the run's report, once the agent has written it."""
+        for _ in range(int(_REPORT_SECONDS / _POLL_SECONDS)):
+            if found := sorted(self._folder.glob(f"*-{run.run.public}.en.html")):
+                return str(found[-1])
+            await asyncio.sleep(_POLL_SECONDS)
+        return None
+
+
+def progress(seen: RunView) -> str:
+    """A run in one line."""
+    done = sum(step.state in {"done", "kept"} for step in seen.steps)
+    now = f"{seen.at_work.title} {seen.at_work.share:.0%}" if seen.at_work else seen.run.state
+    if seen.pause_reason:
+        now += f": {seen.pause_reason}"
+    lights = ", ".join(f"{light.measure} {light.verdict}" for light in seen.lights)
+    return f"{seen.run.public}: {done} of {len(seen.steps)} steps · {now} · {lights or 'guardrails not looked at yet'}"
+
+
+def _granted(answer: T | Refusal) -> T:
+    if isinstance(answer, Refusal):
+        raise TourError(str(Refused(answer)))
+    return answer
