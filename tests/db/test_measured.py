@@ -96,7 +96,7 @@ async def test_the_meter_counts_what_callers_got(api: Api) -> None:
     while not isinstance(meter, Meter):
         meter = meter._app
     counted = meter._gauge._counts
-    await api.customer("anna", balance=1000)
+    await api.customer("anna")
     await api.merchant("shop")
     counted.clear()
     order = {"payer": api.people["anna"], "merchant": api.people["shop"], "amount": 5, "currency": "CNY"}
