@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -9,9 +10,11 @@ import psycopg
 import pytest
 import pytest_asyncio
 
+from tests.support import counting as counting_support
 from tests.support.counting import (
     FAULT,
     TABLES,
+    Count,
     Open,
     Quiet,
     asked,
@@ -32,7 +35,7 @@ from tillkeeper.maintenance import runs
 from tillkeeper.maintenance.plans import Guardrail, Plan, Window
 from tillkeeper.maintenance.runs import RunView, Worker, journal
 from tillkeeper.maintenance.steps import Finding
-from tillkeeper.store import Store
+from tillkeeper.store import Store, StoreUnavailableError
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 CLOCK = SystemClock()
@@ -372,3 +375,44 @@ async def test_news_and_the_audit_trail_tell_a_run(house: House) -> None:
         "SELECT action, result FROM audit.events WHERE subject = %s ORDER BY id", (subject,)
     )
     assert await cursor.fetchall() == [("run.begun", "done"), ("run.ended", "done")]
+
+
+async def test_a_database_that_went_away_under_a_step_is_no_failure_of_the_step(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = iter([True, False, True, False])
+
+    async def fragile(site: Any, given: Any, said: str, really: Any = counting_support.note) -> None:
+        if said in {"run", "undo"} and next(cut, False):
+            raise StoreUnavailableError("away")
+        await really(site, given, said)
+
+    monkeypatch.setattr(counting_support, "note", fragile)
+    await house.ask(counting(house.id, "one"))
+    async with at_work(house.worker):
+        view = await house.ended()
+        assert (view.run.state, view.steps[0].attempts) == ("succeeded", 2)
+        await house.tell("undo")
+        view = await house.ended()
+    assert (view.run.state, await house.effects()) == ("undone", [])
+    assert not {"step_failed", "undo_failed"} & set(kinds_of(view))
+
+
+async def test_a_step_that_does_not_stop_ends_the_agent(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "RUN_STOP_SECONDS", 0.1)
+    free = asyncio.Event()
+
+    class Deaf(Count):
+        async def run(self, _: Any, __: Any, ___: Any) -> Any:
+            while not free.is_set():
+                with suppress(asyncio.CancelledError):
+                    await free.wait()
+            return {}
+
+    house.kinds["test.count"] = Deaf()
+    await house.ask(counting(house.id, step(house.id, "one", timeout_seconds=0.1)))
+    async with at_work(house.worker):
+        await house.until(lambda _: house.died > 0)
+        free.set()

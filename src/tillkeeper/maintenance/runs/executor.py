@@ -247,12 +247,15 @@ class Executor:
             await self._pen.write("step_done", step=place, attempt=attempt, detail=outcome.value)
         elif outcome.state == "failed":
             await self._failed(place, attempt, outcome)
+        elif outcome.state == "cut":
+            await self._bell.wait(limits.RUN_RETRY_SECONDS)
 
     async def _verify(self, place: int) -> None:
         step = self._pen.standing.steps[place]
         kind, given = self._kind(place)
         outcome = await self._carry(place, kind.verify(self._site, given, step.evidence))
-        if outcome.state == "stopped":
+        if outcome.state in {"stopped", "cut"}:
+            await self._bell.wait(limits.RUN_RETRY_SECONDS if outcome.state == "cut" else 0.0)
             return
         found: list[Finding] = list(outcome.value or ())
         wrong = [each.said for each in found if not each.ok] or ([outcome.said] if outcome.said else [])
@@ -280,10 +283,11 @@ class Executor:
         outcome = await self._carry(place, undoing, to_the_end=True)
         if outcome.state == "done":
             await self._pen.write("undo_done", step=place, attempt=attempt, detail=outcome.value)
-        else:
+            return
+        if outcome.state != "cut":
             said = outcome.said or "it stopped by itself"
             await self._pen.write("undo_failed", step=place, attempt=attempt, detail={"said": said})
-            await self._bell.wait(limits.RUN_RETRY_SECONDS)
+        await self._bell.wait(limits.RUN_RETRY_SECONDS)
 
     def _kind(self, place: int) -> tuple[Kind, Any]:
         planned = self._plan.steps[place]

@@ -13,7 +13,8 @@ replace = msgspec.structs.replace
 
 class StepStanding(msgspec.Struct, frozen=True):
     """How far a step is. `attempts`: begun so far; `failures`: of them, those that failed since a person last said "go on";
-    `finished`: its work is done, and only looking at it may be left. `undone_tries`: failed tries to undo it.
+    `finished`: its work is done, and only looking at it may be left. `undo_cut`: tries to undo it
+    that neither worked nor failed.
     """
 
     state: StepState = "waiting"
@@ -27,6 +28,7 @@ class StepStanding(msgspec.Struct, frozen=True):
     saved: dict[str, Any] = {}
     evidence: dict[str, Any] = {}
     undo_attempts: int = 0
+    undo_cut: int = 0
     undo_failures: int = 0
     said: str = ""
 
@@ -111,7 +113,12 @@ _STEP: Final[Mapping[EventKind, Callable[[StepStanding, Event], StepStanding]]] 
     ),
     "step_verified": lambda step, event: replace(step, verified_at=event.at),
     "step_failed": _step_failed,
-    "undo_begun": lambda step, event: replace(step, state="undoing", undo_attempts=event.attempt or 0),
+    "undo_begun": lambda step, event: replace(
+        step,
+        state="undoing",
+        undo_attempts=event.attempt or 0,
+        undo_cut=step.undo_cut + (step.state == "undoing"),
+    ),
     "undo_done": lambda step, event: replace(
         step, state="undone", finished=False, verified_at=None, ended_at=event.at
     ),
@@ -169,7 +176,7 @@ def _undoing(standing: Standing, event: Event) -> Standing:
 def _left(step: StepStanding, standing: Standing, place: int) -> StepStanding:
     """A step as the undoing finds it: what cannot be undone is kept, tries begin anew."""
     kept = step.state in {"running", "done", "failed"} and not standing.reversible[place]
-    return replace(step, state="kept" if kept else step.state, undo_failures=0)
+    return replace(step, state="kept" if kept else step.state, undo_failures=0, undo_cut=0)
 
 
 _RUN: Final[Mapping[EventKind, Callable[[Standing, Event], Standing]]] = {

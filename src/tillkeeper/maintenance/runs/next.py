@@ -140,7 +140,7 @@ def _undo(standing: Standing) -> Action:
         step = standing.steps[place]
         if step.state not in AT_WORK:
             continue
-        if step.undo_failures >= limits.RUN_UNDO_TRIES:
+        if step.undo_failures >= limits.RUN_UNDO_TRIES or step.undo_cut >= limits.RUN_INTERRUPTIONS:
             return End("failed", f"step {place + 1} could not be undone: {step.said}")
         return Undo(place, step.undo_attempts + 1)
     return End(standing.wish, standing.said)

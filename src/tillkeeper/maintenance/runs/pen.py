@@ -59,20 +59,18 @@ class Pen:
             self.run.id, kind, self._clock, fence=self._fence, step=step, attempt=attempt, detail=detail
         )
         async with self._lock:
-            for _ in range(limits.RUN_WRITE_TRIES):
+            for left in reversed(range(limits.RUN_WRITE_TRIES)):
                 try:
-                    if await self._try(line):
-                        return True
-                    if await self._read(line):
+                    if await self._try(line) or await self._read(line):
                         return True
                 except Exception as error:
-                    if not is_transient(error):
+                    if not (left and is_transient(error)):
                         raise
                     await asyncio.sleep(limits.RUN_LOOK_SECONDS)
                     continue
                 if decision:
                     return False
-        raise FencedError(f"{kind} could not be written in {limits.RUN_WRITE_TRIES} tries")
+        raise RuntimeError(f"others wrote before every one of {limits.RUN_WRITE_TRIES} tries of {kind}")
 
     async def listen(self, *, note: bool) -> None:
         """Read what people wrote; `note`: tell them how the moment stands. Raises FencedError."""

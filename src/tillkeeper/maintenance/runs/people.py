@@ -63,7 +63,7 @@ def objection(wish: Wish, standing: Standing) -> str | None:
 
 
 async def tell(tx: Tx, run: Run, topic: str, standing: Standing, clock: Clock) -> None:
-    """News of a run, for those inside: notices and reports."""
-    payload = {"run": run.public, "plan": str(run.plan), "state": standing.state, "said": standing.said}
+    """News of a run. Webhooks that want everything get it too, so it says nothing of what is inside."""
+    payload = {"run": run.public, "state": standing.state}
     news = News(clock.now(), topic, run.id, msgspec.json.encode(payload).decode())
     await outbox.publish(tx, [news])

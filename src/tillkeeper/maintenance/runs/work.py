@@ -8,14 +8,17 @@ from typing import Any, Literal, NamedTuple
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock
 from tillkeeper.maintenance.steps import Aborted, StepError
+from tillkeeper.store import is_transient
 
 log = logging.getLogger(__name__)
 
 
 class Outcome(NamedTuple):
-    """How a piece of work went. `value`: what it gave; `said`: why it failed."""
+    """How a piece of work went. `value`: what it gave; `said`: why it failed. `cut`: the database went away under it, which
+    says nothing about the work.
+    """
 
-    state: Literal["done", "failed", "stopped"]
+    state: Literal["done", "failed", "stopped", "cut"]
     value: Any = None
     said: str = ""
 
@@ -101,6 +104,9 @@ def outcome_of(task: asyncio.Future[Any]) -> Outcome:
         return Outcome("done", task.result())
     if isinstance(error, Aborted):
         return Outcome("stopped")
+    if is_transient(error):
+        log.warning("a step was cut off: %r", error)
+        return Outcome("cut", said=repr(error)[: limits.RUN_SAYING])
     if not isinstance(error, StepError):
         log.error("a step failed by a fault of its own", exc_info=error)
     said = str(error) if isinstance(error, StepError) else repr(error)
