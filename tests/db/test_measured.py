@@ -1,8 +1,6 @@
 """What is measured of payments is what happened to them."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -30,20 +28,12 @@ async def shop(store: Store, tmp_path: Path) -> AsyncIterator[Shop]:
         yield shop
 
 
-async def write(gauge: Gauge, for_seconds: float = 1.2) -> None:
-    writing = asyncio.create_task(gauge.keep_writing())
-    await asyncio.sleep(for_seconds)
-    writing.cancel()
-    with suppress(asyncio.CancelledError):
-        await writing
-
-
 async def test_a_second_of_the_till(shop: Shop, store: Store) -> None:
     payer, merchant = await shop.customer("王芳"), await shop.merchant("茶馆")
     for amount in (100, 200, HELD, REFUSED):
         await shop.pay(payer, merchant, amount)
     await shop.pay(merchant, payer, 100)  # nobody pays by such ids: refused
-    await write(shop.till.gauge)
+    await shop.till.gauge.write()
     now, clock = SystemClock().now(), SystemClock()
     async with store.tx("test") as tx:
         (second,) = await seconds(tx, now - timedelta(seconds=30), now)
@@ -82,7 +72,7 @@ async def test_a_decline_is_an_answer_and_a_failure_is_ours(api: Api, store: Sto
     for status in [201] * 30 + [402] * 5 + [409] * 5 + [500, 503]:
         gauge.answered(status, order=True)
     gauge.answered(500, order=False)
-    await write(gauge)
+    await gauge.write()
     clock = SystemClock()
     async with store.tx("test") as tx:
         success = await measure(tx, "payments.success_rate", 60, clock)
@@ -133,9 +123,9 @@ async def test_seconds_without_a_database_are_written_when_it_is_back(
             raise StoreUnavailableError("gone")
 
         away.setattr(store, "tx", gone)
-        await write(gauge)
+        await gauge.write()
     gauge.answered(500, order=True)
-    await write(gauge)
+    await gauge.write()
     now = SystemClock().now()
     async with store.tx("test") as tx:
         found = await seconds(tx, now - timedelta(seconds=30), now)

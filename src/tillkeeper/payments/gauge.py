@@ -93,19 +93,23 @@ class Gauge:
             self._counts["failed"] += status >= 500
 
     async def keep_writing(self) -> None:
-        """Write a row each second, until cancelled. What the database cannot take now is written when it can."""
+        """Write a row each second, until cancelled."""
         while True:
             await asyncio.sleep(1.0)
-            self._unwritten.append(self._sample(self._clock.now()))
-            try:
-                async with self._store.tx("gauge") as tx:
-                    for sample in self._unwritten:
-                        await rows.add_sample(tx, sample)
-                self._unwritten.clear()
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                log.warning("%d samples wait: %s", len(self._unwritten), type(error).__name__)
+            await self.write()
+
+    async def write(self) -> None:
+        """Write what was counted since the row before. What the database cannot take now is written with the next."""
+        self._unwritten.append(self._sample(self._clock.now()))
+        try:
+            async with self._store.tx("gauge") as tx:
+                for sample in self._unwritten:
+                    await rows.add_sample(tx, sample)
+            self._unwritten.clear()
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("%d samples wait: %s", len(self._unwritten), type(error).__name__)
 
     def _sample(self, now: datetime) -> dict[str, object]:
         counts, took, queued = self._counts, sorted(self._took), self._queued
