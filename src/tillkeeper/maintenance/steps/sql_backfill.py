@@ -112,8 +112,8 @@ class SqlBackfill:
 
 
 class _Filling:
-    """One walk over the rows up to a bound, in order of their key. How far it is, is saved; a little is done again after a
-    kill, which finds nothing left to do.
+    """One walk over the rows up to a bound, in order of their key. How far it is, is saved; a little is gone over again after
+    a kill, where nothing is left to do: `rows` lacks what was filled in the second before.
     """
 
     def __init__(self, site: Site, kind: str, given: Parameters, attempt: Attempt, state: Evidence) -> None:
