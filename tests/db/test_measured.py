@@ -115,7 +115,8 @@ async def test_what_breaks_without_an_answer_is_a_failure(store: Store) -> None:
 async def test_seconds_without_a_database_are_written_when_it_is_back(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gauge = Gauge(store, SystemClock())
+    clock = ManualClock(SystemClock().now())
+    gauge = Gauge(store, clock)
     gauge.answered(201, order=True)
     with monkeypatch.context() as away:
 
@@ -124,9 +125,10 @@ async def test_seconds_without_a_database_are_written_when_it_is_back(
 
         away.setattr(store, "tx", gone)
         await gauge.write()
+    clock.advance(1)
     gauge.answered(500, order=True)
     await gauge.write()
-    now = SystemClock().now()
+    now = clock.now()
     async with store.tx("test") as tx:
         found = await seconds(tx, now - timedelta(seconds=30), now)
     assert [(each.answered, each.failed) for each in found] == [(1, 0), (0, 1)]
