@@ -19,6 +19,7 @@ from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock, from_us
 from tillkeeper.maintenance.backups.chest import Chest, Manifest, data_name
 from tillkeeper.maintenance.backups.files import LIST, FileList
+from tillkeeper.maintenance.backups.repository import AbsentError
 from tillkeeper.maintenance.backups.types import BackupError, Check, Restored, Tell
 from tillkeeper.maintenance.backups.walnames import PARTIAL, needed
 from tillkeeper.store.embedded import folder_of_server
@@ -190,10 +191,20 @@ async def _bring_log(chest: Chest, chosen: Plan, home: Path, tell: Tell) -> date
     folder, reached = home / "postgres" / "pg_wal", chosen.reached
     for place, name in enumerate(chosen.wal):
         tell(0.6 + 0.2 * place / len(chosen.wal), f"fetching the log, {place + 1} of {len(chosen.wal)}")
-        content = await chest.read_small(f"wal/{name}")
+        content = await _log_file(chest, name)
         reached = max(reached, _moment(content))
         await asyncio.to_thread(_put, folder / name.removesuffix(PARTIAL), content[TIME_BYTES:])
     return reached
+
+
+async def _log_file(chest: Chest, name: str) -> bytes:
+    """A file of the log; of one that was not full when it was listed, and is by now, the whole."""
+    try:
+        return await chest.read_small(f"wal/{name}")
+    except AbsentError:
+        if not name.endswith(PARTIAL):
+            raise
+        return await chest.read_small(f"wal/{name.removesuffix(PARTIAL)}")
 
 
 def _put(path: Path, content: bytes) -> None:
