@@ -59,7 +59,7 @@ def read_form(form: Mapping[str, str], kinds: Kinds, zone: ZoneInfo) -> tuple[di
     if notice:
         given["notice"] = notice
     if (minutes := _number(form, "expected_minutes", mistakes)) is not None:
-        given["expected_seconds"] = minutes * 60
+        given["expected_seconds"] = round(minutes * 60, 3)
     return given, mistakes
 
 
@@ -96,7 +96,7 @@ def fill_form(plan: Plan, kinds: Kinds, zone: ZoneInfo) -> dict[str, str]:
         }
         for each in fields_of(kinds[step.kind]) if step.kind in kinds else ():
             given = step.parameters.get(each.name)
-            form[f"steps.{place}.parameters.{each.name}"] = each.default if given is None else _text(given)
+            form[f"steps.{place}.parameters.{each.name}"] = _text(_unset(each) if given is None else given)
     for place, rail in enumerate(plan.guardrails):
         plain = msgspec.to_builtins(rail)
         form |= {
@@ -112,10 +112,10 @@ def places(form: Mapping[str, str], table: str) -> list[int]:
 
 
 def with_step(form: Mapping[str, str], kind: Kind) -> dict[str, str]:
-    """The form with one more step at its end, its defaults filled in."""
+    """The form with one more step at its end."""
     place = max(places(form, "steps"), default=-1) + 1
     added = {f"steps.{place}.kind": kind.name}
-    added |= {f"steps.{place}.parameters.{each.name}": each.default for each in fields_of(kind)}
+    added |= {f"steps.{place}.parameters.{each.name}": _text(_unset(each)) for each in fields_of(kind)}
     return {**form, **added}
 
 
@@ -195,15 +195,18 @@ def _step(
     return step
 
 
+def _unset(field: Field) -> str:
+    """What stands in an input that nobody has filled: a box cannot be left empty, everything else can."""
+    return field.default if field.shape == "check" else ""
+
+
 def _typed(field: Field, text: str) -> Any:
-    """A parameter from what was typed; None: left out, as are defaults. What has the wrong form stays a text, and its kind
-    says so.
-    """
+    """A parameter from what was typed; None: left out. What has the wrong form stays a text, and its kind says so."""
     text = text.replace("\r\n", "\n").strip()
-    if text == field.default:
-        return None
     if field.shape == "check":
-        return text == "on"
+        return None if text == field.default else text == "on"
+    if not text:
+        return None
     if field.shape == LINES:
         return [_plain(each.strip(), field.of) for each in text.split("\n") if each.strip()]
     return _plain(text, field.of)
@@ -270,7 +273,7 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else ""
     if isinstance(value, float):
-        return f"{value:g}"
+        return repr(value).removesuffix(".0")
     if isinstance(value, list | tuple):
         return "\n".join(" ".join(str(each).split()) for each in value)
     return str(value)

@@ -140,12 +140,15 @@ def overrun(rule: Overrun, edge: datetime | None, now: datetime) -> Literal["pau
 
 
 def edge(rules: Rules, window: Window | None, now: datetime) -> datetime | None:
-    """Where the time of a run that is under way ends: now, where a freeze has come over it; None: nowhere in sight."""
-    near = Span(now - timedelta(days=1), now + timedelta(days=limits.CALENDAR_DAYS))
+    """Where the time of a run that is under way ends: now, where a freeze has come over it; None: nowhere in sight.
+
+    A day is looked ahead, as it is asked again and again; what ends later than that is at least the plan's own window.
+    """
+    near = Span(now - timedelta(days=1), now + timedelta(days=1))
     here = next((each for each in free(rules, window, near) if each.begin <= now < each.end), None)
     if here is None:
         return now
-    return here.end if here.end < near.end else None
+    return here.end if here.end < near.end else _far(window)
 
 
 def denied(rules: Rules, at: datetime) -> list[Denial]:
