@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tillkeeper.base import limits
@@ -70,6 +70,7 @@ def test_the_last_proven_backup_stays_until_a_younger_one_is_proven() -> None:
     assert retention.late(there, {there[3].id, there[-1].id}, NOON) == week(1, 300)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 400), st.integers(1, 7)), max_size=12), st.data())
 def test_pruning_never_leaves_less_than_there_must_be(
     weeks: list[tuple[int, int]], data: st.DataObject
@@ -226,6 +227,7 @@ def test_a_changed_list_is_found() -> None:
         FileList.read(listed().replace(b'"Size": 3', b'"Size": 4'))
 
 
+@settings(max_examples=40)
 @given(st.lists(st.binary(max_size=2000), max_size=4), st.integers(1, 3000))
 def test_the_list_is_found_in_the_stream(members: list[bytes], step: int) -> None:
     whole = io.BytesIO()

@@ -39,7 +39,15 @@ async def restore_into(
 
     Raises BackupError.
     """
+    _refuse_foreign(settings)
     return await restore(chest_of(settings), home, to, clock, tell)
+
+
+def _refuse_foreign(settings: Settings) -> None:
+    if settings.database_url is not None:
+        raise BackupError(
+            "the backups of a database of your own are pgBackRest's: pgbackrest restore brings them back, on its host"
+        )
 
 
 @asynccontextmanager
@@ -47,6 +55,7 @@ async def running(
     settings: Settings, home: Path, clock: Clock, to: datetime | None, tell: Tell
 ) -> AsyncIterator[Copy]:
     """Restore into a home and run it for the block; its files stay."""
+    _refuse_foreign(settings)
     begun = time.monotonic()
     restored = await restore(chest_of(settings), home, to, clock, tell)
     tell(0.95, "starting the restored database")

@@ -1,7 +1,7 @@
 """PostgreSQL's own list of a backup's files (`backup_manifest`): found in the stream, read, and compared with a folder.
 
 The wheel brings pg_verifybackup too, but its build ends with a segmentation fault whatever it is asked; what it would look at
-is little enough to look at here. See docs/decisions/0014-backups.md.
+is little enough to look at here. See docs/decisions/0015-backups.md.
 """
 
 import hashlib

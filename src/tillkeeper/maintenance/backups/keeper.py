@@ -51,7 +51,10 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 class Keeper:
     """Looks what is due and what is asked for, one after the other."""
 
-    def __init__(self, store: Store, clock: Clock, zone: str, carry_out: CarryOut = in_child) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, zone: str, carry_out: CarryOut = in_child, *, drilled: bool = True
+    ) -> None:
+        self._drilled = drilled
         self._store = store
         self._clock = clock
         self._zone = zone
@@ -73,7 +76,7 @@ class Keeper:
             backups = await rows.backups(tx, ["done"], limits.BACKUPS_LISTED)
             drills = await rows.drills(tx, limits.PAGE_DEFAULT)
             orders = await rows.orders(tx, limits.PAGE_DEFAULT)
-            kind = due(now, self._since, self._zone, backups, drills, orders)
+            kind = due(now, self._since, self._zone, backups, drills, orders, drilled=self._drilled)
             if kind is not None:
                 await rows.order(tx, kind, "schedule", now)
             order = await rows.claim(tx)
@@ -97,7 +100,9 @@ def loops(
     settings: Settings, store: Store, urls: Urls, clock: Clock
 ) -> dict[str, Callable[[], Awaitable[None]]]:
     """The agent's loops by name. The log of a database of one's own is archived by that database's own means."""
-    found: dict[str, Callable[[], Awaitable[None]]] = {"backups": Keeper(store, clock, settings.timezone).run}
+    found: dict[str, Callable[[], Awaitable[None]]] = {
+        "backups": Keeper(store, clock, settings.timezone, drilled=settings.database_url is None).run
+    }
     if settings.database_url is None:
         found["log archive"] = LogArchive(store, urls, settings, clock).run
     return found

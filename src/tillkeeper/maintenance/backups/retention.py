@@ -41,4 +41,5 @@ def late(there: Sequence[Manifest], good: Collection[UUID], now: datetime) -> li
     kept = [chain for chain in all_ if chain[0].kind == "full"][-limits.BACKUP_KEEP_CHAINS :]
     proven = [chain for chain in all_ if any(each.id in good for each in chain)][-1:]
     kept += proven + [chain for chain in all_ if now - chain[-1].ended_at <= _KEEP]
-    return [each for chain in all_ if chain not in kept for each in chain]
+    ids = {each.id for chain in kept for each in chain}
+    return [each for each in there if each.id not in ids]

@@ -24,11 +24,17 @@ def due(
     backups: Sequence[Backup],
     drills: Sequence[Drill],
     orders: Sequence[Order],
+    *,
+    drilled: bool = True,
 ) -> OrderKind | None:
-    """What to order now. Lists are newest first; `since`: when the agent began to look."""
+    """What to order now. Lists are newest first; `since`: when the agent began to look; `drilled`: whether drills can be done
+    here.
+    """
     if any(each.state in {"waiting", "running"} for each in orders):
         return None
     wanted = _wanted(now, since, zone, [each for each in backups if each.state == "done"], drills)
+    if wanted == "drill" and not drilled:
+        wanted = _backup_of_the_night(now, zone, backups)
     return None if wanted is None or _failed_lately(wanted, now, orders) else wanted
 
 
@@ -39,11 +45,16 @@ def _wanted(
         return "full" if now - since >= _FIRST else None
     if not any(each.passed for each in drills):
         return "drill" if now - since >= _FIRST else None
+    late = _last_night(now, zone) - drills[0].begun_at >= _WEEK
+    return _backup_of_the_night(now, zone, backups) or ("drill" if late else None)
+
+
+def _backup_of_the_night(now: datetime, zone: str, backups: Sequence[Backup]) -> OrderKind | None:
     night = _last_night(now, zone)
-    if backups[0].begun_at < night:
-        full = next((each for each in backups if each.kind == "full"), None)
-        return "incremental" if full and night - full.begun_at < _WEEK else "full"
-    return "drill" if night - drills[0].begun_at >= _WEEK else None
+    if not backups or backups[0].begun_at >= night:
+        return None
+    full = next((each for each in backups if each.kind == "full"), None)
+    return "incremental" if full and night - full.begun_at < _WEEK else "full"
 
 
 def _failed_lately(kind: OrderKind, now: datetime, orders: Sequence[Order]) -> bool:

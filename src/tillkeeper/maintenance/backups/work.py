@@ -11,7 +11,7 @@ from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock
 from tillkeeper.base.ids import new_id
 from tillkeeper.base.settings import Settings
-from tillkeeper.maintenance.backups import base, retention, rows
+from tillkeeper.maintenance.backups import base, pgbackrest, retention, rows
 from tillkeeper.maintenance.backups.chest import Chest, Manifest
 from tillkeeper.maintenance.backups.repository import Folder, repository_of
 from tillkeeper.maintenance.backups.types import Backup, BackupError, Tell
@@ -34,8 +34,10 @@ async def backup_now(
 ) -> Backup:
     """Take a base backup: incremental to the last one, or full if asked or if there is none to build on. Then prune.
 
-    Raises BackupError.
+    A database of one's own is backed up by pgBackRest. Raises BackupError.
     """
+    if settings.database_url is not None:
+        return await _by_pgbackrest(settings, clock, full=full, by=by)
     chest = chest_of(settings)
     async with opened(settings, size=2) as (store, urls), alone(urls.app, JOB):
         there = await _tidied(store, chest, clock)
@@ -55,7 +57,9 @@ async def backup_now(
 
 
 async def prune(settings: Settings, clock: Clock) -> list[Manifest]:
-    """Remove what need not be kept any longer; what that was. Raises BackupError."""
+    """Remove what need not be kept any longer; what that was. pgBackRest does so by itself. Raises BackupError."""
+    if settings.database_url is not None:
+        return []
     chest = chest_of(settings)
     async with opened(settings, size=2) as (store, urls), alone(urls.app, JOB):
         return await _prune(store, chest, await _tidied(store, chest, clock), clock)
@@ -63,6 +67,10 @@ async def prune(settings: Settings, clock: Clock) -> list[Manifest]:
 
 async def in_repository(settings: Settings) -> list[Backup]:
     """What lies in the repository, newest first, asked without the database. Raises BackupError."""
+    if settings.database_url is not None:
+        there = await pgbackrest.there()
+    else:
+        there = await chest_of(settings).manifests()
     return [
         Backup(
             id=each.id,
@@ -80,8 +88,25 @@ async def in_repository(settings: Settings) -> list[Backup]:
             said="",
             drill=None,
         )
-        for each in reversed(await chest_of(settings).manifests())
+        for each in reversed(there)
     ]
+
+
+async def _by_pgbackrest(settings: Settings, clock: Clock, *, full: bool, by: str) -> Backup:
+    async with opened(settings, size=2) as (store, urls), alone(urls.app, JOB):
+        try:
+            newest = await pgbackrest.take(full=full)
+            there = await pgbackrest.there()
+        except BackupError:
+            async with store.tx("backup failed") as tx:
+                await audit.append(tx, by, "backup.failed", "backup:pgbackrest", "", "", "failed")
+            raise
+        async with store.tx("backup done") as tx:
+            await rows.adopt(tx, there, clock.now())
+            await audit.append(tx, by, "backup.taken", f"backup:{newest.id}", f"{newest.kind}, by pgBackRest")
+            taken = await rows.find(tx, newest.id)
+    assert taken is not None
+    return taken
 
 
 def chest_of(settings: Settings) -> Chest:
