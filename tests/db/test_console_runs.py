@@ -52,7 +52,13 @@ async def test_a_run_is_shown_live_and_steered(
         while (view := await seen(store, run)).steps[1].state != "running" or not view.lights:
             pass
         page = (await anna.get(path)).text
-        for text in ("Maintenance is under way", "test.count", "The money", "Stop and put back", "Step begun:"):
+        for text in (
+            "Maintenance is under way",
+            "test.count",
+            "The money",
+            "Stop and put back",
+            "Step begun:",
+        ):
             assert text in page
         parts = _parts(desk.application.state["desk"], desk.application.state["desk"].renderers["zh-CN"], run)
         drawn = [(await anext(parts)).decode() for _ in range(1 + len(LIVE_PARTS))]

@@ -108,7 +108,9 @@ class Model:
         assert all(before in self.finished for before in range(step)), "an unfinished step was skipped"
         self.wrote("step_begun", step, attempt)
         self.touched.add(step)
-        if self.draw(10) == 0:  # somebody interferes while it is at work, and what it did is still written down
+        if (
+            self.draw(10) == 0
+        ):  # somebody interferes while it is at work, and what it did is still written down
             self.person(WISHES[self.draw(4)])
         fate = self.draw(8)
         if fate == 0:

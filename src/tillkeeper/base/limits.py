@@ -337,7 +337,6 @@ RUN_INTERRUPTIONS: Final = 20  # of one step by a dying agent: more is the step'
 RUN_PREFLIGHT_SECONDS: Final = 120.0
 RUN_WRITE_TRIES: Final = 240  # of a journal line, RUN_LOOK_SECONDS apart: a minute without PostgreSQL
 RUN_SAYING: Final = 500  # characters of what a step or an error says
-REHEARSAL_SECONDS: Final = 3 * 3600.0  # of a whole rehearsal, its restore with it; then it is killed
 REHEARSAL_STEP_SECONDS: Final = 1800.0  # of a step that says nothing else
 REHEARSAL_PAYMENTS: Final = 500  # of each kind, the latest, are made again
 REHEARSAL_LEAST_RATE: Final = 5.0  # payments a second; a quiet night's rate would show nothing
