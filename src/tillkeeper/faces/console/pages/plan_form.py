@@ -1,6 +1,6 @@
 """A plan as a form: begun from a template, another plan or nothing; steps are added and moved without any script."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from litestar import get, post
@@ -85,6 +85,15 @@ async def _filed(request: Web, desk: Desk, made: Plan, replaces: str, *, submitt
         return await plans.submit_draft(tx, kept.id, person, KINDS, desk.clock, origin=origin)
 
 
+def _beside(mistakes: Sequence[Mistake], steps: Sequence[int], rails: Sequence[int]) -> dict[str, str]:
+    """What is said beside each input, in the order of the form; of several mistakes of one the first."""
+    found: dict[str, str] = {}
+    for each in mistakes:
+        place = planform.input_of(each.field, steps, rails)
+        found.setdefault(place, each.said.removeprefix(f"{each.field}: "))
+    return found
+
+
 async def _form(
     request: Web,
     desk: Desk,
@@ -107,10 +116,7 @@ async def _form(
         "templates": list(plans.templates()),
         "overruns": _OVERRUNS,
         "expects": _EXPECTS,
-        "mistakes": {
-            planform.input_of(each.field, steps, used): each.said.removeprefix(f"{each.field}: ")
-            for each in reversed(mistakes)
-        },
+        "mistakes": _beside(mistakes, steps, used),
         "problem": refusal,
         "section": "plans",
     }
