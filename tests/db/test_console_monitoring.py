@@ -29,8 +29,8 @@ async def test_what_nobody_measured_is_unknown(here: Console) -> None:
         page = await anna.get(f"/monitoring?span={span}")
         assert page.status_code == 200
         assert page.text.count("Nobody has measured it of late.") > 10
-    assert 'class="light good"' not in page.text
-    assert 'class="edge main"' not in page.text
+        assert 'class="light good"' not in page.text
+        assert 'class="edge main"' not in page.text
 
 
 async def test_what_was_measured_is_shown(

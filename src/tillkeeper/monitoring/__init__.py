@@ -1,7 +1,6 @@
 """Monitoring: what is measured and kept, what it should be, and who is told when it is not."""
 
 from tillkeeper.monitoring.api import Payments
-from tillkeeper.monitoring.board import SPANS, Board, Picture, Span, board
 from tillkeeper.monitoring.books import Books
 from tillkeeper.monitoring.catalogue import COUNTERS, MEASURES, METRICS
 from tillkeeper.monitoring.exposition import CONTENT_TYPE, exposition, prometheus_name
@@ -10,6 +9,7 @@ from tillkeeper.monitoring.platform import Platform
 from tillkeeper.monitoring.process import Oneself
 from tillkeeper.monitoring.sampler import Sampler, Source, keep_rolling
 from tillkeeper.monitoring.samples import latest, points
+from tillkeeper.monitoring.shown import SPANS, Board, Picture, Span, board
 from tillkeeper.monitoring.types import (
     Latest,
     Measure,
