@@ -91,7 +91,9 @@ EMBEDDED_FREE_BYTES: Final = 512 * 1024 * 1024  # a new data folder and its firs
 # -- processes (seconds unless named otherwise)
 SERVE_READY_SECONDS: Final = 300.0  # the api rebuilds the risk profiles of all its history first
 SERVE_DRAIN_SECONDS: Final = 10  # requests in flight may finish; a live page in a browser never does
-SERVE_LAST_WORDS_SECONDS: Final = 0.25  # between the door's closing and the hanging up on those who have not spoken
+SERVE_LAST_WORDS_SECONDS: Final = (
+    0.25  # between the door's closing and the hanging up on those who have not spoken
+)
 CHILD_STOP_SECONDS: Final = 20.0  # then SIGKILL
 CHILD_RESTARTS: Final = 5  # within CHILD_RESTART_WINDOW_SECONDS; beyond that something is wrong for good
 CHILD_RESTART_WINDOW_SECONDS: Final = 60.0
@@ -148,7 +150,9 @@ USUAL_HOURS: Final = 2  # of them must be known: one alone may be the odd one
 USUAL_SAMPLES: Final = 180  # of an hour: half of what is sampled in it
 BOOKS_SHARE: Final = 0.05  # of one core, for summing up all accounts: a million take 0.3 s, so every 6 s
 BOOKS_RUN_SHARE: Final = 0.15  # the same while a run is at work, then it is worth more: a million every 2 s
-BOOKS_LATE_SECONDS: Final = 10.0  # from a transfer's id to its commit; what comes later is found by the wide look
+BOOKS_LATE_SECONDS: Final = (
+    10.0  # from a transfer's id to its commit; what comes later is found by the wide look
+)
 BOOKS_PAYMENTS: Final = 5000  # with something new, compared by one look; the rest by the next
 BOOKS_WALK: Final = 100  # of all payments in turn, compared by one look
 BOOKS_NAMED: Final = 20  # accounts named of those whose balance is wrong
@@ -320,7 +324,9 @@ REPORT_AFTER_SECONDS: Final = 10  # of the time after it: the report is written 
 REPORT_DIFFERENCES: Final = 100  # of the books, listed; beyond that they are counted
 REPORT_POLL_SECONDS: Final = 1.0
 REPORTS_BEHIND: Final = 10  # ended runs reported on by one beat
-NOTICES_FOLLOWED: Final = 20  # the newest plans looked at by each beat: more are not agreed to between two of them
+NOTICES_FOLLOWED: Final = (
+    20  # the newest plans looked at by each beat: more are not agreed to between two of them
+)
 
 # -- maintenance runs (seconds unless named otherwise)
 RUN_LOOK_SECONDS: Final = 0.25  # how soon a waiting run, a person's wish and a restarted agent are noticed
@@ -357,8 +363,12 @@ PLAN_REHEARSAL_SECONDS: Final = 7 * 24 * 3600  # an older rehearsal knew another
 PLAN_OVERRIDE_SECONDS: Final = 4 * 3600  # leave to go against the calendar is for now, not for some day
 PLAN_BYTES: Final = 256 * 1024  # of one plan: fifty steps with their statements
 PLANS_OPEN: Final = 200  # drafts and submitted ones together: a program gone wild fills no list
-GUARDRAIL_SECONDS: Final = 3600  # of one guardrail's look back: what is slower is no guardrail but an objective
-CALENDAR_DAYS: Final = 62  # looked ahead for the next window: two months hold every holiday with room beside it
+GUARDRAIL_SECONDS: Final = (
+    3600  # of one guardrail's look back: what is slower is no guardrail but an objective
+)
+CALENDAR_DAYS: Final = (
+    62  # looked ahead for the next window: two months hold every holiday with room beside it
+)
 FREEZES: Final = 200  # looked at for one question about the calendar
 FREEZE_DAYS: Final = 92  # of one freeze: what is frozen longer is not maintained
 REHEARSAL_SECONDS: Final = 12 * 3600.0  # a rehearsal with its restore; then it is killed
@@ -367,7 +377,9 @@ REHEARSAL_SAID: Final = 500  # of what a rehearsal that came to nothing said
 SUGGESTIONS: Final = 3  # windows proposed: enough to choose from
 SUGGESTION_DAYS: Final = 14  # looked ahead: every hour of the week twice
 SUGGESTION_SECONDS: Final = 1800  # the shortest window proposed: people need time too
-PREFLIGHT_TRANSACTION_SECONDS: Final = 300  # an older transaction would stand in the way of any lock, and of every index
+PREFLIGHT_TRANSACTION_SECONDS: Final = (
+    300  # an older transaction would stand in the way of any lock, and of every index
+)
 PREFLIGHT_CONNECTIONS_PERCENT: Final = 80  # a step needs a few, and payments need theirs
 PREFLIGHT_REPLICA_SECONDS: Final = 10  # a replica further behind would fall out under a step that writes much
 PREFLIGHT_SEEN_SECONDS: Final = 3600  # an operator whose browser did something since is on duty
@@ -381,7 +393,9 @@ assert PLAN_OVERRIDE_SECONDS < PLAN_APPROVED_SECONDS
 BACKUPS_LISTED: Final = 400  # the repository keeps fewer: a year of days
 BACKUP_SAID: Final = 500  # of what went wrong with one, in its row
 BACKUP_ORDERS_SHOWN: Final = 8  # on the console's page
-BACKUP_LANES: Final = 4  # frames of 1 MiB being compressed and sealed at one time: two processors are kept busy
+BACKUP_LANES: Final = (
+    4  # frames of 1 MiB being compressed and sealed at one time: two processors are kept busy
+)
 BACKUP_CHAIN: Final = 7  # a full backup and the incremental ones on it: a week; each makes a restore longer
 BACKUP_KEEP_CHAINS: Final = 2  # whatever their age
 BACKUP_KEEP_DAYS: Final = 28
@@ -403,7 +417,9 @@ ALERT_SECONDS: Final = 10.0  # between two looks at everything that is watched
 ALERT_STALE_SECONDS: Final = 60.0  # looks older than that say nothing of now: the agent is away
 ALERT_SLOT_SECONDS: Final = 10  # objectives count in steps of so much; each second is counted once
 ALERT_SETTLED_SECONDS: Final = 3.0  # after so long every process has written what it counted in a second
-ALERT_CATCH_UP_SECONDS: Final = 300  # an agent that was away counts so much again; what was before is not counted
+ALERT_CATCH_UP_SECONDS: Final = (
+    300  # an agent that was away counts so much again; what was before is not counted
+)
 ALERT_REMIND_SECONDS: Final = 4 * 3600.0  # an alert that nobody has acknowledged is told again
 ALERT_GROUP_SECONDS: Final = 15.0  # what two looks after each other find is told in one notice
 ALERT_LINES: Final = 50  # of one notice; the rest is counted
@@ -423,7 +439,9 @@ CHANNEL_POLL_SECONDS: Final = 2.0
 COMPONENT_GAP_SECONDS: Final = 60.0  # a component that was not looked at for longer was not seen in between
 STATUS_SECONDS: Final = 5.0  # between two looks of the status page; every visitor reads what it saw last
 STATUS_WAIT_SECONDS: Final = 4.0  # a database that does not answer within it does not answer
-STATUS_KEPT_SECONDS: Final = 60.0  # what was seen is written to the file at least so often, and when it changes
+STATUS_KEPT_SECONDS: Final = (
+    60.0  # what was seen is written to the file at least so often, and when it changes
+)
 STATUS_DAYS: Final = 90
 STATUS_INCIDENTS: Final = 50  # past ones shown
 STATUS_SPANS: Final = 20_000  # changes of state in 90 days: one every six minutes

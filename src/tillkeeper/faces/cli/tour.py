@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 
 from tillkeeper import access, ledger
+from tillkeeper.access import Session
 from tillkeeper.base.clock import Clock
 from tillkeeper.base.ids import new_id
 from tillkeeper.base.results import Refusal, Refused
@@ -19,9 +20,7 @@ from tillkeeper.maintenance import plans, runs
 from tillkeeper.maintenance.plans import Filed, Guardrail, Plan, Step
 from tillkeeper.maintenance.runs import ENDS, RunView
 from tillkeeper.maintenance.steps import KINDS
-from tillkeeper.store import Store, as_owner, queries
-
-_sql = queries(__package__, "tour.sql")
+from tillkeeper.store import Store, as_owner
 
 AUTHOR: Final = "you"
 COLLEAGUE: Final = "colleague"
@@ -86,6 +85,10 @@ FAULTY: Final = Plan(
 )
 """What the tour does when a fault is planted: all of it can be undone."""
 _MEDDLED: Final = 100  # minor units
+_MEDDLING: Final = (  # what only a superuser can do, and no door of ours offers
+    "UPDATE ledger.accounts SET balance = balance + CASE WHEN id = %(to)s THEN %(amount)s ELSE -%(amount)s END"
+    " WHERE id IN (%(from)s, %(to)s)"
+)
 _MEDDLE_SECONDS: Final = 1.0
 _MEDDLE_POLL_SECONDS: Final = 0.05
 
@@ -114,8 +117,14 @@ class Tour:
     async def lead(self, say: Say, *, fault: bool) -> Toured:
         """All of it; with a fault, somebody meddles with the money meanwhile. Raises TourError; the city lives on."""
         plan = FAULTY if fault else PLAN
+        await self._signed_in(AUTHOR)  # no run begins while no operator is there
         taken = await self._till("backup", "now")
         say(f"Tour     backup taken: {taken['bytes'] / 1e6:,.1f} MB, sealed")
+        proof = await self._till("backup", "drill")
+        say(
+            f"Tour     drilled: restored beside in {proof['rto_seconds']:.1f} s, books and audit trail hold;"
+            f" {proof['rpo_seconds']:.1f} s would have been lost"
+        )
         filed = await self._submitted(plan)
         say(f"Tour     plan {filed.public_id}: {plan.goal}; rehearsing it on a restored copy …")
         rehearsed = await self._till("plan", "rehearse", filed.public_id)
@@ -155,24 +164,29 @@ class Tour:
         async with self._store.tx("tour plan") as tx:
             return _granted(await plans.submit(tx, plan, AUTHOR, KINDS, self._clock, origin="till demo"))
 
+    async def _signed_in(self, person: str) -> Session:
+        """Somebody of the team comes in by a link."""
+        async with self._store.tx("tour signs in") as tx:
+            token = await access.sign_in_link(tx, person, self._clock, actor="till demo")
+            return _granted(await access.open_session(tx, token, self._clock)).session
+
     async def _agreed(self, filed: Filed) -> None:
         """The colleague signs in by a link, agrees, and signs out."""
         kinds = access.approvals.deeds(plans.APPROVE)
         async with self._store.tx("tour colleague") as tx:
             open_ = await access.approvals.open_about(tx, plans.APPROVE.name, [filed.public_id], self._clock)
-            if (asked := open_.get(filed.public_id)) is None:
-                raise TourError("nobody was asked to agree: see the plan's page")
-            token = await access.sign_in_link(tx, COLLEAGUE, self._clock, actor="till demo")
-            opened = _granted(await access.open_session(tx, token, self._clock, access.Visitor()))
+        if (asked := open_.get(filed.public_id)) is None:
+            raise TourError("nobody was asked to agree: see the plan's page")
+        session = await self._signed_in(COLLEAGUE)
         async with self._store.tx("tour agreement") as tx:
             _granted(
                 await access.approvals.decide(
-                    tx, kinds, asked.id, asked.digest, opened.session, self._clock, give=True
+                    tx, kinds, asked.id, asked.digest, session, self._clock, give=True
                 )
             )
         _granted(await access.approvals.carry_out(self._store, kinds, asked.id, self._clock))
         async with self._store.tx("tour colleague leaves") as tx:
-            await access.end_session(tx, opened.session.id, self._clock, actor=COLLEAGUE)
+            await access.end_session(tx, session.id, self._clock, actor=COLLEAGUE)
 
     async def _ran(self, filed: Filed, say: Say) -> RunView:
         """The run, watched to its end."""
@@ -221,7 +235,7 @@ class Tour:
 
     async def _push(self, pair: tuple[UUID, UUID], amount: int) -> None:
         async with as_owner(self._admin_url, "demo") as owner:
-            await owner.run(_sql.push, {"from": pair[0], "to": pair[1], "amount": amount})
+            await owner.run(_MEDDLING, {"from": pair[0], "to": pair[1], "amount": amount})
 
     async def _until(self, filed: Filed, there: Callable[[RunView], bool]) -> None:
         """Wait until the plan's run is so, or has ended."""
