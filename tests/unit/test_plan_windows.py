@@ -60,7 +60,8 @@ def test_what_is_not_known_is_worse_than_any_traffic() -> None:
     loud = 3 * 24 + 2
     traffic = Traffic(tuple(900.0 if hour == loud else None for hour in range(168)))
     found = suggest(rules(Calendar()), traffic, 600, NOW)
-    assert [each.payments for each in found] == [540_000, 540_000, None]  # two such Thursdays, then any other hour
+    # Two such Thursdays, then any other hour.
+    assert [each.payments for each in found] == [540_000, 540_000, None]
     assert found[2].quieter is None
 
 
