@@ -4,16 +4,17 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import httpx
 import msgspec
 import psutil
 import psycopg
+from psycopg_pool import PoolTimeout
 
 from bench.fault_agent import MARKS
 from bench.payments import payer
@@ -30,7 +31,8 @@ RATE: Final = 40.0  # payments a second
 SLOW: Final = 1.0  # seconds: whoever waits longer is hurt
 PATIENCE: Final = 15.0  # then a caller gives up
 DEADLINE: Final = 90.0  # of one run
-_POLL: Final = 0.05
+T = TypeVar("T")
+POLL: Final = 0.05
 CLOCK: Final = SystemClock()
 
 
@@ -96,8 +98,19 @@ class Field(msgspec.Struct):
     stage: Stage
     store: Store
     load: Load
-    admin: psycopg.AsyncConnection[Any]
     agent: "AgentProcess"
+
+    async def ask(self, query: str) -> list[tuple[Any, ...]]:
+        """What the superuser is told, on a connection of its own: the server may have been restarted."""
+
+        async def asked() -> list[tuple[Any, ...]]:
+            url = self.stage.urls.admin
+            async with await psycopg.AsyncConnection.connect(url, autocommit=True) as admin:
+                cursor = await admin.execute(query.encode())
+                found: list[tuple[Any, ...]] = await cursor.fetchall() if cursor.description else []
+                return found
+
+        return await steadily(asked)
 
 
 class AgentProcess:
@@ -142,7 +155,7 @@ async def planted_field(stage: Stage, people: People) -> AsyncIterator[Field]:
         await admin.execute(
             b"INSERT INTO public.fault_rows SELECT gen_random_uuid(), n % 4000, NULL FROM generate_series(1, 20000) AS n"
         )
-        field = Field(stage, store, Load(stage, people), admin, AgentProcess(stage))
+        field = Field(stage, store, Load(stage, people), AgentProcess(stage))
         loading = asyncio.create_task(field.load.run())
         await asyncio.sleep(5.0)
         await admin.execute(sql.statistics)
@@ -185,20 +198,32 @@ def _lives(pid: int) -> bool:
     return bool(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
 
 
+async def steadily(act: Callable[[], Awaitable[T]]) -> T:
+    """Do it, again while the database is away: some changes restart it."""
+    deadline = CLOCK.monotonic() + DEADLINE
+    while True:
+        try:
+            return await act()
+        except (psycopg.Error, PoolTimeout, OSError):
+            if CLOCK.monotonic() > deadline:
+                raise
+        await asyncio.sleep(0.5)
+
+
 async def no_faults(field: Field) -> bool:
     """Whether the books are in order."""
-    return not (await Books(field.store, CLOCK).look()).faults
+    return not (await steadily(Books(field.store, CLOCK).look)).faults
 
 
 async def until(field: Field, run: UUID, there: Callable[[RunView], bool]) -> RunView:
     """The run once it is so. Raises TimeoutError."""
     deadline, seen = CLOCK.monotonic() + DEADLINE, None
     while CLOCK.monotonic() < deadline:
-        with suppress(psycopg.Error, OSError):
+        with suppress(psycopg.Error, PoolTimeout, OSError):
             async with field.store.tx("bench looks") as tx:
                 seen = await runs.view(tx, run)
             if seen is not None and there(seen):
                 return seen
-        await asyncio.sleep(_POLL)
+        await asyncio.sleep(POLL)
     log = (field.stage.settings.home / "agent.log").read_text()[-1500:]
     raise TimeoutError(f"the run did not get there within {DEADLINE:g} s: {seen}\n{log}")

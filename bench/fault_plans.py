@@ -52,8 +52,7 @@ def steps(*planned: Planned) -> Callable[[Field], Awaitable[tuple[Planned, ...]]
 
 def no_rows(query: str) -> Callable[[Field], Awaitable[bool]]:
     async def looked(field: Field) -> bool:
-        cursor = await field.admin.execute(query.encode())
-        return await cursor.fetchone() is None
+        return not await field.ask(query)
 
     return looked
 
@@ -66,10 +65,8 @@ async def double_refund(field: Field) -> tuple[Planned, ...]:
         paid = field.load.paid.pop()
         answer = await client.post(f"/v1/payments/{paid}/refunds", json={"amount": 100}, headers=headers)
         assert answer.status_code in {200, 201}, answer.text
-    cursor = await field.admin.execute(b"SELECT payment::text FROM payments.refunds ORDER BY id DESC LIMIT 1")
-    row = await cursor.fetchone()
-    assert row is not None
-    of = f"payment = '{row[0]}'"
+    ((payment,),) = await field.ask("SELECT payment::text FROM payments.refunds ORDER BY id DESC LIMIT 1")
+    of = f"payment = '{payment}'"
     again = (
         "INSERT INTO payments.refunds (id, payment, amount, fee_returned, reason, created_at)"
         f" SELECT gen_random_uuid(), payment, amount, fee_returned, 'again', created_at FROM payments.refunds WHERE {of}"

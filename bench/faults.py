@@ -17,7 +17,7 @@ import msgspec
 
 from bench import figures
 from bench.fault_agent import FAULTY
-from bench.fault_field import CLOCK, CUSTOMERS, SLOW, Field, no_faults, planted_field, until
+from bench.fault_field import CLOCK, CUSTOMERS, SLOW, Field, no_faults, planted_field, steadily, until
 from bench.fault_plans import FAULTS, Fault
 from bench.stage import populate, staged
 from tillkeeper import ledger
@@ -76,10 +76,18 @@ async def main(wanted: Sequence[str] = ()) -> list[Row]:
             for fault in chosen:
                 rows.append(await one(field, fault))
                 show(rows[-1:])
+                keep(rows)
             print(f"reports: {len(list(reports.folder_of(stage.settings).glob('*.json')))} written")
     show(rows)
-    figures.keep("faults", rows)
     return rows
+
+
+def keep(rows: Sequence[Row]) -> None:
+    """Write what was measured beside what was measured before of the others."""
+    file = figures.OUT / "faults.json"
+    before = msgspec.json.decode(file.read_bytes(), type=list[Row]) if file.exists() else []
+    known = {each.name: each for each in (*before, *rows)}
+    figures.keep("faults", [known[fault.name] for fault in FAULTS if fault.name in known])
 
 
 async def one(field: Field, fault: Fault) -> Row:
@@ -166,8 +174,8 @@ async def _judge(field: Field, fault: Fault, seen: RunView, rehearsed: str) -> R
     slow = [each for each in good if each.took > SLOW]
     undone = await fault.undone(field) if fault.undone and stop is not None else None
     if fault.repair:
-        await field.admin.execute(fault.repair.encode())
-        await field.admin.execute(b"DELETE FROM public.fault_marks")
+        await field.ask(fault.repair)
+        await field.ask("DELETE FROM public.fault_marks")
     before = await _balanced(field) if not fault.repair or undone is not False else False
     return Row(
         fault.name,
@@ -197,7 +205,7 @@ def _by(stop: Event | None) -> str:
 
 
 async def _balanced(field: Field) -> bool:
-    return (await ledger.verify(field.store)).balanced and await no_faults(field)
+    return (await steadily(lambda: ledger.verify(field.store))).balanced and await no_faults(field)
 
 
 def show(rows: Sequence[Row]) -> None:
