@@ -16,9 +16,9 @@ from tillkeeper.maintenance.reports.keeping import (
     tasks_of,
 )
 from tillkeeper.maintenance.reports.page import LANGUAGES, Words, draw, style, summary
-from tillkeeper.maintenance.reports.signing import Verdict, document_of, sign_page, verify
+from tillkeeper.maintenance.reports.signing import Verdict, document_of, verify
 from tillkeeper.maintenance.reports.types import Document, Listed, Review, Task
-from tillkeeper.maintenance.reports.writer import UnsignedError, Writer, folder_of, ring_in, write_files
+from tillkeeper.maintenance.reports.writer import UnsignedError, Writer, folder_of, ring_in
 
 __all__ = [
     "COUNTED",
@@ -46,10 +46,8 @@ __all__ = [
     "plan_task",
     "review",
     "ring_in",
-    "sign_page",
     "style",
     "summary",
     "tasks_of",
     "verify",
-    "write_files",
 ]
