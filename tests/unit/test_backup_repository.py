@@ -103,7 +103,9 @@ async def test_a_folder_keeps_drafts_apart_and_others_out(tmp_path: Path) -> Non
     draft = tmp_path / "backups" / "wal" / ".b.1234"
     draft.write_bytes(b"half")
     assert await folder.names("wal") == ["wal/a"]
-    folder.sweep()
+    folder.sweep("backups")
+    assert draft.exists(), "another writer's"
+    folder.sweep("wal")
     assert not draft.exists()
     modes = [path.stat().st_mode & 0o777 for path in (tmp_path / "backups", tmp_path / "backups/wal/a")]
     assert modes == [0o700, 0o600]

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tillkeeper.base import limits
 from tillkeeper.base.ids import new_id
-from tillkeeper.maintenance.backups.repository import AbsentError, Repository, get_small, put_small
+from tillkeeper.maintenance.backups.repository import AbsentError, Folder, Repository, get_small, put_small
 from tillkeeper.maintenance.backups.sealing import FRAME, HEAD, DataKey, Opener, Sealer, key_of
 from tillkeeper.maintenance.backups.types import BackupError, BackupKind
 from tillkeeper.maintenance.backups.walnames import lsn_number, outlived
@@ -85,6 +85,11 @@ class Chest:
             raise BackupError(
                 f"{self.repository.name} holds the backups of another database: set TILL_BACKUPS to another place"
             )
+
+    async def sweep(self, folder: str) -> None:
+        """Remove what killed writers left in a folder that only the caller writes to; an S3 store shows no such things."""
+        if isinstance(self.repository, Folder):
+            await asyncio.to_thread(self.repository.sweep, folder)
 
     async def new_key(self) -> DataKey:
         """A data key, kept in the repository before anything is sealed with it."""

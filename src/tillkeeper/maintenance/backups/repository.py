@@ -138,11 +138,10 @@ class Folder:
             if name.count("/") > 1 and path.parent.is_dir() and not any(path.parent.iterdir()):
                 path.parent.rmdir()
 
-    def sweep(self) -> None:
-        """Remove the drafts of writers that were killed. Only while nobody writes."""
-        if self._root.is_dir():
-            for draft in self._root.rglob(".*"):
-                draft.unlink(missing_ok=True)
+    def sweep(self, folder: str) -> None:
+        """Remove the drafts of writers that were killed. Only for who alone writes in that folder."""
+        for draft in (self._root / folder).rglob(".*"):
+            draft.unlink(missing_ok=True)
 
     def free(self) -> int:
         """Bytes left on its disk."""

@@ -82,6 +82,7 @@ class LogArchive:
     async def _archive(self, owner: Owner) -> None:
         self._chest = chest_of(self._settings)
         await self._chest.belong_to(await owner.value(_SYSTEM))
+        await self._chest.sweep("wal")
         key = await self._chest.log_key()
         self._there, self._shipped = set(await self._chest.log_names()), ""
         await asyncio.to_thread(folder_of_server, self._folder)

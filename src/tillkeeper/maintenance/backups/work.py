@@ -13,7 +13,7 @@ from tillkeeper.base.ids import new_id
 from tillkeeper.base.settings import Settings
 from tillkeeper.maintenance.backups import base, pgbackrest, retention, rows
 from tillkeeper.maintenance.backups.chest import Chest, Manifest
-from tillkeeper.maintenance.backups.repository import Folder, repository_of
+from tillkeeper.maintenance.backups.repository import repository_of
 from tillkeeper.maintenance.backups.types import Backup, BackupError, Tell
 from tillkeeper.store import Store, sole
 from tillkeeper.store.opening import opened
@@ -132,8 +132,7 @@ async def alone(url: str, job: str) -> AsyncIterator[None]:
 
 async def _tidied(store: Store, chest: Chest, clock: Clock) -> list[Manifest]:
     """What lies in the repository, the oldest first; the database is brought in line with that, and drafts are swept."""
-    if isinstance(chest.repository, Folder):
-        await asyncio.to_thread(chest.repository.sweep)
+    await chest.sweep("backups")
     there = await chest.manifests()
     async with store.tx("backups there") as tx:
         await rows.adopt(tx, there, clock.now())
