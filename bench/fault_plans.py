@@ -26,7 +26,7 @@ RAILS: Final = (
 
 class Fault(msgspec.Struct, frozen=True):
     """One bad change. `undone`: whether nothing of it is left, looked at after the run; None: there is nothing to undo.
-    `meanwhile`: what else goes wrong while it runs. `rehearse`: a copy could show it at all.
+    `meanwhile`: what else goes wrong while it runs.
     """
 
     name: str
@@ -35,7 +35,6 @@ class Fault(msgspec.Struct, frozen=True):
     undone: Callable[[Field], Awaitable[bool]] | None = None
     meanwhile: Callable[[Field, UUID], Coroutine[Any, Any, None]] | None = None
     rails: Callable[[Field], tuple[Guardrail, ...]] = lambda _: RAILS
-    rehearse: bool = True
     repair: str = ""
 
 
@@ -84,7 +83,20 @@ _MOVE: Final = (
 _LOSE: Final = {"statements": (_MOVE.format(sign="+"),), "undo": (_MOVE.format(sign="-"),)}
 _INDEX: Final = "CREATE INDEX fault_index ON payments.payments (note)"
 _NO_INDEX: Final = "SELECT FROM pg_class WHERE relname IN ('fault_index', 'fault_twins')"
-_NOT_SET: Final = "SELECT FROM pg_file_settings WHERE name IN ('max_connections', 'enable_indexscan', 'enable_bitmapscan', 'enable_indexonlyscan') AND sourcefile LIKE '%auto.conf'"
+_NOT_SET: Final = (
+    "SELECT FROM pg_file_settings WHERE name = 'max_connections' AND sourcefile LIKE '%auto.conf'"
+)
+
+
+_PLAIN: Final = {
+    f"ALTER FUNCTION ledger.post_v1 RESET enable_{each}": f"ALTER FUNCTION ledger.post_v1 SET enable_{each} = {value}"
+    for each, value in (
+        ("indexscan", "off"),
+        ("bitmapscan", "off"),
+        ("indexonlyscan", "off"),
+        ("seqscan", "on"),
+    )
+}
 
 
 async def kill_in_undo(field: Field, run: UUID) -> None:
@@ -210,14 +222,12 @@ FAULTS: Final = (
     ),
     Fault(
         "plan",
-        "a slow query plan: index scans turned off",
-        steps(
-            *(
-                Planned("setting.change", {"name": f"enable_{each}", "value": "off"})
-                for each in ("bitmapscan", "indexonlyscan", "indexscan")
-            )
+        "a slow query plan: the function that books no longer uses indexes",
+        sql_step(statements=tuple(_PLAIN.values()), undo=tuple(_PLAIN), linger=30.0),
+        no_rows(
+            "SELECT FROM pg_proc WHERE proname = 'post_v1' AND array_to_string(proconfig, ' ') LIKE '%enable%'"
         ),
-        no_rows(_NOT_SET),
+        rails=lambda _: (*RAILS, Guardrail("payments.latency_p50_ms", worse_by=3.0, seconds=5.0, samples=20)),
     ),
     Fault(
         "disk", "a step that fills the disk: 4 GiB", sql_step("careless.fill"), no_ballast, rails=disk_rails

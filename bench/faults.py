@@ -111,7 +111,7 @@ async def one(field: Field, fault: Fault) -> Row:
             await _balanced(field),
             said,
         )
-    rehearsed = await _rehearse(field, plan) if fault.rehearse else "not rehearsed"
+    rehearsed = await _rehearse(field, plan)
     await asyncio.sleep(BEFORE)
     try:
         seen = await _run(field, plan, fault)
