@@ -17,7 +17,7 @@ import msgspec
 
 from bench import figures
 from bench.fault_agent import FAULTY
-from bench.fault_field import CLOCK, CUSTOMERS, SLOW, Field, no_faults, planted_field, steadily, until
+from bench.fault_field import CLOCK, CUSTOMERS, SLOW, Field, Sent, no_faults, planted_field, steadily, until
 from bench.fault_plans import FAULTS, Fault
 from bench.stage import populate, staged
 from tillkeeper import ledger
@@ -31,11 +31,15 @@ BEFORE: Final = 6.0  # seconds of quiet payments before each
 
 
 class Hurt(msgspec.Struct, frozen=True):
-    """Of the payments sent meanwhile: all, those that failed, and those answered well but later than SLOW."""
+    """Of the payments sent meanwhile: all; those without an answer or answered 500; those told to come again (503, their key
+    unused); those answered well but later than SLOW. `slow_before`: the share that was slow just before.
+    """
 
-    sent: int
-    failed: int
-    slow: int
+    sent: int = 0
+    failed: int = 0
+    later: int = 0
+    slow: int = 0
+    slow_before: float = 0.0
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -106,7 +110,7 @@ async def one(field: Field, fault: Fault) -> Row:
             None,
             None,
             "",
-            Hurt(0, 0, 0),
+            Hurt(),
             None,
             await _balanced(field),
             said,
@@ -125,7 +129,7 @@ async def _stuck(field: Field, fault: Fault, rehearsed: str, said: str) -> Row:
     await field.agent.kill()
     await field.agent.start()
     undone = await fault.undone(field) if fault.undone else None
-    none, balanced = Hurt(0, 0, 0), await _balanced(field)
+    none, balanced = Hurt(), await _balanced(field)
     return Row(
         fault.name, fault.change, "", rehearsed, "", None, None, "no end", none, undone, balanced, said
     )
@@ -169,9 +173,10 @@ async def _judge(field: Field, fault: Fault, seen: RunView, rehearsed: str) -> R
     stop = next((each for each in events if each.kind in {"undo_asked", "paused", "step_failed"}), None)
     ended = seen.run.ended_at
     assert ended is not None
-    sent = field.load.between(began, ended + timedelta(seconds=1))
-    good = [each for each in sent if 200 <= each.status < 500]
-    slow = [each for each in good if each.took > SLOW]
+    hurt = _hurt(
+        field.load.between(began, ended + timedelta(seconds=1)),
+        field.load.between(began - timedelta(seconds=BEFORE), began),
+    )
     undone = await fault.undone(field) if fault.undone and stop is not None else None
     if fault.repair:
         await field.ask(fault.repair)
@@ -186,11 +191,22 @@ async def _judge(field: Field, fault: Fault, seen: RunView, rehearsed: str) -> R
         round((stop.at - began).total_seconds(), 2) if stop else None,
         round((ended - began).total_seconds(), 2),
         seen.run.state,
-        Hurt(len(sent), len(sent) - len(good), len(slow)),
+        hurt,
         undone,
         before,
         str(stop.detail.get("said", "")) if stop else "",
     )
+
+
+def _hurt(sent: Sequence[Sent], before: Sequence[Sent]) -> Hurt:
+    later = sum(each.status == 503 for each in sent)
+    failed = sum(each.status == 0 or (each.status >= 500 and each.status != 503) for each in sent)
+    share = sum(map(_slow, before)) / len(before) if before else 0.0
+    return Hurt(len(sent), failed, later, sum(map(_slow, sent)), round(share, 3))
+
+
+def _slow(call: Sent) -> bool:
+    return 200 <= call.status < 500 and call.took > SLOW
 
 
 def _by(stop: Event | None) -> str:
@@ -222,7 +238,9 @@ def _shown(row: Row) -> dict[str, str]:
         "s to stop": "-" if row.seconds_to_stop is None else f"{row.seconds_to_stop:.1f}",
         "s to end": "-" if row.seconds_to_end is None else f"{row.seconds_to_end:.1f}",
         "end": row.outcome or "-",
-        "failed": f"{row.hurt.failed} of {row.hurt.sent}",
+        "sent": str(row.hurt.sent),
+        "failed": str(row.hurt.failed),
+        "503": str(row.hurt.later),
         "slow": str(row.hurt.slow),
         "undone": yes[row.undone],
         "books": "balance" if row.balanced else "DIFFER",
