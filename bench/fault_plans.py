@@ -228,6 +228,7 @@ FAULTS: Final = (
             "SELECT FROM pg_proc WHERE proname = 'post_v1' AND array_to_string(proconfig, ' ') LIKE '%enable%'"
         ),
         rails=lambda _: (*RAILS, Guardrail("payments.latency_p50_ms", worse_by=3.0, seconds=5.0, samples=20)),
+        repair="; ".join(_PLAIN),
     ),
     Fault(
         "disk", "a step that fills the disk: 4 GiB", sql_step("careless.fill"), no_ballast, rails=disk_rails
