@@ -30,6 +30,8 @@ NOW = datetime(2026, 11, 22, tzinfo=UTC)
 HEAD = 'goal = "g"\nreason = "r"\nowner = "anna"\n'
 STEP = '[[steps]]\nkind = "table.analyze"\n[steps.parameters]\ntable = "payments.payments"\n'
 
+RAIL = '[[guardrails]]\nmeasure = "payments.success_rate"\n'
+
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 values: st.SearchStrategy[Any] = st.recursive(
     st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | texts,
@@ -155,6 +157,14 @@ def test_times_without_a_zone_are_the_business_zones_and_one_moment_has_one_hash
             "guardrails[0].seconds",
             "up to",
         ),
+        (HEAD + STEP + RAIL + "limit = nan", "guardrails[0].limit", "a number"),
+        (HEAD + STEP + RAIL + "limit = -inf", "guardrails[0].limit", "a number"),
+        (HEAD + STEP + RAIL + "worse_by = inf", "guardrails[0].worse_by", "0 or more"),
+        (HEAD + "expected_seconds = inf\n" + STEP, "expected_seconds", "up to"),
+        # Nobody could reckon with such moments, and notices of other plans would not be told either.
+        (HEAD + STEP + "[notice]\nlead_hours = 1e300", "notice.lead_hours", "0 to"),
+        (HEAD + STEP + "[notice]\nspare_minutes = 1000000000000", "notice.spare_minutes", "0 to"),
+        (HEAD + STEP + '[notice.title]\nzh = "x"', "notice.title.zh", "zh-CN"),
     ],
 )
 def test_each_mistake_names_its_field_and_the_remedy(text: str, field: str, said: str) -> None:

@@ -313,6 +313,8 @@ NOTICE_EXPECTED_SECONDS: Final = 1800  # what a run is said to take that was nei
 NOTICE_AHEAD_SECONDS: Final = (
     24 * 3600
 )  # so long before it begins every answer of the api and every page says so
+NOTICE_LEAD_HOURS: Final = 90 * 24  # nobody plans around what comes later
+NOTICE_SPARE_MINUTES: Final = 7 * 24 * 60  # kept free after a window: more is another window
 NOTICE_REFRESH_SECONDS: Final = 2.0  # the api reads it again behind the requests
 NOTICES_OPEN: Final = 100  # maintenances told of and not over
 NOTICES_PAST: Final = 200  # those of a quarter of a year
@@ -362,6 +364,7 @@ PLAN_APPROVED_SECONDS: Final = 14 * 24 * 3600  # then agreement is asked again: 
 PLAN_REHEARSAL_SECONDS: Final = 7 * 24 * 3600  # an older rehearsal knew another database
 PLAN_OVERRIDE_SECONDS: Final = 4 * 3600  # leave to go against the calendar is for now, not for some day
 PLAN_BYTES: Final = 256 * 1024  # of one plan: fifty steps with their statements
+PLAN_SECONDS: Final = 30 * 24 * 3600  # of one plan or step: what takes longer is no maintenance
 PLANS_OPEN: Final = 200  # drafts and submitted ones together: a program gone wild fills no list
 GUARDRAIL_SECONDS: Final = (
     3600  # of one guardrail's look back: what is slower is no guardrail but an objective

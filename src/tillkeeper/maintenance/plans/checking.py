@@ -1,5 +1,6 @@
 """Whether a plan can be carried out as it is written; each mistake names its field and the remedy. Pure."""
 
+import math
 import re
 from collections.abc import Iterator
 from datetime import datetime
@@ -15,6 +16,8 @@ from tillkeeper.maintenance.steps.types import MAX_STEPS
 from tillkeeper.monitoring import MEASURES
 
 _TRIES: Final = 5
+_SECONDS: Final = f"more than 0 seconds, and up to {limits.PLAN_SECONDS}"
+_LANGUAGES: Final = ("en", "zh-CN")
 _MISSING: Final = re.compile(r"Object missing required field `(\w+)`")
 
 
@@ -32,6 +35,7 @@ def check(plan: Plan, kinds: Kinds, now: datetime) -> list[Mistake]:
         *_steps(plan, kinds),
         *_window(plan, now),
         *_guardrails(plan),
+        *_notice(plan),
         *_size(plan),
     ]
 
@@ -55,6 +59,8 @@ def _steps(plan: Plan, kinds: Kinds) -> Iterator[Mistake]:
         yield Mistake("steps", f"steps: a plan has 1 to {MAX_STEPS} of them")
     for place, step in enumerate(plan.steps):
         yield from _step(f"steps[{place}]", step, kinds)
+    if plan.expected_seconds is not None and not 0 < plan.expected_seconds <= limits.PLAN_SECONDS:
+        yield Mistake("expected_seconds", f"expected_seconds: {_SECONDS}")
 
 
 def _step(field: str, step: Step, kinds: Kinds) -> Iterator[Mistake]:
@@ -75,8 +81,8 @@ def _step(field: str, step: Step, kinds: Kinds) -> Iterator[Mistake]:
         yield Mistake(f"{field}.tries", f"{field}.tries: 1 to {_TRIES}")
     for name in ("timeout_seconds", "expected_seconds"):
         seconds = getattr(step, name)
-        if seconds is not None and not seconds > 0:
-            yield Mistake(f"{field}.{name}", f"{field}.{name}: more than 0 seconds")
+        if seconds is not None and not 0 < seconds <= limits.PLAN_SECONDS:
+            yield Mistake(f"{field}.{name}", f"{field}.{name}: {_SECONDS}")
 
 
 def _placed(said: str) -> tuple[str, str]:
@@ -129,10 +135,29 @@ def _guardrails(plan: Plan) -> Iterator[Mistake]:
             )
         if rail.worse_by is None and rail.limit is None:
             yield Mistake(field, f"{field}: set worse_by (than usual) or limit (absolute)")
+        # JSON keeps nan and inf as null: a guardrail without a limit, which would pass whatever happens.
+        if rail.limit is not None and not math.isfinite(rail.limit):
+            yield Mistake(f"{field}.limit", f"{field}.limit: a number that something can be beyond")
+        if rail.worse_by is not None and not 0 <= rail.worse_by < math.inf:
+            yield Mistake(f"{field}.worse_by", f"{field}.worse_by: 0 or more")
         if not 0 < rail.seconds <= limits.GUARDRAIL_SECONDS:
             yield Mistake(f"{field}.seconds", f"{field}.seconds: up to {limits.GUARDRAIL_SECONDS}")
         if rail.samples < 1:
             yield Mistake(f"{field}.samples", f"{field}.samples: at least 1")
+
+
+def _notice(plan: Plan) -> Iterator[Mistake]:
+    notice = plan.notice
+    if notice is None:
+        return
+    if not 0 <= notice.lead_hours <= limits.NOTICE_LEAD_HOURS:
+        yield Mistake("notice.lead_hours", f"notice.lead_hours: 0 to {limits.NOTICE_LEAD_HOURS}")
+    if not 0 <= notice.spare_minutes <= limits.NOTICE_SPARE_MINUTES:
+        yield Mistake("notice.spare_minutes", f"notice.spare_minutes: 0 to {limits.NOTICE_SPARE_MINUTES}")
+    for name, texts in (("title", notice.title), ("text", notice.text)):
+        for language in sorted(texts.keys() - set(_LANGUAGES)):
+            at = f"notice.{name}.{language}"
+            yield Mistake(at, f"{at}: nobody reads it; there are: {', '.join(_LANGUAGES)}")
 
 
 def _size(plan: Plan) -> Iterator[Mistake]:
