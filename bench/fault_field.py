@@ -119,8 +119,10 @@ class AgentProcess:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._process: asyncio.subprocess.Process | None = None
+        self.started_at = CLOCK.now()
 
     async def start(self) -> None:
+        self.started_at = CLOCK.now()
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TILL_")}
         environment |= {"TILL_HOME": str(self._stage.settings.home), "TILL_COMMANDS": "/bin/sleep"}
         with (self._stage.settings.home / "agent.log").open("ab") as log:

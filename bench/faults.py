@@ -44,7 +44,8 @@ class Hurt(msgspec.Struct, frozen=True):
 
 class Row(msgspec.Struct, frozen=True):
     """What became of one bad change. `caught`: by what it is caught first, in the order in which a plan goes its way; `live`: by
-    what when it ran all the same. `seconds`: from the step's beginning to the stop, until all was undone.
+    what when it ran all the same. `seconds`: from the step's beginning to the stop, until all was undone;
+    `resumed_seconds`: from the start of a killed agent's successor until it had taken the run over.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Row(msgspec.Struct, frozen=True):
     undone: bool | None
     balanced: bool
     said: str
+    resumed_seconds: float | None = None
 
     @property
     def caught(self) -> str:
@@ -171,6 +173,7 @@ async def _judge(field: Field, fault: Fault, seen: RunView, rehearsed: str) -> R
     events = seen.events
     began = next((each.at for each in events if each.kind == "step_begun"), seen.run.asked_at)
     stop = next((each for each in events if each.kind in {"undo_asked", "paused", "step_failed"}), None)
+    taken = next((each for each in events if each.kind == "taken_over"), None)
     ended = seen.run.ended_at
     assert ended is not None
     hurt = _hurt(
@@ -195,6 +198,7 @@ async def _judge(field: Field, fault: Fault, seen: RunView, rehearsed: str) -> R
         undone,
         before,
         str(stop.detail.get("said", "")) if stop else "",
+        round((taken.at - field.agent.started_at).total_seconds(), 2) if taken else None,
     )
 
 
