@@ -19,6 +19,7 @@ from tests.support.plans import (
     approved,
     now,
     rehearse,
+    rehearsed,
     same,
     submit,
     waiting,
@@ -288,3 +289,28 @@ async def test_how_long_it_takes_is_what_the_rehearsal_says(store: Store, clock:
     assert plans.expected_seconds(a_plan(expected_seconds=7.0), noted) == 7
     failed = await rehearse(store, clock, filed, passed=False)
     assert plans.expected_seconds(a_plan(expected_seconds=1.0), failed) == 1
+
+
+async def test_what_was_rehearsed_while_it_was_submitted_can_be_agreed_to(
+    store: Store, clock: ManualClock
+) -> None:
+    filed = await submit(store, clock)
+    async with store.tx("a rehearsal that did not see it yet") as tx:
+        await plans.note_rehearsal(tx, filed.digest, rehearsed(clock), clock)
+        await tx.run(b"UPDATE maintenance.plans SET state = 'submitted'")
+    (asked,) = await waiting(store, clock)
+    assert isinstance(await agree(store, clock, asked), Approval)
+    assert (await now(store, filed)).state == "approved"
+
+
+async def test_who_agrees_while_it_is_withdrawn_agreed_to_nothing(store: Store, clock: ManualClock) -> None:
+    filed = await submit(store, clock)
+    await rehearse(store, clock, filed)
+    (asked,) = await waiting(store, clock)
+    async with store.tx("withdrawn") as tx:
+        await plans.withdraw(tx, filed.id, "anna", clock)
+        agreeing = asyncio.create_task(agree(store, clock, asked))
+        await asyncio.sleep(0.2)
+    assert code(await agreeing) == "plan_state"
+    async with store.tx("look") as tx:
+        assert "plan.approved" not in [each.action for each in await audit.of(tx, filed.public_id)]

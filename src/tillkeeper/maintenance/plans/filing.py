@@ -209,7 +209,8 @@ async def _carry_out(tx: Tx, approval: Approval, terms: PlanApproval) -> Refusal
     if until <= approval.decided_at:
         return Refusal("plan_state", "its window is over: plan it again")
     agreed = {"id": found.id, "approval": approval.id, "by": approval.decided_by}
-    await tx.run(rows.sql.approve, agreed | {"at": approval.decided_at, "until": until})
+    if await tx.value(rows.sql.approve, agreed | {"at": approval.decided_at, "until": until}) is None:
+        return Refusal("plan_state", "it was withdrawn in this moment")
     await audit.append(tx, approval.decided_by or "", "plan.approved", found.public_id, found.digest.hex())
     return None
 

