@@ -4,6 +4,7 @@ Without a name: payments, ledger, risk and replay. Figures are printed, and writ
 """
 
 import argparse
+import asyncio
 import importlib
 from typing import Final
 
@@ -56,7 +57,9 @@ def run(name: str, *, quick: bool) -> None:
         case "maintenance":
             uvloop.run(maintenance.main(seconds))
         case "faults":
-            uvloop.run(faults.main())
+            asyncio.run(
+                faults.main()
+            )  # uvloop's subprocesses cannot become the server's account, as backups must
         case "vault":
             uvloop.run(vault.main(seconds, quick=quick))
         case _:
