@@ -111,6 +111,28 @@ async def test_partitions_are_made_ahead_and_dropped_by_age(store: Store, admin:
     assert names == [f"monitoring.samples_{day:%Y%m%d}" for day in days], "and the old one is gone"
 
 
+async def test_a_partition_that_cannot_be_dropped_costs_no_samples(store: Store, admin: Admin) -> None:
+    """At midnight somebody reads the old ones, for an hour: a dump does."""
+
+    async def works(_: Tx) -> Sequence[Sample]:
+        return [Sample("seal.waiting", 1)]
+
+    clock = SystemClock()
+    async with store.tx("test") as tx:
+        await rows.keep_partitions(tx, clock.now())
+    await admin.execute(
+        b"CREATE TABLE monitoring.samples_20260101 PARTITION OF monitoring.samples"
+        b" FOR VALUES FROM ('2026-01-01') TO ('2026-01-02')"
+    )
+    sampler = Sampler(store, [Source("good", works)], clock)
+    async with admin.transaction():
+        await admin.execute(b"SELECT count(*) FROM monitoring.samples")
+        await sampler.sample()
+    async with store.tx("test") as tx:
+        now = clock.now()
+        assert len(await rows.latest(tx, now - timedelta(seconds=9), now)) == 1
+
+
 async def test_the_application_can_drop_no_partition_by_itself(store: Store) -> None:
     await write(store, datetime.now(UTC), Sample("seal.waiting", 1))
     for statement in (b"DELETE FROM monitoring.samples", b"DROP TABLE monitoring.samples"):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 
 import msgspec
 
@@ -61,12 +62,24 @@ class Sampler:
                 self._due[source.name] = now + source.every - limits.SAMPLE_SECONDS / 2
                 taken += await self._read(source)
         at = self._clock.now()
-        async with self._store.tx("samples") as tx:
-            if self._partitions_due <= now:
-                await samples.keep_partitions(tx, at)
-            await self._recorder.write(tx, taken, at)
         if self._partitions_due <= now:
-            self._partitions_due = now + limits.PARTITIONS_SECONDS
+            self._partitions_due = now + await self._keep_partitions(at)
+        async with self._store.tx("samples") as tx:
+            await self._recorder.write(tx, taken, at)
+
+    async def _keep_partitions(self, at: datetime) -> float:
+        """In so many seconds again. Whoever reads an old one for an hour keeps it, and no sample is lost by that: today's
+        partition was made yesterday.
+        """
+        try:
+            async with self._store.tx("partitions") as tx:
+                await samples.keep_partitions(tx, at)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("partitions of samples are looked at again later: %r", error)
+            return limits.SAMPLE_SLOW_SECONDS
+        return limits.PARTITIONS_SECONDS
 
     async def _read(self, source: Source) -> Sequence[Sample]:
         try:
