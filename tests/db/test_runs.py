@@ -292,6 +292,17 @@ async def test_the_calendar_and_preflight_come_first(house: House) -> None:
         assert (await house.ended()).run.state == "succeeded"
 
 
+async def test_a_step_is_asked_what_it_needs_when_its_turn_comes(house: House) -> None:
+    await house.ask(
+        counting(house.id, "one", step(house.id, "two", needs="one"), step(house.id, "three", needs="four"))
+    )
+    async with at_work(house.worker):
+        assert (await house.state("paused")).pause_reason == "four is not there"
+        assert await house.effects() == ["one", "two"]
+        await house.tell("abort")
+        assert (await house.ended()).run.state == "aborted"
+
+
 @pytest.mark.parametrize(("rule", "end"), [("undo", "undone"), ("pause", "paused"), ("finish", "running")])
 async def test_when_the_time_is_over(house: House, rule: Any, end: str) -> None:
     now = CLOCK.now()

@@ -36,13 +36,15 @@ FAULT: Final = MoneyFault("displaced", "CNY", 700, "700 are missing")
 
 
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`fails`: so many times; `rests`: checkpoints of 10 ms on the way; `hangs`: never ends by itself."""
+    """`fails`: so many times; `rests`: checkpoints of 10 ms on the way; `hangs`: never ends by itself;
+    `needs`: the effect of another, before it begins."""
 
     name: str
     run: str
     fails: int = 0
     rests: int = 0
     hangs: bool = False
+    needs: str = ""
     wrong: bool = False
     undo_fails: int = 0
 
@@ -61,7 +63,10 @@ class Count:
         self.failed: dict[str, int] = {}
 
     async def preflight(self, site: Site, given: Parameters) -> Sequence[Finding]:
-        return [Finding("counted", "it can be counted", ok=True)]
+        needed = not given.needs or await _there(site, given.run, given.needs)
+        return [
+            Finding("counted", "it can be counted" if needed else f"{given.needs} is not there", ok=needed)
+        ]
 
     async def run(self, site: Site, given: Parameters, attempt: Attempt) -> Evidence:
         await note(site, given, "run")
@@ -81,10 +86,7 @@ class Count:
         return {"counted": given.name}
 
     async def verify(self, site: Site, given: Parameters, evidence: Evidence) -> Sequence[Finding]:
-        async with site.store.tx("effect") as tx:
-            there = await tx.value(
-                b"SELECT count(*) FROM shop.effects WHERE run = %(run)s AND name = %(name)s", _who(given)
-            )
+        there = await _there(site, given.run, given.name)
         return [
             Finding(
                 "there", "it is there" if there else "it is not there", ok=bool(there) and not given.wrong
@@ -123,6 +125,14 @@ class AtMoney(Count):
 def kinds() -> dict[str, Any]:
     """Fresh ones: they remember how often they failed."""
     return {kind.name: kind for kind in (Count(), Lasting(), AtMoney())}
+
+
+async def _there(site: Site, run: str, name: str) -> bool:
+    """Whether an effect stands."""
+    async with site.store.tx("effect") as tx:
+        wanted = {"run": run, "name": name}
+        counted = b"SELECT count(*) FROM shop.effects WHERE run = %(run)s AND name = %(name)s"
+        return bool(await tx.value(counted, wanted))
 
 
 def _who(given: Parameters) -> dict[str, str]:

@@ -131,12 +131,13 @@ class Tour:
         say(f"Tour     rehearsed under replayed load: {rehearsed['said']}")
         await self._agreed(filed)
         say(f"Tour     {COLLEAGUE} agreed to exactly this plan (the demo plays both; it takes two)")
-        meddling = asyncio.create_task(self._meddle(filed, say)) if fault else None
+        meddling = [asyncio.create_task(self._meddle(filed, say))] if fault else []
         try:
             run = await self._ran(filed, say)
+            await asyncio.gather(*meddling)
         finally:
-            if meddling is not None:
-                await meddling
+            for each in meddling:
+                each.cancel()
         meant = "undone" if fault else "succeeded"
         return Toured(run.run.state, run.run.state == meant, await self._report(run))
 

@@ -33,7 +33,7 @@ _MB: Final = 1_000_000
 async def preflight(
     site: Site, plan_id: UUID, plan: Plan, kinds: Mapping[str, Kind] | None = None
 ) -> tuple[Finding, ...]:
-    """Everything that was looked at; with `kinds` also what each step says before it begins."""
+    """Everything that was looked at; with `kinds` also what the first step says before it begins."""
     now = site.clock.now()
     async with site.store.tx("preflight") as tx:
         rehearsal = await filing.rehearsal_of(tx, plan.digest)
@@ -47,9 +47,9 @@ async def preflight(
             await _alone(tx, plan_id),
         ]
     found += [*await _backups(site, now), _disk(site, rehearsal), await _certificate(site, ends)]
-    for step in plan.steps if kinds else ():
-        assert kinds is not None
-        found += await kinds[step.kind].preflight(site, parameters(step, kinds))
+    if kinds:  # what comes later may need what the first step makes; the run asks each when its turn comes
+        first = plan.steps[0]
+        found += await kinds[first.kind].preflight(site, parameters(first, kinds))
     return tuple(found)
 
 

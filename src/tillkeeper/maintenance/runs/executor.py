@@ -213,24 +213,40 @@ class Executor:
                 await self._pen.write("ended", detail={"state": state, "said": said}, decision=True)
 
     async def _preflight(self) -> None:
-        outcome = await self._work.carry(self._findings(), limits.RUN_PREFLIGHT_SECONDS)
-        if outcome.state == "stopped":
+        found = await self._looked(self._findings())
+        if found is None:
             return
-        found: list[Finding] = outcome.value or [Finding("preflight_failed", outcome.said)]
-        wrong = [each for each in found if not each.ok]
-        detail = {"ok": not wrong, "findings": msgspec.to_builtins(found)}
-        if await self._pen.write("preflight", detail=detail, decision=True) and wrong:
-            await self._pause("preflight", "; ".join(each.said for each in wrong)[: limits.RUN_SAYING])
+        detail = {"ok": not _wrong(found), "findings": msgspec.to_builtins(found)}
+        if await self._pen.write("preflight", detail=detail, decision=True):
+            await self._hold_back(found)
+
+    async def _looked(self, looking: Coroutine[Any, Any, list[Finding]]) -> list[Finding] | None:
+        """What was found; None where there was no time for it, or no database."""
+        outcome = await self._work.carry(looking, limits.RUN_PREFLIGHT_SECONDS)
+        if outcome.state in {"stopped", "cut"}:
+            await self._bell.wait(limits.RUN_LOOK_SECONDS)
+            return None
+        found: list[Finding] = outcome.value or []
+        return found if outcome.state == "done" else [Finding("preflight_failed", outcome.said)]
+
+    async def _hold_back(self, found: Sequence[Finding]) -> bool:
+        """Pause where something stands in the way; whether it does."""
+        if wrong := _wrong(found):
+            await self._pause("preflight", "; ".join(wrong)[: limits.RUN_SAYING])
+        return bool(wrong)
 
     async def _findings(self) -> list[Finding]:
-        """What stands in the way: of the plan, of each step, and the books as they are."""
+        """What stands in the way: of the plan, of its first step, and the books as they are."""
         found = list(await self._gate.findings(self._plan_id, self._plan))
-        for planned in self._plan.steps:
-            kind = self._kinds[planned.kind]
-            found += await kind.preflight(self._site, plans.parameters(planned, self._kinds))
+        found += await self._step_findings(0)
         money = await self._guard.look_at_money()
         said = money.said or "the books are in order"
         return [*found, Finding("books", said, ok=money.verdict == "pass")]
+
+    async def _step_findings(self, place: int) -> list[Finding]:
+        """What stands in the way of a step. It may need what the step before it makes, so it is asked when its turn comes."""
+        kind, given = self._kind(place)
+        return list(await kind.preflight(self._site, given))
 
     async def _begin(self) -> None:
         baseline = await self._guard.baseline()
@@ -239,6 +255,11 @@ class Executor:
         await self._pen.write("begun", detail=detail, decision=True)
 
     async def _do(self, place: int, attempt: int) -> None:
+        # Not at a second try: what the first one left lies in its way, and is its own to clear.
+        if place and attempt == 1:
+            found = await self._looked(self._step_findings(place))
+            if found is None or await self._hold_back(found):
+                return
         if not await self._pen.write("step_begun", step=place, attempt=attempt, decision=True):
             return
         kind, given = self._kind(place)
@@ -324,6 +345,10 @@ class Executor:
         await self._go.wait()
         if self._stopping():
             raise Aborted
+
+
+def _wrong(found: Sequence[Finding]) -> list[str]:
+    return [each.said for each in found if not each.ok]
 
 
 class _Attempt:
