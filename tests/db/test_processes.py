@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx
+import psutil
 import psycopg
 import pytest
 from litestar.types import ASGIApp
@@ -128,6 +129,17 @@ async def test_a_restart_waits_for_what_is_in_flight(store: Store, ended: asynci
             await ended.wait()
 
 
+def test_a_clock_that_is_set_right_kills_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The moment of the boot is told by the clock, so it moves with it."""
+    with another_process() as other:
+        before = incarnation_of(other.pid)
+        booted = psutil.boot_time()
+        for module in (psutil, psutil._psplatform):
+            monkeypatch.setattr(module, "boot_time", lambda: booted - 3600)
+        assert incarnation_of(other.pid) == before
+        assert not is_dead(before)
+
+
 async def test_silence_and_death_are_seen(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     with another_process() as other:
         alive = incarnation_of(other.pid)
@@ -137,7 +149,7 @@ async def test_silence_and_death_are_seen(store: Store, monkeypatch: pytest.Monk
     assert is_dead(alive)
     host, boot, namespace, pid, began = incarnation().split(":")
     assert not is_dead(incarnation())
-    assert is_dead(f"{host}:{boot}:{namespace}:{pid}:{float(began) - 1:.2f}")  # the number was given again
+    assert is_dead(f"{host}:{boot}:{namespace}:{pid}:{int(began) - 1}")  # the number was given again
     for elsewhere in (
         f"{host}:{boot}:{namespace}0:{pid}:1",
         f"{host}:another-boot:{namespace}:{pid}:1",
