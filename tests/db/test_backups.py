@@ -12,6 +12,7 @@ from uuid import UUID
 import psycopg
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 
 from tests.support.books import Books, account, bank, pay
 from tests.support.trail import Trail
@@ -26,6 +27,7 @@ from tillkeeper.maintenance.backups import (
     LogArchive,
     backup_now,
     drill,
+    prune,
     restore_into,
     restored_copy,
     wal_state,
@@ -216,7 +218,8 @@ async def test_what_cannot_be_restored_is_said(place: Place, tmp_path: Path) -> 
 
 
 async def test_a_changed_backup_is_not_restored(place: Place, tmp_path: Path) -> None:
-    taken = await backup_now(place.settings, CLOCK, full=True, by="anna")
+    await backup_now(place.settings, CLOCK, full=True, by="anna")
+    taken = await backup_now(place.settings, CLOCK, by="anna")
     copied = tmp_path / "copied"
     shutil.copytree(place.settings.backup_place, copied)
     data = copied / "backups" / str(taken.id) / "data"
@@ -226,7 +229,7 @@ async def test_a_changed_backup_is_not_restored(place: Place, tmp_path: Path) ->
     settings = Settings(home=tmp_path / "x", keys=place.settings.key_folder, backups=str(copied))
     with pytest.raises(BackupError, match="was changed"):
         await restore_into(settings, tmp_path / "new", CLOCK)
-    assert not (tmp_path / "new" / "postgres").exists()
+    assert list((tmp_path / "new").iterdir()) == []
 
 
 async def test_killed_work_is_seen_and_swept(place: Place) -> None:
@@ -249,6 +252,34 @@ async def test_killed_work_is_seen_and_swept(place: Place) -> None:
     listed = {each.id: each.state for each in await place.backups.list(100)}
     assert listed[taken.id] == "done", "its manifest lies there, so it was finished"
     assert "failed" in listed.values()
+
+
+async def test_what_a_backup_left_that_was_killed_before_its_end_goes(place: Place) -> None:
+    """Its bytes lay there whole, but never its manifest; one that may still be under way is left alone."""
+    week = timedelta(days=7)
+    ids = [first_id_at(CLOCK.now() - week), first_id_at(CLOCK.now())]
+    old, young = (Path(place.settings.backup_place) / "backups" / str(id_) / "data" for id_ in ids)
+    for data in (old, young):
+        data.parent.mkdir()
+        data.write_bytes(b"whole")
+    await prune(place.settings, CLOCK)
+    assert not old.parent.exists()
+    assert young.exists()
+    shutil.rmtree(young.parent)
+
+
+async def test_nothing_is_pruned_where_another_database_keeps_its_backups(
+    place: Place, tmp_path: Path
+) -> None:
+    taken = await backup_now(place.settings, CLOCK, by="anna")
+    copied = tmp_path / "copied"
+    shutil.copytree(place.settings.backup_place, copied)
+    (copied / "cluster.json").write_text('{"system":"1"}')
+    settings = replace(place.settings, backups=str(copied))
+    for work in (prune(settings, CLOCK), backup_now(settings, CLOCK)):
+        with pytest.raises(BackupError, match="another database"):
+            await work
+    assert (copied / "backups" / str(taken.id) / "manifest.json").exists()
 
 
 async def test_a_repository_that_fails_is_told_and_nothing_is_lost(

@@ -143,6 +143,16 @@ def test_what_is_due(
     assert due(NOON, LONG_AGO, ZONE, backups, drills, orders) == wanted
 
 
+def test_what_a_clock_dated_into_the_future_keeps_nothing_from_being_due() -> None:
+    year = -24 * 365.0
+    ahead = [backup("full", year)]
+    assert due(NOON, LONG_AGO, ZONE, ahead, [tried(year)], []) == "full"
+    there = [*ahead, backup("full", 18)]
+    assert due(NOON, LONG_AGO, ZONE, there, [tried(year), tried(1)], []) == "incremental"
+    failed = asked("full", "failed", year * 60)
+    assert due(NOON, LONG_AGO, ZONE, there, [tried(1)], [failed]) == "incremental"
+
+
 def test_a_new_platform_starts_first() -> None:
     soon = NOON - timedelta(seconds=limits.BACKUP_FIRST_SECONDS - 1)
     assert due(NOON, soon, ZONE, [], [], []) is None
@@ -181,6 +191,11 @@ def test_a_whole_segment_stands_for_its_partial_one() -> None:
 def test_both_timelines_of_a_fork_are_brought() -> None:
     there = [name(2), name(3), name(3, 2), name(4, 2)]
     assert walnames.needed(there, "0/2000120") == there
+
+
+def test_how_far_the_log_reaches_is_asked_of_every_timeline() -> None:
+    there = ["00000002.history", name(2), name(7), name(3, 2), name(4, 2) + ".partial"]
+    assert walnames.newest(there) == [name(7), name(4, 2) + ".partial"]
 
 
 def test_the_log_goes_with_the_oldest_backup() -> None:

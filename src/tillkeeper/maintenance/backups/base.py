@@ -23,7 +23,7 @@ async def take(
     admin_url: str, chest: Chest, id_: UUID, parent: Manifest | None, clock: Clock, tell: Tell
 ) -> Manifest:
     """Take a base backup; `parent`: only what has changed since that one. With its manifest it exists. Raises BackupError."""
-    system, database_bytes = await _about(admin_url)
+    system, database_bytes = await about(admin_url)
     await chest.belong_to(system)
     begun_at = clock.now()
     key = await chest.new_key()
@@ -52,7 +52,7 @@ async def take(
     return manifest
 
 
-async def _about(admin_url: str) -> tuple[str, int]:
+async def about(admin_url: str) -> tuple[str, int]:
     """The cluster's name for itself, and how large it is."""
     async with as_owner(admin_url, "backup") as owner:
         found = await owner.row(

@@ -173,6 +173,19 @@ class Chest:
         except (InvalidTag, ValueError):
             raise BackupError(f"{manifest_name(manifest.id)} was changed: use another backup") from None
 
+    async def remove_unfinished(self, before: UUID) -> int:
+        """Remove what backups with ids before that one left who never came to their manifest; how many objects."""
+        names = await self.repository.names("backups")
+        folders = {name.removesuffix("manifest.json") for name in names if name.endswith("/manifest.json")}
+        left = [
+            name
+            for name in names
+            if not name.startswith(tuple(folders)) and UUID(name.split("/")[1]) < before
+        ]
+        for name in left:
+            await self.repository.delete(name)
+        return len(left)
+
     async def remove(self, manifest: Manifest) -> None:
         """Prune a backup: first it exists no more, then its bytes go, and with its key whatever copies there are."""
         for name in (manifest_name(manifest.id), data_name(manifest.id), files_name(manifest.id)):

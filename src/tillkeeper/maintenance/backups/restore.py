@@ -21,7 +21,7 @@ from tillkeeper.maintenance.backups.chest import Chest, Manifest, data_name
 from tillkeeper.maintenance.backups.files import LIST, FileList
 from tillkeeper.maintenance.backups.repository import AbsentError
 from tillkeeper.maintenance.backups.types import BackupError, Check, Restored, Tell
-from tillkeeper.maintenance.backups.walnames import PARTIAL, needed
+from tillkeeper.maintenance.backups.walnames import PARTIAL, needed, newest
 from tillkeeper.store.embedded import folder_of_server
 from tillkeeper.store.programs import call, give, server_account, start
 
@@ -69,7 +69,7 @@ async def plan(chest: Chest, to: datetime | None) -> Plan:
     for each in chain:
         await chest.check(each)
     wal = needed(await chest.log_names(), chain[-1].end_lsn)
-    reached = max([chain[-1].begun_at, *[await _stamp(chest, name) for name in wal[-1:]]])
+    reached = max([chain[-1].begun_at, *[await _stamp(chest, name) for name in newest(wal)]])
     if to is not None and to > reached:
         raise BackupError(f"the archive reaches {reached.isoformat()} only: choose a moment before that")
     return Plan(chain, wal, reached)
@@ -100,7 +100,7 @@ async def restore(chest: Chest, home: Path, to: datetime | None, clock: Clock, t
         tell(0.8, "replaying the log")
         await _replay(home, to)
     except BaseException:
-        await asyncio.to_thread(shutil.rmtree, home / "postgres", ignore_errors=True)
+        await asyncio.to_thread(_take_away, home)
         raise
     lost = max(0.0, (begun_at - chosen.reached).total_seconds())
     taken = time.monotonic() - begun
@@ -119,6 +119,11 @@ def _make_room(home: Path, need: int) -> None:
         raise BackupError(
             f"{home} has {free >> 20} MiB free and the restore needs {need >> 20} MiB: make room"
         )
+
+
+def _take_away(home: Path) -> None:
+    for half in (home / "postgres", *home.glob("restore.*")):
+        shutil.rmtree(half, ignore_errors=True)
 
 
 async def _unpack(chest: Chest, chosen: Plan, home: Path, tell: Tell) -> list[Check]:

@@ -32,6 +32,10 @@ def due(
     """
     if any(each.state in {"waiting", "running"} for each in orders):
         return None
+    # A clock that was ahead for a while dates some into the future: they would keep everything from being due until then.
+    backups = [each for each in backups if each.begun_at <= now]
+    drills = [each for each in drills if each.begun_at <= now]
+    orders = [each for each in orders if each.asked_at <= now]
     wanted = _wanted(now, since, zone, [each for each in backups if each.state == "done"], drills)
     if wanted == "drill" and not drilled:
         wanted = _backup_of_the_night(now, zone, backups)

@@ -48,6 +48,11 @@ def needed(names: Iterable[str], end_lsn: str) -> list[str]:
     return histories + found
 
 
+def newest(names: Iterable[str]) -> list[str]:
+    """The last segment of each timeline: after a restore an abandoned one may reach a higher number than the one in use."""
+    return list({name[:8]: name for name in sorted(names) if number_of(name) is not None}.values())
+
+
 def outlived(names: Iterable[str], oldest_start_lsn: str) -> list[str]:
     """Of the files in the archive those that no kept backup needs; histories are kept, they are tiny."""
     first = segment_of(oldest_start_lsn)

@@ -4,12 +4,13 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Final
 
 from tillkeeper import audit
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock
-from tillkeeper.base.ids import new_id
+from tillkeeper.base.ids import first_id_at, new_id
 from tillkeeper.base.settings import Settings
 from tillkeeper.maintenance.backups import base, pgbackrest, retention, rows
 from tillkeeper.maintenance.backups.chest import Chest, Manifest
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 
 JOB: Final = "backup"
 """The job that one process does at a time (store.sole): it changes what lies in the repository."""
+
+_UNFINISHED: Final = timedelta(seconds=limits.BACKUP_TIMEOUT_SECONDS)  # after that nobody writes it any more
 
 
 def silent(_share: float, _said: str) -> None:
@@ -40,7 +43,7 @@ async def backup_now(
         return await _by_pgbackrest(settings, clock, full=full, by=by)
     chest = chest_of(settings)
     async with opened(settings, size=2) as (store, urls), alone(urls.app, JOB):
-        there = await _tidied(store, chest, clock)
+        there = await _tidied(store, urls.admin, chest, clock)
         parent = None if full else retention.parent(there)
         try:
             manifest = await _take(store, urls.admin, chest, parent, clock, by, tell)
@@ -62,7 +65,7 @@ async def prune(settings: Settings, clock: Clock) -> list[Manifest]:
         return []
     chest = chest_of(settings)
     async with opened(settings, size=2) as (store, urls), alone(urls.app, JOB):
-        return await _prune(store, chest, await _tidied(store, chest, clock), clock)
+        return await _prune(store, chest, await _tidied(store, urls.admin, chest, clock), clock)
 
 
 async def in_repository(settings: Settings) -> list[Backup]:
@@ -130,9 +133,14 @@ async def alone(url: str, job: str) -> AsyncIterator[None]:
         raise BackupError(f"another process is at it now: {job}; wait for it to end") from error
 
 
-async def _tidied(store: Store, chest: Chest, clock: Clock) -> list[Manifest]:
-    """What lies in the repository, the oldest first; the database is brought in line with that, and drafts are swept."""
+async def _tidied(store: Store, admin_url: str, chest: Chest, clock: Clock) -> list[Manifest]:
+    """What lies in the repository, the oldest first; the database is brought in line with that, and what killed backups left
+    is swept. Raises BackupError, before anything is touched, where the repository is another database's.
+    """
+    system, _ = await base.about(admin_url)
+    await chest.belong_to(system)
     await chest.sweep("backups")
+    await chest.remove_unfinished(first_id_at(clock.now() - _UNFINISHED))
     there = await chest.manifests()
     async with store.tx("backups there") as tx:
         await rows.adopt(tx, there, clock.now())
