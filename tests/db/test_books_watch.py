@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from tests.support.shop import HELD, Shop, open_shop
+from tillkeeper.base import limits
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.ledger import begin_watch
 from tillkeeper.monitoring import Books
@@ -143,6 +144,28 @@ async def test_a_fault_that_is_mended_is_found_no_more(shop: Shop, store: Store,
     assert await found(books) == {"unbalanced", "moved_without_transfer"}
     await admin.execute(b"UPDATE ledger.accounts SET balance = balance - 1 WHERE purpose = 'bank'")
     assert await found(books) == set()
+
+
+async def test_what_was_done_to_every_payment_makes_no_look_longer_and_longer(
+    shop: Shop, store: Store, admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payer, merchant = await shop.customer("王芳"), await shop.merchant("茶馆")
+    for _ in range(4):
+        await shop.pay(payer, merchant)
+    monkeypatch.setattr(limits, "BOOKS_WALK", 1)
+    monkeypatch.setattr(limits, "BOOKS_SUSPECTS", 2)
+    books = Books(store)
+    await admin.execute(
+        b"UPDATE payments.payments SET captured = captured + 1, amount = amount + 1 WHERE kind = 'payment'"
+    )
+    faults = [(await books.look()).faults for _ in range(8)]
+    assert max(map(len, faults)) == len(faults[-1]) == 2
+    await admin.execute(
+        b"UPDATE payments.payments SET captured = captured - 1, amount = amount - 1 WHERE kind = 'payment'"
+        b" AND id IN (SELECT id FROM payments.payments WHERE kind = 'payment' ORDER BY id LIMIT 3)"
+    )
+    faults = [(await books.look()).faults for _ in range(8)]
+    assert len(faults[-1]) == 1, "one that is left is found by the walk"
 
 
 async def test_the_account_and_the_amount_are_named(shop: Shop, store: Store, admin: Admin) -> None:

@@ -155,6 +155,7 @@ BOOKS_LATE_SECONDS: Final = (
 )
 BOOKS_PAYMENTS: Final = 5000  # with something new, compared by one look; the rest by the next
 BOOKS_WALK: Final = 100  # of all payments in turn, compared by one look
+BOOKS_SUSPECTS: Final = 1000  # payments found wrong that each look compares again, and names
 BOOKS_NAMED: Final = 20  # accounts named of those whose balance is wrong
 assert 2 * SAMPLE_SECONDS < SAMPLE_STALE_SECONDS
 assert SAMPLE_SECONDS < SAMPLE_SLOW_SECONDS
