@@ -227,7 +227,9 @@ async def _toured(
     if tour is not None:
         try:
             toured = await tour.lead(tell, fault=wish.fault is Fault.MONEY)
-            tell(f"Tour     the run {toured.state}; its report: {toured.report or 'not written yet'}")
+            tell(
+                f"Tour     the run has ended: {toured.state}; its report: {toured.report or 'not written yet'}"
+            )
         except TourError as error:
             tell(f"Tour     broken off: {error}")
             toured = Toured("broken off", as_meant=False, report=None)

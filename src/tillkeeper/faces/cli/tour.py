@@ -34,8 +34,8 @@ Say = Callable[[str], None]
 T = TypeVar("T")
 
 _GUARDRAILS: Final = (
-    Guardrail("payments.success_rate", worse_by=2.0),
-    Guardrail("payments.latency_p99_ms", limit=2000.0),
+    Guardrail("payments.success_rate", worse_by=2.0, seconds=5.0),
+    Guardrail("payments.latency_p99_ms", limit=2000.0, seconds=5.0),
 )
 PLAN: Final = Plan(
     goal="Find refunds by day at once, and seal personal data with a fresh key",
