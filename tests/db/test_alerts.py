@@ -128,7 +128,7 @@ class World:
     async def components(self) -> dict[str, str]:
         async with self.store.tx("components") as tx:
             found = await browse.public(tx, self.book, self.clock.now())
-        return {span.component: span.state for span in found.spans}
+        return {span.component: span.state for span in sorted(found.spans, key=lambda span: span.seen_at)}
 
 
 @pytest.fixture
@@ -313,6 +313,17 @@ async def test_a_silence_has_an_end_and_a_reason(
         said = await alerting.silence(tx, world.book, rule, None, seconds, reason, "anna", world.clock)
     assert isinstance(said, Refusal)
     assert said.code == code
+
+
+async def test_of_too_many_states_the_newest_are_shown(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A component that comes and goes for weeks must not hide how it is now."""
+    for lag in (1.0, 99.0, 1.0, 99.0):
+        world.says(lag=lag)
+        await world.looks(3)
+    monkeypatch.setattr(limits, "STATUS_SPANS", len(await world.components()))
+    assert (await world.components())["webhooks"] == "degraded"
 
 
 async def test_what_the_status_page_saw_is_kept_and_old_rows_go(world: World) -> None:

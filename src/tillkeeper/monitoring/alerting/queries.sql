@@ -153,9 +153,9 @@ SELECT * FROM unnest(%(ids)s::uuid[], %(components)s::text[], %(states)s::text[]
                      %(seen)s::timestamptz[], %(by)s::text[], %(causes)s::text[]);
 
 -- name: spans_since
--- How components stood since a moment.
+-- How components stood since a moment, the newest first: of too many the oldest are left out, never how it is now.
 SELECT component, state, begun_at, seen_at, seen_by, cause FROM monitoring.component_states
-WHERE seen_at >= %(since)s ORDER BY id LIMIT %(limit)s;
+WHERE seen_at >= %(since)s ORDER BY id DESC LIMIT %(limit)s;
 
 -- name: forget_minutes
 -- Counts past their age.
