@@ -64,6 +64,7 @@ async def double_refund(field: Field) -> tuple[Planned, ...]:
         paid = field.load.paid.pop()
         answer = await client.post(f"/v1/payments/{paid}/refunds", json={"amount": 100}, headers=headers)
         assert answer.status_code in {200, 201}, answer.text
+    await asyncio.sleep(15.0)  # until the archive has it, and so the copy
     ((payment,),) = await field.ask("SELECT payment::text FROM payments.refunds ORDER BY id DESC LIMIT 1")
     of = f"payment = '{payment}'"
     again = (
