@@ -38,6 +38,11 @@ async def ours(url: str) -> str:
     return str(row[0])
 
 
+async def alter(url: str, what: str) -> None:
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        await connection.execute(f"ALTER SYSTEM {what}".encode())
+
+
 async def test_a_setting_is_changed_by_reload_and_put_back(site: Site) -> None:
     usual, untouched = await shown(site.admin_url, HARMLESS), await ours(site.admin_url)
     first, second = (Step(site, "setting.change", name=HARMLESS, value=value) for value in ("7", "9"))
@@ -98,6 +103,11 @@ async def test_a_restart_takes_a_setting_and_one_that_does_not_start_is_put_back
             await impossible.run(trial)
         assert await shown(server.admin_url, "shared_buffers") == "256MB"
         assert await shown(server.admin_url, "max_connections") == "40"
+        # The agent was killed when it had written that, and before the restart: the next one has nothing else to read.
+        await alter(server.admin_url, "SET shared_buffers = '900GB'")
+        with pytest.raises(StepError, match="has its old settings again"):
+            await impossible.run(trial)
+        assert await shown(server.admin_url, "shared_buffers") == "256MB"
         await impossible.undo(trial.saved)
 
         await step.undo(evidence)

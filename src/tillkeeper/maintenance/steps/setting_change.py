@@ -16,10 +16,12 @@ from tillkeeper.store.embedded import EmbeddedError, EmbeddedServer
 
 _LOOK_SECONDS: Final = 0.05
 
-# What would give up acknowledged payments, run programs, or lock everybody out: no plan may.
+# What would give up acknowledged payments or the log that is not archived yet, run programs, or lock everybody out: no plan may.
 _NEVER: Final = re.compile(
     r"fsync|full_page_writes|synchronous_commit|wal_level|zero_damaged_pages|ignore_.*|allow_system_table_mods"
     r"|.*_command|.*_library|.*_libraries|.*_file|.*_directory|.*_directories|listen_addresses|port|ssl.*|unix_.*"
+    r"|dynamic_library_path|extension_control_path|jit_provider|wal_sync_method|data_sync_retry"
+    r"|max_slot_wal_keep_size|idle_replication_slot_timeout"
     r"|log_.*|debug_.*|default_transaction_read_only|session_replication_role|row_security|restore_.*|recovery_.*"
 )
 
@@ -69,7 +71,7 @@ class SettingChange:
         if not (kept := dict(attempt.saved)):
             kept = {"was": now.shown, "was_ours": ours.value if ours else None}
             await attempt.save(kept)
-        await _change(site, given, given.value)
+        await _change(site, given, given.value, kept["was_ours"])
         now, _ = await _standing(site, given.name)
         return kept | {"name": given.name, "now": now.shown if now else None}
 
@@ -87,7 +89,7 @@ class SettingChange:
     async def undo(self, site: Site, given: Parameters, evidence: Evidence, attempt: Attempt) -> Evidence:
         if not evidence:
             return {"now": None}  # nothing was changed
-        await _change(site, given, evidence["was_ours"])
+        await _change(site, given, evidence["was_ours"], evidence["was_ours"])
         now, ours = await _standing(site, given.name)
         if now is None or now.pending_restart or (ours.value if ours else None) != evidence["was_ours"]:
             raise StepError(f"{given.name} is not as it was, {evidence['was']}: set it by hand")
@@ -101,15 +103,15 @@ async def _standing(site: Site, name: str) -> tuple[Any | None, Any | None]:
         return await db.row(catalogue.setting_named, params), await db.row(catalogue.setting_of_ours, params)
 
 
-async def _change(site: Site, given: Parameters, value: str | None) -> None:
-    """Set the value, None: to nothing of ours, and have the server take it."""
-    setting = ".".join(quoted(part) for part in given.name.split("."))
+async def _change(site: Site, given: Parameters, value: str | None, was: str | None) -> None:
+    """Set the value, None: to nothing of ours, and have the server take it. One that does not start with it gets what `was`,
+    which the file itself no longer tells where a killed agent had written the new value already.
+    """
     async with as_step(site, "setting") as db:
+        if given.apply == "restart":
+            await _write(db, given.name, was)
         before = await db.value("SELECT pg_read_file('postgresql.auto.conf')")
-        if value is None:
-            await db.run(f"ALTER SYSTEM RESET {setting}")
-        else:
-            await db.run(f"ALTER SYSTEM SET {setting} = {quoted_text(value)}")
+        await _write(db, given.name, value)
         if given.apply == "reload":
             await _reload(site, db)
             return
@@ -120,6 +122,14 @@ async def _change(site: Site, given: Parameters, value: str | None) -> None:
         raise StepError(
             f"PostgreSQL did not start with it and has its old settings again: {error}"
         ) from error
+
+
+async def _write(db: Owner, name: str, value: str | None) -> None:
+    setting = ".".join(quoted(part) for part in name.split("."))
+    if value is None:
+        await db.run(f"ALTER SYSTEM RESET {setting}")
+    else:
+        await db.run(f"ALTER SYSTEM SET {setting} = {quoted_text(value)}")
 
 
 async def _reload(site: Site, db: Owner) -> None:
