@@ -101,6 +101,31 @@ async def test_a_rewrite_that_words_do_not_show_is_found_by_the_table_s_file_and
     assert not await has_channel(admin)
 
 
+async def test_who_may_what_in_the_books_is_changed_by_no_plan(site: Site) -> None:
+    for statement in (
+        "GRANT UPDATE (amount) ON ledger.transfers TO till_app",
+        "GRANT CREATE ON SCHEMA ledger TO till_app",
+        "ALTER TABLE ledger.transfers OWNER TO till_app",
+        "CREATE TRIGGER odd BEFORE UPDATE ON ledger.transfers EXECUTE FUNCTION unique_key_recheck()",
+        "ALTER TABLE ledger.transfers ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE ledger.transfers ADD COLUMN note text",
+    ):
+        with pytest.raises(StepError, match="what no plan changes"):
+            await expanded(site, [statement]).run()
+
+
+async def test_a_right_is_given_and_taken_back(site: Site) -> None:
+    for right in ("UPDATE (kind) ON payments.payments", "USAGE ON SCHEMA payments"):
+        step, trial = (
+            expanded(site, [f"GRANT {right} TO pg_monitor"], [f"REVOKE {right} FROM pg_monitor"]),
+            Trial(),
+        )
+        evidence = await step.run(trial)
+        assert evidence["added"]
+        assert await step.faults(evidence) == []
+        await step.undo(evidence, trial)
+
+
 async def test_two_statements_in_one_are_refused(site: Site, admin: psycopg.AsyncConnection) -> None:
     statement = f"{ADD[0]}; DELETE FROM payments.samples"
     with pytest.raises(StepError, match="multiple commands"):

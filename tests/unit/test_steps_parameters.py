@@ -129,10 +129,17 @@ def test_a_backfill_takes_expressions_only() -> None:
     assert given("sql.backfill", FILL).batch == 500
     with refused("set: an expression"):
         given("sql.backfill", FILL | {"set": "channel = 'x'; DROP TABLE payments.notes"})
+    with refused("set: an expression"):
+        given("sql.backfill", FILL | {"set": r"channel = E'\'' || (SELECT 1), more = '(' --'"})
+    with refused("set: a parenthesis"):
+        given(
+            "sql.backfill", FILL | {"set": "channel = 'x'), more AS (UPDATE ledger.accounts SET credits = 0"}
+        )
 
 
 @pytest.mark.parametrize(
-    "name", ["fsync", "archive_command", "shared_preload_libraries", "synchronous_commit"]
+    "name",
+    ["fsync", "archive_command", "shared_preload_libraries", "synchronous_commit", "max_slot_wal_keep_size"],
 )
 def test_settings_that_guard_what_was_acknowledged_are_no_plans_business(name: str) -> None:
     with refused("name: .* is not changed by plans"):

@@ -51,7 +51,18 @@ def bare(text: str) -> str:
 def check_expressions(expressions: Iterable[tuple[str, str]]) -> None:
     """Raise ValueError naming the field of an expression that is more than one; for a Parameters' `__post_init__`."""
     for field, text in expressions:
-        if _BREAKS_OUT.search(_QUOTED.sub("''", text)):
-            raise ValueError(f"{field}: an expression without ; and comments")
-        if bare(text).count("(") != bare(text).count(")"):
-            raise ValueError(f"{field}: a parenthesis is not closed")
+        # A text like E'…\'…' ends elsewhere than it seems to.
+        if _BREAKS_OUT.search(_QUOTED.sub("''", text)) or "\\'" in text:
+            raise ValueError(f"{field}: an expression without ; and comments, and without \\'")
+        if not _closed(bare(text)):
+            raise ValueError(f"{field}: a parenthesis is not closed, or closed that was not opened")
+
+
+def _closed(text: str) -> bool:
+    """Whether parentheses go in pairs: one that closes what the text did not open would end what it is put into."""
+    depth = 0
+    for letter in text:
+        depth += (letter == "(") - (letter == ")")
+        if depth < 0:
+            return False
+    return depth == 0

@@ -99,11 +99,32 @@ FROM pg_proc AS p
 JOIN pg_namespace AS n ON n.oid = p.pronamespace AND n.nspname !~ '^(pg_|information_schema)'
 WHERE p.prokind IN ('f', 'p')
 UNION ALL
-SELECT format('trigger %s.%s.%s %s', n.nspname, c.relname, t.tgname, pg_get_triggerdef(t.oid))
+SELECT format('trigger %s.%s.%s %s %s', n.nspname, c.relname, t.tgname, pg_get_triggerdef(t.oid), t.tgenabled)
 FROM pg_trigger AS t
 JOIN pg_class AS c ON c.oid = t.tgrelid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname !~ '^(pg_|information_schema)'
-WHERE NOT t.tgisinternal
+WHERE NOT t.tgisinternal OR t.tgenabled <> 'O'
+UNION ALL
+SELECT format('row_security %s.%s %s', n.nspname, c.relname, c.relforcerowsecurity)
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname !~ '^(pg_|information_schema)'
+WHERE c.relrowsecurity
+UNION ALL
+SELECT format('rights %s %s', n.nspname, array_to_string(coalesce(n.nspacl, acldefault('n', n.nspowner)), ' '))
+FROM pg_namespace AS n
+WHERE n.nspname !~ '^(pg_|information_schema)'
+UNION ALL
+SELECT format('rights %s.%s(%s) %s', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid),
+              array_to_string(p.proacl, ' '))
+FROM pg_proc AS p
+JOIN pg_namespace AS n ON n.oid = p.pronamespace AND n.nspname !~ '^(pg_|information_schema)'
+WHERE p.proacl <> acldefault('f', p.proowner)
+UNION ALL
+SELECT format('rights %s.%s.%s %s', n.nspname, c.relname, a.attname, array_to_string(a.attacl, ' '))
+FROM pg_attribute AS a
+JOIN pg_class AS c ON c.oid = a.attrelid
+JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname !~ '^(pg_|information_schema)'
+WHERE a.attacl <> '{}' AND NOT a.attisdropped
 UNION ALL
 SELECT format('rights %s.%s %s', n.nspname, c.relname, array_to_string(c.relacl, ' '))
 FROM pg_class AS c
