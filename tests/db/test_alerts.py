@@ -17,7 +17,7 @@ from tillkeeper.base.results import Refusal
 from tillkeeper.monitoring import alerting
 from tillkeeper.monitoring.alerting import browse, rows
 from tillkeeper.monitoring.alerting.channels import Channel, ChannelError, read_channels
-from tillkeeper.monitoring.alerting.types import Silence
+from tillkeeper.monitoring.alerting.types import Silence, Standing
 from tillkeeper.monitoring.types import Measured, MoneyFault, MoneyLook
 from tillkeeper.store import Store, Tx
 
@@ -190,6 +190,24 @@ async def test_each_fault_in_the_books_is_an_alert_and_one_that_is_gone_is_over(
     world.faults = None  # nobody looked: it is not over
     assert await world.looks(9) == []
     assert [each.names["currency"] for each in (await world.board()).alerts] == ["EUR"]
+
+
+async def test_a_fault_in_the_books_is_not_over_because_a_reading_failed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.faults = [MoneyFault("unbalanced", "CNY", 7, "x")]
+    assert await world.looks() == ["books_differ fired"]
+    world.faults, read = None, rows.standings
+    failing = iter([True])
+
+    async def standings(tx: Tx) -> list[Standing]:
+        if next(failing, False):
+            await tx.value(b"SELECT 1 / 0")
+        return await read(tx)
+
+    monkeypatch.setattr(rows, "standings", standings)
+    assert await world.looks(2) == []
+    assert len((await world.board()).alerts) == 1
 
 
 async def test_objectives_count_every_second_once_also_when_looks_were_missed(world: World) -> None:

@@ -247,7 +247,9 @@ def _steps(
     silences: Sequence[Silence],
     now: datetime,
 ) -> Iterator[Step]:
-    """What becomes of each alert. One whose rule, or whose instance, is no longer watched is over."""
+    """What becomes of each alert. One whose rule is no longer watched is over, and one whose instance is not: unless nothing is
+    known of its rule.
+    """
     room = limits.ALERTS_OPEN - len(alerts)
     for each, standing in zip(judged, standings, strict=True):
         rule, alert = book.find(each.rule), alerts.pop((each.rule, each.labels), None)
@@ -258,8 +260,10 @@ def _steps(
             room -= 1
         if alert is not None or room >= 0:
             yield step
+    unknown = {each.rule for each in judged if each.verdict == "unknown"}
     for alert in alerts.values():
-        yield resolve(alert, now)
+        if alert.rule not in unknown:
+            yield resolve(alert, now)
 
 
 async def _stand_components(
