@@ -101,6 +101,7 @@ async def test_the_whole_report_is_shown_under_a_policy_of_its_own(here: Console
     anna = await here.sign_in("anna", ["operator"])
     page = await anna.get(f"/reports/{public}/page", **{"accept-language": "zh-CN"})
     assert "维护报告" in page.text
+    assert "till report verify" not in page.text, "it is drawn now, and nobody signed it"
     (style,) = re.findall(r"<style>(.*?)</style>", page.text, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = page.headers["content-security-policy"]

@@ -228,6 +228,8 @@ async def test_a_freeze_stops_runs_and_two_people_go_against_it(store: Store, cl
     assert not await allowed(store, clock, filed)
     async with store.tx("ask") as tx:
         assert code(await plans.ask_override(tx, filed.id, " ", WHO, clock)) == "invalid_value"
+        gossip = await plans.ask_override(tx, filed.id, "ask 13800138000", WHO, clock)
+        assert code(gossip) == "personal_data_refused"
         asked = await plans.ask_override(tx, filed.id, "the leak cannot wait", WHO, clock)
     assert isinstance(asked, Approval)
     assert not await allowed(store, clock, filed)

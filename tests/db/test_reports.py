@@ -176,6 +176,9 @@ async def test_a_review_is_given_once_and_until_then_the_report_counts(
     report, _, _ = await the_report(store, writer, clock)
     async with store.tx("review") as tx:
         assert await reports.count_unreviewed(tx) == 1
+        refused = await reports.review(tx, report, "anna", "ask 13800138000", clock)
+        assert isinstance(refused, Refusal)
+        assert refused.code == "personal_data_refused"
         assert await reports.review(tx, report, "anna", "as planned", clock) is None
     async with store.tx("review") as tx:
         again = await reports.review(tx, report, "bert", "me too", clock)

@@ -108,6 +108,7 @@ def test_times_without_a_zone_are_the_business_zones_and_one_moment_has_one_hash
     ("text", "field", "said"),
     [
         (HEAD.replace('"g"', '" "') + STEP, "goal", "say it in a sentence"),
+        (HEAD.replace('"r"', '"ask 13800138000"') + STEP, "reason", "name a ticket"),
         (HEAD + "steps = []", "steps", "1 to 50"),
         (
             HEAD + STEP.replace("table.analyze", "table.analyse"),

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from tillkeeper.base import limits
+from tillkeeper.base.discretion import gossip
 from tillkeeper.maintenance.plans.types import Plan, Step
 from tillkeeper.maintenance.steps import Kinds
 from tillkeeper.maintenance.steps.types import MAX_STEPS
@@ -52,6 +53,8 @@ def _texts(plan: Plan) -> Iterator[Mistake]:
             yield Mistake(name, f"{name}: say it in a sentence")
         elif len(text) > limits.MAX_TEXT:
             yield Mistake(name, f"{name}: {len(text)} characters; up to {limits.MAX_TEXT}")
+        elif refusal := gossip(text):
+            yield Mistake(name, f"{name}: it is kept for ever, and holds a person's number; {refusal.detail}")
 
 
 def _steps(plan: Plan, kinds: Kinds) -> Iterator[Mistake]:

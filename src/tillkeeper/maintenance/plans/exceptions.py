@@ -44,9 +44,7 @@ async def freeze(
 ) -> Freeze | Refusal:
     """Forbid every run between two moments. Refuses invalid_value, and a reason with personal data."""
     now, reason = clock.now(), " ".join(reason.split())
-    if not 0 < len(reason) <= limits.MAX_TEXT:
-        return Refusal("invalid_value", f"say why, in up to {limits.MAX_TEXT} characters", "reason")
-    if refusal := gossip(reason, "reason"):
+    if refusal := _unfit(reason):
         return refusal
     if ends <= begins or ends <= now:
         return Refusal("invalid_value", "it must end after it begins, and not in the past", "ends")
@@ -61,6 +59,13 @@ async def freeze(
     return made
 
 
+def _unfit(reason: str) -> Refusal | None:
+    """Why a reason may not go on record: approvals and audit events are kept for ever."""
+    if not 0 < len(reason.strip()) <= limits.MAX_TEXT:
+        return Refusal("invalid_value", f"say why, in up to {limits.MAX_TEXT} characters", "reason")
+    return gossip(reason, "reason")
+
+
 def freeze_id(made: Freeze) -> str:
     """A freeze's public id."""
     return to_typeid(FREEZE_PREFIX, made.id)
@@ -73,22 +78,24 @@ async def find_freeze(tx: Tx, id_: UUID) -> Freeze | None:
 
 
 async def ask_lift(tx: Tx, id_: UUID, reason: str, who: Asker, clock: Clock) -> Approval | Refusal:
-    """Ask a second person to end a freeze early. Refuses unknown_freeze, invalid_value, too_many_approvals."""
-    if not reason.strip():
-        return Refusal("invalid_value", "say why", "reason")
+    """Ask a second person to end a freeze early. Refuses unknown_freeze, invalid_value, too_many_approvals, and a reason with
+    personal data.
+    """
+    if refusal := _unfit(reason):
+        return refusal
     terms = LiftTerms(to_typeid(FREEZE_PREFIX, id_), reason)
     return await access.approvals.ask(tx, LIFT, terms, who, clock, reason)
 
 
 async def ask_override(tx: Tx, id_: UUID, reason: str, who: Asker, clock: Clock) -> Approval | Refusal:
     """Ask a second person to let a plan go against the calendar. Refuses unknown_plan, plan_state, invalid_value,
-    too_many_approvals.
+    too_many_approvals, and a reason with personal data.
     """
     found = await filing.get(tx, id_)
     if found is None:
         return Refusal("unknown_plan", "check the id")
-    if not reason.strip():
-        return Refusal("invalid_value", "say why", "reason")
+    if refusal := _unfit(reason):
+        return refusal
     terms = OverrideTerms(found.public_id, found.digest.hex(), found.plan.goal, reason)
     return await access.approvals.ask(tx, OVERRIDE, terms, who, clock, reason)
 

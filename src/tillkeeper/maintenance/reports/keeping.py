@@ -8,6 +8,7 @@ import msgspec
 from tillkeeper import audit
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock
+from tillkeeper.base.discretion import gossip
 from tillkeeper.base.ids import new_id, to_typeid
 from tillkeeper.base.results import Refusal
 from tillkeeper.maintenance import plans
@@ -89,7 +90,11 @@ async def count_unreviewed(tx: Tx) -> int:
 async def review(
     tx: Tx, report: UUID, person: str, remark: str, clock: Clock, *, origin: str = ""
 ) -> Refusal | None:
-    """Say that one has read a report, and what one thinks. Refuses unknown_report, report_reviewed."""
+    """Say that one has read a report, and what one thinks. Refuses unknown_report, report_reviewed, and a remark with
+    personal data: it goes on record.
+    """
+    if refusal := gossip(remark, "remark"):
+        return refusal
     found = await find(tx, report)
     if found is None:
         return _UNKNOWN

@@ -22,7 +22,7 @@ _NARROW: Final = "%H:%M:%S"
 
 
 def draw(document: Document, language: str, key: str) -> str:
-    """The page in a language. `key`: the id of the key that signs it."""
+    """The page in a language. `key`: the id of the key that signs it; "": nobody does, and the page claims nothing."""
     words = Words(language, document.timezone)
     return _template().render(
         d=document,
