@@ -157,7 +157,11 @@ async def test_an_agent_that_ends_takes_its_child_with_it_and_the_next_begins_an
     filed = await submit(store, clock)
     await order(store, clock, filed)
     note = tmp_path / "pid"
-    script = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    gone = tmp_path / "gone"  # what stands for taking the copy of production away
+    script = (
+        f"import os, pathlib, signal, sys, time; signal.signal(15, lambda *_: (pathlib.Path({str(gone)!r}).touch(), sys.exit()));"
+        f"open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    )
     task = asyncio.ensure_future(Rehearser(store, clock, (sys.executable, "-c", script)).run())
     async with asyncio.timeout(20):
         while not (note.exists() and note.read_text()):  # noqa: ASYNC110 - a file of another process
@@ -166,6 +170,7 @@ async def test_an_agent_that_ends_takes_its_child_with_it_and_the_next_begins_an
     await asyncio.gather(task, return_exceptions=True)
     with pytest.raises(ProcessLookupError):
         os.kill(int(note.read_text()), 0)
+    assert gone.exists()
     assert (await last(store, filed)).state == "running"
     task = asyncio.ensure_future(Rehearser(store, clock, (sys.executable, "-c", "")).run())
     async with asyncio.timeout(20):

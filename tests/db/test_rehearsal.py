@@ -1,6 +1,8 @@
 """A rehearsal on a database that stands for the restored copy: what passes, what is found, what is written down."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,9 @@ from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.ids import new_id
 from tillkeeper.base.settings import Settings
 from tillkeeper.maintenance import runs
-from tillkeeper.maintenance.backups import Copy, Restored
+from tillkeeper.maintenance.backups import BackupError, Copy, Restored
 from tillkeeper.maintenance.plans import Filed, Plan, Rehearsed, Step
+from tillkeeper.maintenance.runs import journal, rehearsal
 from tillkeeper.maintenance.runs.diary import Diary
 from tillkeeper.maintenance.runs.rehearsal import _on_copy
 from tillkeeper.maintenance.steps import Attempt, Evidence, Site
@@ -156,6 +159,34 @@ async def test_money_that_moves_without_a_transfer_does_not_pass(place: Place) -
     found, _ = await place.rehearse({"test.count": Stealing()}, step(new_id(), "one"))
     assert not found.passed
     assert found.said.startswith("after step 1:")
+
+
+async def test_a_rehearsal_is_heard_while_its_copy_is_made(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That may take long, and nothing else says that its process lives."""
+
+    @asynccontextmanager
+    async def restoring(*_: object, **__: object) -> AsyncIterator[Copy]:
+        heard = None
+        async with asyncio.timeout(5):
+            while heard is None:
+                await asyncio.sleep(0.02)
+                async with place.store.tx("test") as tx:
+                    run = await journal.open_run(tx, rehearsal=True)
+                    story = await journal.load(tx, run.id) if run else None
+                heard = story.now.at if story else None
+        yield place.copy
+
+    async def enough(*_: object) -> None:
+        raise BackupError("that is enough")
+
+    monkeypatch.setattr(rehearsal, "_on_copy", enough)
+    monkeypatch.setattr(rehearsal, "restored_copy", restoring)
+    plan = Plan("Count", "to see", "anna", (step(new_id(), "one"),))
+    filed = Filed(new_id(), plan, plan.digest, "anna", None, CLOCK.now(), "submitted", *([None] * 8))
+    with pytest.raises(BackupError, match="enough"):
+        await rehearsal.rehearse(place.copy.settings, filed, kinds(), CLOCK)
 
 
 async def test_what_is_not_submitted_is_not_rehearsed(place: Place) -> None:

@@ -136,6 +136,7 @@ SAMPLE_SECONDS: Final = 10.0  # between two samples of a process
 SAMPLE_SLOW_SECONDS: Final = 60.0  # of what moves slowly or has many series: sizes of tables, statements
 SAMPLES_MISSED: Final = 3  # times that between two samples: then what they would say is unknown
 SAMPLE_STALE_SECONDS: Final = SAMPLES_MISSED * SAMPLE_SECONDS
+SHOWN_STATEMENTS: Final = 15  # on the page, of all processes
 SAMPLE_STATEMENTS: Final = 25  # of a process, those that cost most
 SAMPLE_TABLES: Final = 12  # the largest
 ROLLUP_SECONDS: Final = 300  # one row of a series for so long: 105,000 a year
@@ -375,6 +376,7 @@ CALENDAR_DAYS: Final = (
 )
 FREEZES: Final = 200  # looked at for one question about the calendar
 FREEZE_DAYS: Final = 92  # of one freeze: what is frozen longer is not maintained
+REHEARSAL_STOP_SECONDS: Final = 15.0  # to take its copy away; the agent itself has CHILD_STOP_SECONDS
 REHEARSAL_SECONDS: Final = 12 * 3600.0  # a rehearsal with its restore; then it is killed
 REHEARSAL_POLL_SECONDS: Final = 1.0
 REHEARSAL_SAID: Final = 500  # of what a rehearsal that came to nothing said
@@ -426,7 +428,7 @@ ALERT_CATCH_UP_SECONDS: Final = (
 )
 ALERT_REMIND_SECONDS: Final = 4 * 3600.0  # an alert that nobody has acknowledged is told again
 ALERT_GROUP_SECONDS: Final = 15.0  # what two looks after each other find is told in one notice
-ALERT_LINES: Final = 50  # of one notice; the rest is counted
+ALERT_LINES: Final = 50  # of one notice; the rest goes with another
 ALERT_KEEP_SECONDS: Final = 91 * 24 * 3600.0  # counts, states and notices: the status page shows 90 days
 ALERTS_OPEN: Final = 500  # at one time: more is one trouble, not five hundred
 ALERTS_PAST: Final = 50  # shown on one page

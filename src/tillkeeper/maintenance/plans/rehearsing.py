@@ -81,7 +81,9 @@ class Rehearser:
         return True
 
     async def _child(self, plan: str) -> tuple[int | None, str]:
-        """Its exit code and the end of what it complained of. It is killed with all that it started when we end."""
+        """Its exit code and the end of what it complained of. When we end it is told to, so that it takes its copy of
+        production away; then it is killed, with all that it started.
+        """
         process = await asyncio.create_subprocess_exec(
             *self._command,
             plan,
@@ -96,6 +98,9 @@ class Rehearser:
         except TimeoutError:
             return None, f"it did not end within {limits.REHEARSAL_SECONDS:.0f} s"
         finally:
+            with suppress(ProcessLookupError, TimeoutError):
+                process.terminate()
+                await asyncio.wait_for(process.wait(), limits.REHEARSAL_STOP_SECONDS)
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()

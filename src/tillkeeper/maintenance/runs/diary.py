@@ -15,7 +15,7 @@ from tillkeeper.maintenance.plans import Filed
 from tillkeeper.maintenance.runs import journal
 from tillkeeper.maintenance.runs.fold import Standing
 from tillkeeper.maintenance.runs.types import EventKind, Now, Run
-from tillkeeper.store import Store, Tx
+from tillkeeper.store import Store, Tx, is_transient
 
 
 class GivenUpError(Exception):
@@ -73,8 +73,12 @@ class Diary:
     async def _beat(self) -> None:
         while True:
             now = msgspec.structs.replace(self._now, at=self._clock.now())
-            async with self._store.tx("rehearsal now") as tx:
-                await journal.note_now(tx, self.run.id, journal.PERSON, now)
+            try:
+                async with self._store.tx("rehearsal now") as tx:
+                    await journal.note_now(tx, self.run.id, journal.PERSON, now)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
             await asyncio.sleep(limits.RUN_GUARD_SECONDS)
 
     async def _append(self, tx: Tx, kind: EventKind, step: int | None, detail: Mapping[str, Any]) -> None:

@@ -53,9 +53,10 @@ async def rehearse(
             return diary
         begun_at = clock.now()
         try:
-            async with restored_copy(
-                settings, clock, tell=lambda share, said: tell(share * 0.3, said)
-            ) as copy:
+            async with (
+                diary.beating(),
+                restored_copy(settings, clock, tell=lambda share, said: tell(share * 0.3, said)) as copy,
+            ):
                 found = await _on_copy(copy, filed.plan, kinds, clock, diary, tell, begun_at)
         except BaseException as error:
             await diary.write("ended", detail={"state": "failed", "said": repr(error)[: limits.RUN_SAYING]})
