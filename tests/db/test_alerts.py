@@ -281,6 +281,18 @@ class Heard:
         return True
 
 
+async def test_what_one_notice_has_no_room_for_is_told_by_another(
+    world: World, admin: psycopg.AsyncConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "ALERT_LINES", 2)
+    world.faults = [MoneyFault("unbalanced", each, 7, "x") for each in ("CNY", "EUR", "JPY")]
+    assert len(await world.looks()) == 3
+    found = await (
+        await admin.execute(b"SELECT json_array_length(lines) FROM monitoring.alert_notices")
+    ).fetchall()
+    assert sorted(count for (count,) in found) == [1, 2]
+
+
 async def test_people_acknowledge_and_silence_and_it_is_on_record(world: World) -> None:
     world.says(lag=100.0)
     await world.looks(2)
@@ -333,9 +345,7 @@ async def test_a_silence_has_an_end_and_a_reason(
     assert said.code == code
 
 
-async def test_of_too_many_states_the_newest_are_shown(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_of_too_many_states_the_newest_are_shown(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A component that comes and goes for weeks must not hide how it is now."""
     for lag in (1.0, 99.0, 1.0, 99.0):
         world.says(lag=lag)

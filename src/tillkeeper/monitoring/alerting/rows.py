@@ -189,13 +189,15 @@ async def spans_since(tx: Tx, since: datetime) -> list[Span]:
 
 
 async def tell(tx: Tx, lines: Sequence[Line], now: datetime, due_at: datetime) -> None:
-    """Have people told of something: with the notice that still waits, else with a new one."""
+    """Have people told of something: with the notice that still waits if it has room, else with new ones."""
     waiting = await tx.row(_sql.open_notice, {"now": now})
     before = msgspec.json.decode(waiting.lines, type=list[Line]) if waiting else []
-    text = msgspec.json.encode([*before, *lines][: limits.ALERT_LINES]).decode()
-    if waiting:
+    if waiting and len(before) + len(lines) <= limits.ALERT_LINES:
+        text = msgspec.json.encode([*before, *lines]).decode()
         await tx.run(_sql.add_lines, {"id": waiting.id, "lines": text})
-    else:
+        return
+    for place in range(0, len(lines), limits.ALERT_LINES):
+        text = msgspec.json.encode(lines[place : place + limits.ALERT_LINES]).decode()
         await tx.run(_sql.add_notice, {"id": new_id(), "at": now, "lines": text, "due_at": due_at})
 
 
