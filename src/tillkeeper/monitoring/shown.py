@@ -154,4 +154,4 @@ def _statements(known: Sequence[Latest]) -> tuple[Statement, ...]:
         for (process, name), of in found.items()
         if "calls" in of and "seconds" in of
     ]
-    return tuple(sorted(made, key=lambda each: each.seconds, reverse=True))
+    return tuple(sorted(made, key=lambda each: each.seconds, reverse=True)[: limits.SHOWN_STATEMENTS])
