@@ -95,6 +95,13 @@ def test_what_an_incremental_builds_on() -> None:
     assert retention.parent([manifest(2, 1, 1)]) is None, "its full backup is gone"
 
 
+def test_a_backup_that_a_wrong_clock_dated_is_built_on_like_any_other() -> None:
+    there = [manifest(1, None, -365), manifest(2, 1, 3), manifest(3, 2, 2)]
+    assert retention.chains(there) == [there]
+    assert retention.parent(there) == there[-1]
+    assert retention.late(there, set(), NOON + timedelta(days=60)) == []
+
+
 # -- what is due
 
 

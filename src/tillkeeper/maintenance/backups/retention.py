@@ -6,6 +6,7 @@ from uuid import UUID
 
 from tillkeeper.base import limits
 from tillkeeper.maintenance.backups.chest import Manifest
+from tillkeeper.maintenance.backups.walnames import lsn_number
 
 _KEEP = timedelta(days=limits.BACKUP_KEEP_DAYS)
 
@@ -13,10 +14,16 @@ Chain = list[Manifest]
 """A full backup and the incremental ones that build on it, the oldest first."""
 
 
+def _place(manifest: Manifest) -> tuple[int, int]:
+    return manifest.timeline, lsn_number(manifest.start_lsn)
+
+
 def chains(there: Sequence[Manifest]) -> list[Chain]:
-    """All of them, the oldest first. An incremental whose parent is gone is of no use and stands alone."""
+    """All of them, the oldest first by the log and not by a clock, which may have been wrong. An incremental whose parent is
+    gone is of no use and stands alone.
+    """
     found: dict[UUID, Chain] = {}
-    for each in sorted(there, key=lambda manifest: manifest.ended_at):
+    for each in sorted(there, key=_place):
         chain = found.get(each.parent) if each.parent else None
         if chain is None:
             chain = []
