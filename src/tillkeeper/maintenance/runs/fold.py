@@ -120,7 +120,7 @@ _STEP: Final[Mapping[EventKind, Callable[[StepStanding, Event], StepStanding]]] 
         undo_cut=step.undo_cut + (step.state == "undoing"),
     ),
     "undo_done": lambda step, event: replace(
-        step, state="undone", finished=False, verified_at=None, ended_at=event.at
+        step, state="undone", finished=False, verified_at=None, ended_at=step.ended_at or event.at
     ),
     "undo_failed": _undo_failed,
 }
