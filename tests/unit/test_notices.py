@@ -106,7 +106,9 @@ def test_whatever_comes_each_stage_is_told_once_and_one_end_is_the_last(
         hours += later
         filed = msgspec.structs.replace(PLAN, state=state)
         notice = told_of(*told) if told else None
-        told += due(notice, filed, run_of(run[0], begun=run[1]) if run else None, BEGIN + timedelta(hours=hours))
+        told += due(
+            notice, filed, run_of(run[0], begun=run[1]) if run else None, BEGIN + timedelta(hours=hours)
+        )
     assert len(set(told)) == len(told)
     assert not ENDS.intersection(told[:-1])
     assert "begun" not in told[told.index("delayed") :] if "delayed" in told else True
