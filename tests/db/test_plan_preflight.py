@@ -48,7 +48,7 @@ async def test_a_quiet_evening(site: Site, store: Store) -> None:
     async with store.tx("ben comes in") as tx:
         await access.open_session(tx, await link_for(tx, "ben", clock, ["operator"]), clock)
     found = await look(site, filed, kinds=True)
-    assert stops(found) == {"no_backup"}
+    assert stops(found) == {"no_backup", "alerts_unseen"}
     assert found["people"].said == "on duty: ben"
     assert {
         "rehearsal",
@@ -57,7 +57,7 @@ async def test_a_quiet_evening(site: Site, store: Store) -> None:
         "replicas",
         "disk",
         "keys",
-        "alerts",
+        "alerts_unseen",
         "alone",
     } <= found.keys()
 

@@ -141,8 +141,11 @@ def _guardrails(plan: Plan) -> Iterator[Mistake]:
         # JSON keeps nan and inf as null: a guardrail without a limit, which would pass whatever happens.
         if rail.limit is not None and not math.isfinite(rail.limit):
             yield Mistake(f"{field}.limit", f"{field}.limit: a number that something can be beyond")
-        if rail.worse_by is not None and not 0 <= rail.worse_by < math.inf:
-            yield Mistake(f"{field}.worse_by", f"{field}.worse_by: 0 or more")
+        in_percent = rail.measure not in MEASURES or MEASURES[rail.measure].unit == "percent"
+        least = 0 if in_percent else 1
+        if rail.worse_by is not None and not least <= rail.worse_by < math.inf:
+            what = "percentage points, 0 or more" if in_percent else "so many times worse, 1 or more"
+            yield Mistake(f"{field}.worse_by", f"{field}.worse_by: {what}")
         if not 0 < rail.seconds <= limits.GUARDRAIL_SECONDS:
             yield Mistake(f"{field}.seconds", f"{field}.seconds: up to {limits.GUARDRAIL_SECONDS}")
         if rail.samples < 1:

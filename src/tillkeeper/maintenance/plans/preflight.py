@@ -43,7 +43,7 @@ async def preflight(
             *await _database(tx),
             await _people(tx, site),
             await _keys(tx, now, ends),
-            await _alerts(tx),
+            await _alerts(tx, now),
             await _alone(tx, plan_id),
         ]
     found += [*await _backups(site, now), _disk(site, rehearsal), await _certificate(site, ends)]
@@ -130,11 +130,13 @@ async def _keys(tx: Tx, now: datetime, ends: datetime) -> Finding:
     return Finding("keys", "no API key expires meanwhile", ok=True)
 
 
-async def _alerts(tx: Tx) -> Finding:
+async def _alerts(tx: Tx, now: datetime) -> Finding:
     found = await alerts.open_pages(tx)
     if found:
         names = ", ".join(sorted({each.rule for each in found}))
         return Finding("alerts_open", f"critical alerts are open: {names}; see to them first")
+    if await alerts.is_unseen(tx, now):
+        return Finding("alerts_unseen", "nobody has looked for alerts lately: is the agent at work?")
     return Finding("alerts", "no critical alert is open", ok=True)
 
 

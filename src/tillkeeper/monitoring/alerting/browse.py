@@ -78,7 +78,7 @@ async def board(tx: Tx, book: RuleBook, clock: Clock) -> Board:
         await rows.show_alerts(tx),
         await rows.past_alerts(tx, now - timedelta(days=limits.STATUS_DAYS)),
     )
-    looked_at = max((each.at for each in standings), default=None)
+    looked_at = _last(standings)
     told = [Told(*row) for row in await tx.tuples(_sql.last_notices, {"limit": limits.ALERTS_PAST // 5})]
     return Board(
         alerts,
@@ -93,6 +93,15 @@ async def board(tx: Tx, book: RuleBook, clock: Clock) -> Board:
         looked_at,
         is_stale(looked_at, now),
     )
+
+
+async def is_unseen(tx: Tx, now: datetime) -> bool:
+    """Whether nobody has looked lately, so that no alert that does not fire means anything."""
+    return is_stale(_last(await rows.standings(tx)), now)
+
+
+def _last(standings: Sequence[Standing]) -> datetime | None:
+    return max((each.at for each in standings), default=None)
 
 
 def is_stale(looked_at: datetime | None, now: datetime) -> bool:
