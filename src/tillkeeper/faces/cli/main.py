@@ -38,7 +38,6 @@ COMMANDS: Final[dict[str, str]] = {
     "run": "Look at the runs of plans; pause, resume, abort, undo the one under way.",
     "migrate": "Bring the database up to date: its schema, and what is in it from before it could be sealed.",
     "backup": "Take backups, restore them, and prove that they can be restored.",
-    "backup": "Take backups, restore them, and prove that they can be restored.",
     "doctor": "Say what is set, from where, and what is wrong.",
 }
 
