@@ -35,7 +35,7 @@ COMMANDS: Final[dict[str, str]] = {
     "report": "Read, verify and review the reports of maintenance runs.",
     "customer": "Erase a customer for good; hold one whom the law wants kept.",
     "plan": "Plan maintenance: write it, check it, have it rehearsed and agreed to, find it a window.",
-    "run": "Look at the runs of plans; pause, resume, abort, undo the one under way.",
+    "run": "Look at the runs of maintenance plans, and steer the one that is under way.",
     "migrate": "Bring the database up to date: its schema, and what is in it from before it could be sealed.",
     "backup": "Take backups, restore them, and prove that they can be restored.",
     "doctor": "Say what is set, from where, and what is wrong.",
