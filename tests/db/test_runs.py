@@ -207,7 +207,8 @@ async def test_a_money_fault_undoes_everything_at_once(house: House) -> None:
         await house.until(lambda seen: seen.steps[1].state == "running" and bool(seen.lights))
         house.books.faults = (FAULT,)
         view = await house.ended()
-    assert view.run.state == "undone"
+    assert (view.run.state, [each.state for each in view.steps]) == ("failed", ["undone", "undone"])
+    assert view.events[-1].detail["said"] == "money: displaced: 700 are missing"  # undone, and not as before
     assert await house.effects() == []
     verdicts = [event.detail["verdict"] for event in view.events if event.kind == "verdict"]
     assert verdicts == ["pass", "fail"]
@@ -221,7 +222,7 @@ async def test_a_money_fault_is_found_while_a_run_is_paused(house: House) -> Non
         await house.until(lambda seen: seen.steps[1].state == "running")
         await house.tell("pause")
         house.books.faults = (FAULT,)
-        assert (await house.ended()).run.state == "undone"
+        assert (await house.ended()).run.state == "failed"
 
 
 async def test_books_that_are_wrong_before_keep_a_run_from_beginning(house: House) -> None:

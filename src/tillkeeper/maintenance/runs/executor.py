@@ -29,7 +29,7 @@ from tillkeeper.maintenance.runs.next import (
     decide,
 )
 from tillkeeper.maintenance.runs.pen import Pen
-from tillkeeper.maintenance.runs.types import Light
+from tillkeeper.maintenance.runs.types import Light, RunState
 from tillkeeper.maintenance.runs.work import Bell, Outcome, Watched
 from tillkeeper.maintenance.steps import Aborted, Evidence, Finding, Kind, Kinds, Site
 from tillkeeper.store import is_transient
@@ -210,7 +210,15 @@ class Executor:
             case PutBack(said):
                 await self._pen.write("undo_asked", detail={"said": said}, decision=True)
             case End(state, said):
-                await self._pen.write("ended", detail={"state": state, "said": said}, decision=True)
+                await self._end(state, said)
+
+    async def _end(self, state: RunState, said: str) -> None:
+        """Write the end. Where everything is put back and the money is still wrong, a person must look."""
+        if state in {"undone", "aborted"}:
+            money = await self._guard.look_at_money()
+            if money.verdict == "fail":
+                state, said = "failed", f"{MONEY}: {money.said}"
+        await self._pen.write("ended", detail={"state": state, "said": said}, decision=True)
 
     async def _preflight(self) -> None:
         found = await self._looked(self._findings())
