@@ -25,6 +25,7 @@ NAMES: Final = (
     "access",
     "audit",
     "maintenance",
+    "backups",
     "faults",
 )
 
@@ -57,9 +58,7 @@ def run(name: str, *, quick: bool) -> None:
         case "maintenance":
             uvloop.run(maintenance.main(seconds))
         case "faults":
-            asyncio.run(
-                faults.main()
-            )  # uvloop's subprocesses cannot become the server's account, as backups must
+            asyncio.run(faults.main())  # as the agent: uvloop starts no program as another user
         case "vault":
             uvloop.run(vault.main(seconds, quick=quick))
         case _:

@@ -15,6 +15,7 @@ from tillkeeper import audit
 from tillkeeper.base import limits
 from tillkeeper.base.clock import ManualClock
 from tillkeeper.base.ids import to_typeid
+from tillkeeper.faces.api.door import Door
 from tillkeeper.payments.commands import Review
 from tillkeeper.risk import RiskEngine
 from tillkeeper.store import Store, outbox
@@ -87,6 +88,8 @@ async def test_a_flood_of_unknown_keys_is_one_event(store: Store, clock: ManualC
             assert answer.status_code == 401
         assert await events(store, audit.Filter(action="key.refused")) == []
         door: Any = cast("httpx.ASGITransport", api.client._transport).app
+        while not isinstance(door, Door):
+            door = door._app
         await door._tally.write()
     (event,) = await events(store, audit.Filter(action="key.refused"))
     assert (event.actor, event.subject, event.result) == ("unknown", "unauthenticated", "refused")

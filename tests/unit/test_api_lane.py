@@ -13,7 +13,8 @@ from tillkeeper.base.ids import new_id, to_typeid
 from tillkeeper.base.limits import MAX_BODY_BYTES
 from tillkeeper.base.settings import Settings
 from tillkeeper.faces.api import Counter, create_api
-from tillkeeper.store import Answer
+from tillkeeper.payments import Gauge
+from tillkeeper.store import Answer, Timings
 
 CUSTOMER = new_id()
 PAYER, PAYEE, SHOP = to_typeid("cus", CUSTOMER), to_typeid("cus", new_id()), to_typeid("mer", new_id())
@@ -35,6 +36,8 @@ class Till:
     def __init__(self, status: int) -> None:
         self.asked: list[Any] = []
         self.status = status
+        nowhere: Any = Trail()
+        self.gauge = Gauge(nowhere, SystemClock())
 
     async def submit(self, command: Any, key: Any) -> Answer:
         if self.status == 0:
@@ -45,6 +48,8 @@ class Till:
 
 class Trail:
     """A store that only takes what the audit writes."""
+
+    timings = Timings()
 
     @asynccontextmanager
     async def tx(self, _: str) -> AsyncIterator["Trail"]:

@@ -16,7 +16,7 @@ from tillkeeper.monitoring.samples import latest
 from tillkeeper.monitoring.types import Latest
 from tillkeeper.store import Tx
 
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+CONTENT_TYPE: Final = "text/plain; version=0.0.4"  # the framework adds the character set
 _HISTOGRAM: Final = "le"
 _SUM: Final = "_seconds"
 

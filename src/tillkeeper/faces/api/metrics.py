@@ -9,7 +9,7 @@ from tillkeeper.faces.api.documents import responses
 from tillkeeper.faces.api.door import TheCounter
 
 
-@get("/metrics", responses=responses(200, str), action="metrics.view")
+@get("/metrics", responses=responses(200, str, media_type="text/plain"), action="metrics.view")
 async def metrics(counter: TheCounter) -> Response[bytes]:
     """What every process measured last, in Prometheus' text format; what is stale is left out."""
     async with counter.store.tx("metrics") as tx:

@@ -18,7 +18,7 @@ def bench(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="payments, ledger, risk, replay, growth, vault, access, audit; unset: the first four."
+            help="payments, ledger, risk, replay, growth, vault, access, audit, maintenance, backups, faults; unset: the first four."
         ),
     ] = None,
     *,

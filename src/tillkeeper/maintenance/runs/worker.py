@@ -46,7 +46,7 @@ class Worker:
             while True:
                 story = await self._open()
                 if story is None:
-                    await asyncio.sleep(limits.RUN_LOOK_SECONDS)
+                    await asyncio.sleep(limits.RUN_IDLE_SECONDS)
                 else:
                     await self._carry(story, fence)
         except* FencedError as error:
