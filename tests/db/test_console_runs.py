@@ -42,6 +42,7 @@ async def test_a_run_is_shown_live_and_steered(
 ) -> None:
     monkeypatch.setattr(limits, "RUN_SETTLE_SECONDS", 0.0)
     monkeypatch.setattr(limits, "RUN_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(limits, "RUN_IDLE_SECONDS", 0.02)
     await admin.execute(TABLES)
     run = new_id()
     await asked(store, run, counting(run, "one", step(run, "two", rests=10_000)), clock)

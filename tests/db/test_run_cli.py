@@ -26,6 +26,7 @@ def till(
     monkeypatch.setenv("TILL_ADMIN_DATABASE_URL", database.admin_url)
     monkeypatch.setattr(limits, "RUN_SETTLE_SECONDS", 0.0)
     monkeypatch.setattr(limits, "RUN_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(limits, "RUN_IDLE_SECONDS", 0.02)
     return calling(capsys)
 
 

@@ -53,6 +53,7 @@ async def shop(module_database: Database) -> AsyncIterator[tuple[Store, psycopg.
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "RUN_SETTLE_SECONDS", 0.0)
     monkeypatch.setattr(limits, "RUN_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(limits, "RUN_IDLE_SECONDS", 0.02)
     monkeypatch.setattr(limits, "RUN_GUARD_SECONDS", 0.05)
     monkeypatch.setattr(limits, "RUN_MONEY_SECONDS", 0.05)
     monkeypatch.setattr(limits, "RUN_RETRY_SECONDS", 0.01)

@@ -32,6 +32,7 @@ CLOCK = SystemClock()
 def hasten() -> None:
     limits.RUN_SETTLE_SECONDS = 0.0  # type: ignore[misc]
     limits.RUN_LOOK_SECONDS = 0.02  # type: ignore[misc]
+    limits.RUN_IDLE_SECONDS = 0.02  # type: ignore[misc]
     limits.RUN_GUARD_SECONDS = 0.05  # type: ignore[misc]
 
 
