@@ -1,6 +1,6 @@
 #!/bin/sh
 # Pins every package with the hashes of all its files, for every platform and Python >= 3.11.
-# requirements-dev.lock holds requirements.lock and the tools; both versions agree (--constraint).
+# requirements-dev.lock holds requirements.lock and the tools, requirements-spark.lock also Spark; versions agree (--constraint).
 set -eu
 cd "$(dirname "$0")/.."
 compile() {
@@ -11,3 +11,4 @@ compile() {
 }
 compile requirements.lock --extra build
 compile requirements-dev.lock --extra build --extra dev --constraint requirements.lock
+compile requirements-spark.lock --extra build --extra dev --extra spark --constraint requirements-dev.lock

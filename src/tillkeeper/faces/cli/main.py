@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, str]] = {
     "replay": "Stream a CSV or Parquet file of historic payments through the turn.",
     "bench": "Measure payments, ledger, risk and replay on this machine, beside bare pgbench as the yardstick.",
     "ledger": "Verify the books.",
+    "risk": "Risk: rules, features, models, backtests, logins, early warning, cases.",
     "decision": "Explain a risk decision.",
     "access": "Say which policy lets somebody do something, or which would.",
     "console": "Make a one-time sign-in link for the console.",

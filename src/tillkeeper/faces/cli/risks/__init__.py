@@ -1,0 +1,1 @@
+"""The commands of `till risk`, one file a field."""

@@ -1,0 +1,5 @@
+"""The live evaluator over history."""
+
+import typer
+
+app = typer.Typer()

@@ -1,0 +1,5 @@
+"""Cases: the queue, claims, decisions."""
+
+import typer
+
+app = typer.Typer()

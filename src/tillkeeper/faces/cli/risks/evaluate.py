@@ -1,0 +1,5 @@
+"""The published protocols, run."""
+
+import typer
+
+app = typer.Typer()

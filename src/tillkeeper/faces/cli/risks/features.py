@@ -1,0 +1,5 @@
+"""Declared features."""
+
+import typer
+
+app = typer.Typer()

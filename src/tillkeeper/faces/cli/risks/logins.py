@@ -1,0 +1,5 @@
+"""Logins and what was thought of them."""
+
+import typer
+
+app = typer.Typer()

@@ -1,0 +1,5 @@
+"""Rules: propose, put in force, lists, mutes."""
+
+import typer
+
+app = typer.Typer()

@@ -1,0 +1,5 @@
+"""Models: train, challenge, promote, retire."""
+
+import typer
+
+app = typer.Typer()

@@ -1,0 +1,5 @@
+"""Early warning: signals, attacks, proposed rules."""
+
+import typer
+
+app = typer.Typer()

@@ -1,0 +1,2 @@
+-- risk: what is in force: decisions' configuration, lists, mutes, the origin of activations.
+SELECT;

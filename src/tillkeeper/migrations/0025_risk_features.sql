@@ -1,0 +1,2 @@
+-- risk: declared features.
+SELECT;

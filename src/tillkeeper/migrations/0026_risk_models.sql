@@ -1,0 +1,2 @@
+-- risk: models, champion and challengers.
+SELECT;

@@ -1,0 +1,2 @@
+-- risk: backtests.
+SELECT;

@@ -1,0 +1,2 @@
+-- risk: logins and changes of settings.
+SELECT;

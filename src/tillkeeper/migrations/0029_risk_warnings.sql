@@ -1,0 +1,2 @@
+-- risk: early warning: signals, attacks, proposed rules.
+SELECT;

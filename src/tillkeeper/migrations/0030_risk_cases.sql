@@ -1,0 +1,2 @@
+-- risk: alerts and cases.
+SELECT;
