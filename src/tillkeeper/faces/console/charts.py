@@ -6,6 +6,7 @@ A plot stretches to its box (`preserveAspectRatio="none"`); words beside it are 
 import io
 from collections.abc import Sequence
 from itertools import groupby, pairwise
+from math import log10, sqrt
 from typing import Final
 
 import segno
@@ -15,6 +16,7 @@ _STEP: Final = 4  # units between two points of a plot
 _HEIGHT: Final = 120
 _LOWEST_TOP: Final = 4
 _FINE: Final = 1000  # a curve's values are drawn in thousandths
+_SIDE: Final = 200  # of a square picture
 
 
 def ceiling(highest: int) -> int:
@@ -59,6 +61,51 @@ def curve(values: Sequence[float | None], label: str) -> tuple[Markup, float]:
             shapes.append(f'<g transform="translate({at * _STEP})">{band}</g>')
         at += len(stretch)
     return _plot("".join(shapes), len(values), label), top / _FINE
+
+
+def bars(layers: Sequence[tuple[str, Sequence[int]]], label: str) -> tuple[Markup, int]:
+    """Bars before each other, (class, values) from the back, on a scale of magnitudes: 1 and 10,000 are both seen.
+
+    With the value at the top edge, a power of ten.
+    """
+    highest = max((value for _, values in layers for value in values), default=0)
+    top = 10 ** max(len(str(max(highest - 1, 1))), 1)
+    count = len(layers[0][1])
+    shapes = []
+    for depth, (name, values) in enumerate(layers):
+        inset = 0.3 + 0.6 * depth
+        for place, value in enumerate(values):
+            if value > 0:
+                height = _magnitude(value, top)
+                left, wide = place * _STEP + inset, _STEP - 2 * inset
+                shapes.append(
+                    f'<rect class="part {name}" x="{left:.1f}" y="{_HEIGHT - height}" width="{wide:.1f}" height="{height}"/>'
+                )
+    return _plot("".join(shapes), count + 1, label), top
+
+
+def _magnitude(value: int, top: int) -> int:
+    """How high a bar is; the least that is there is seen."""
+    return max(round(_HEIGHT * log10(1 + value) / log10(1 + top)), 3)
+
+
+def reliability(points: Sequence[tuple[float, float, int]], label: str) -> Markup:
+    """Said against found: (probability that was said, share that was fraud, how many), each a dot whose area is its weight,
+    beside the diagonal on which a model that says the truth lies. Both axes 0 to 1.
+    """
+    most = max((count for _, _, count in points), default=1)
+    dots = "".join(
+        f'<circle class="part main" cx="{_SIDE * said:.1f}" cy="{_SIDE - _SIDE * found:.1f}"'
+        f' r="{2 + 6 * sqrt(count / most):.1f}"/>'
+        for said, found, count in points
+    )
+    grid = "".join(
+        f'<path class="grid" d="M0 {at}H{_SIDE}M{at} 0V{_SIDE}"/>' for at in range(0, _SIDE + 1, 50)
+    )
+    return Markup(  # noqa: S704 - numbers and our own class names
+        f'<svg class="square" role="img" aria-label="{escape(label)}" viewBox="-8 -8 {_SIDE + 16} {_SIDE + 16}">'
+        f'{grid}<path class="ideal" d="M0 {_SIDE}L{_SIDE} 0"/>{dots}</svg>'
+    )
 
 
 def shares(parts: Sequence[tuple[str, int]], label: str) -> Markup:
