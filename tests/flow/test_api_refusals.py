@@ -455,6 +455,10 @@ ELSEWHERE = {
         "tests/db/test_reports.py: people read reports in the console and with till",
     ),
     **dict.fromkeys(("grant_ended", "grant_exhausted"), "tests/db/test_grants.py: a person in the console"),
+    **dict.fromkeys(
+        ("unknown_case", "case_state", "case_claimed", "case_not_claimed", "case_open"),
+        "tests/db/test_cases.py: people work cases in the console and with till",
+    ),
 }
 
 

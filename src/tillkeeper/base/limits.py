@@ -456,3 +456,28 @@ assert ALERT_SETTLED_SECONDS < ALERT_SLOT_SECONDS <= ALERT_SECONDS
 assert ALERT_SECONDS * 3 < ALERT_STALE_SECONDS  # two looks may fail
 assert STATUS_DAYS * 24 * 3600 <= ALERT_KEEP_SECONDS
 assert BACKUP_KEEP_CHAINS >= 2  # while the newest is not proven yet, the one before it is there
+
+# -- cases of risk (seconds unless named otherwise)
+CASE_CLAIM_SECONDS: Final = 30 * 60.0  # who claimed a case and does nothing for so long has gone home
+CASE_HANDED_SECONDS: Final = 8 * 3600.0  # whoever a case was handed to may come only with the next shift
+CASE_DUE_SECONDS: Final = {"critical": 3600.0, "high": 4 * 3600.0, "medium": 24 * 3600.0, "low": 72 * 3600.0}
+CASE_LOSSES: Final = {"critical": 5_000_000, "high": 500_000, "medium": 50_000}  # expected, minor units of the reference
+CASE_ALERTS: Final = 500  # of one case, read for a page or a verdict; the sum counts all of them
+CASE_PAYMENTS: Final = 200  # one verdict is about so many at most
+CASE_EVENTS: Final = 200  # shown of one case
+CASES_EARLIER: Final = 10  # of the same subject, shown
+CASES_COUNTED: Final = 1000  # beyond this the queue is "more than"
+CASE_INTAKE: Final = 200  # alerts made into cases in one transaction
+CASE_LOOK_SECONDS: Final = 1.0  # between two looks for new alerts and for cases that are late
+CASE_INTAKE_DAYS: Final = 7  # an alert that became no case within so long never will
+TIE_DAYS: Final = 30  # a picture of neighbours looks back so far
+TIE_BATCH: Final = 2000  # decisions read at one time
+TIE_SECONDS: Final = 2.0  # between two looks for new decisions
+TIE_LAG_SECONDS: Final = 15.0  # a turn may commit so long after its ids were made; what is later is not in the picture
+TIE_HUB: Final = 30  # customers of one device, address or payee: with more of them it ties nobody to anybody
+TIES_OF_ONE: Final = 30  # devices, addresses and payees followed from one customer, the newest
+NEIGHBOURS: Final = 60  # customers, devices, addresses and payees in one picture
+BYPASS_DAYS: Final = 30  # what was let through as a sample is measured over so long
+assert CASE_DUE_SECONDS["low"] <= REVIEW_SECONDS  # a held payment is decided before its time is over
+assert CASE_CLAIM_SECONDS < CASE_DUE_SECONDS["critical"]
+assert TIE_LAG_SECONDS > TURN_RETRY_SECONDS * 2**TURN_TRIES / 2

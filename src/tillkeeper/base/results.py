@@ -123,6 +123,12 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "unknown_report": (404, "There is no such report"),
     "report_reviewed": (409, "The report was reviewed before"),
     "unknown_task": (404, "There is no such task"),
+    # cases of risk
+    "unknown_case": (404, "There is no such case"),
+    "case_state": (409, "The case's state does not allow this"),
+    "case_claimed": (409, "Somebody else works on the case"),
+    "case_not_claimed": (409, "The case must be claimed first"),
+    "case_open": (409, "The subject has another open case"),
 }
 
 
