@@ -67,6 +67,10 @@ install() { # lock file, stamp
         say "The packages could not be installed; pip's own words stand above. Is the network there? Then run the same command again."
         exit 2
     }
+    .venv/bin/python -c 'import lightgbm' 2>/dev/null || {
+        say "LightGBM does not load: models cannot be trained here, everything else works. Mostly the system's OpenMP"
+        say "library is missing (Debian, Ubuntu: apt install libgomp1)."
+    }
     # Compiled once here (about 8 s) and kept: the first start need not wait for it, nor tests that begin together.
     .venv/bin/python -c 'from tillkeeper.risk import warm_up; warm_up()'
     touch "$2"
