@@ -151,6 +151,8 @@ class Model:
             "night": float(local.hour <= 6),
             "weekend": float(local.weekday() >= 5),
             "is_send": float(attempt.kind == "send"),
+            "is_withdrawal": float(attempt.kind == "withdrawal"),
+            **dict.fromkeys(("customer_watched", "payee_watched", "device_watched", "ip_watched"), 0.0),
         }
 
 

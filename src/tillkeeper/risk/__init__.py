@@ -6,14 +6,16 @@ from tillkeeper.risk.fingerprint import fingerprint_before
 from tillkeeper.risk.receipts import Explanation, Reason, Value, explain
 from tillkeeper.risk.rows import labelled, receipt
 from tillkeeper.risk.rules import BadRulesError, Fault, Rule, RuleSet, read_rules
-from tillkeeper.risk.types import OUTCOMES, Attempt, Decision, Label, Receipt
+from tillkeeper.risk.types import OUTCOMES, Attempt, Batch, Decision, Event, Label, Receipt
 
 __all__ = [
     "FEATURES",
     "OUTCOMES",
     "Attempt",
     "BadRulesError",
+    "Batch",
     "Decision",
+    "Event",
     "Explanation",
     "Fault",
     "Feature",

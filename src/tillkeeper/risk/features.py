@@ -4,6 +4,7 @@ Money is in minor units of the rule set's reference currency. A value that canno
 customer has no past) is NaN: every comparison with it is false, so a rule asks for what it needs to be known.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -146,15 +147,42 @@ _SINGLE: Final[list[Column]] = [
     ("is_send", Unit.FLAG, "个人转账", "a transfer to a person"),
 ]  # fmt: skip
 
+# Filled by the engine after the profiles were read: 0 and NaN until then.
+_ENGINE: Final[list[Column]] = [
+    ("is_withdrawal", Unit.FLAG, "提现", "a withdrawal"),
+    ("customer_watched", Unit.FLAG, "付款人在关注名单上", "the customer is on a watch list"),
+    ("payee_watched", Unit.FLAG, "收款方在关注名单上", "the payee is on a watch list"),
+    ("device_watched", Unit.FLAG, "设备在关注名单上", "the device is on a watch list"),
+    ("ip_watched", Unit.FLAG, "IP 地址在关注名单上", "the ip address is on a watch list"),
+    ("anomaly_score", Unit.SHARE, "异常分（无监督，0 至 1）", "how unusual this is, without labels, 0 to 1"),
+    ("model_score", Unit.SHARE, "模型给出的欺诈概率", "probability of fraud by the model in force"),
+]
 
-def _all() -> dict[str, Feature]:
+
+class Catalogue(Mapping[str, Feature]):
+    """Features by name, in the order of the matrix's columns. Never changed: `with_` makes a longer one."""
+
+    def __init__(self, features: Sequence[Feature]) -> None:
+        self._features = {feature.name: feature for feature in features}
+
+    def __getitem__(self, name: str) -> Feature:
+        return self._features[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._features)
+
+    def __len__(self) -> int:
+        return len(self._features)
+
+
+def _all() -> Catalogue:
     columns = [column for kind in KINDS for column in _window_columns(kind)]
-    columns += _received_columns() + _risk_columns() + _SINGLE
-    return {name: Feature(index, name, unit, zh, en) for index, (name, unit, zh, en) in enumerate(columns)}
+    columns += _received_columns() + _risk_columns() + _SINGLE + _ENGINE
+    return Catalogue([Feature(index, *column) for index, column in enumerate(columns)])
 
 
 FEATURES: Final = _all()
-"""Every feature by name, in the order of the matrix's columns."""
+"""Every feature that comes with the package."""
 
 # The compiled windows write columns by number (windows.py says why it cannot import their names).
 assert [

@@ -13,7 +13,7 @@ from tillkeeper.risk import windows
 from tillkeeper.risk.daytime import hour_night_weekend
 from tillkeeper.risk.features import FEATURES, KINDS
 from tillkeeper.risk.rules import RuleSet
-from tillkeeper.risk.types import Attempt
+from tillkeeper.risk.types import Attempt, Batch, halves
 
 # Zeroed memory costs nothing until it is used, so there is room for many from the beginning: copying it to twice its
 # size would hold up a turn. Where the machine does not give so much, it is less.
@@ -27,11 +27,15 @@ WATERMARK_BLOCK: Final = 8192
 of an old file and live payments may mix."""
 LATENESS_US: Final = windows.DAY
 """How far an attempt may lie behind the recent ones and still find all of its past remembered."""
+MOST: Final = 2**62
+"""An amount above this over the reference currency's units counts as this: what is computed stays within 64 bits."""
 SWEPT_PER_PAYMENT: Final = 4
 """Idle profiles are looked for a few at a time, so that no turn pays for all."""
 
 _HOUR: Final = FEATURES["hour"].index
 _IS_SEND: Final = FEATURES["is_send"].index
+_IS_WITHDRAWAL: Final = FEATURES["is_withdrawal"].index
+_WATCHED: Final = [FEATURES[f"{kind}_watched"].index for kind in KINDS]
 
 
 class Profiles:
@@ -62,21 +66,24 @@ class Profiles:
         self._arrived = 0
         self._oldest = [2**62, 2**62]
 
-    def observe(self, attempts: Sequence[Attempt]) -> NDArray[np.float64]:
+    def observe(self, attempts: Batch | Sequence[Attempt]) -> NDArray[np.float64]:
         """Take a turn in, in the order given; one row per attempt in the order of FEATURES."""
-        turn = self._turn(attempts)
-        n = len(attempts)
+        batch = attempts if isinstance(attempts, Batch) else Batch.of(attempts)
+        turn = self._turn(batch)
+        n = len(batch)
         self._make_room(n)
-        matrix = np.empty((n, len(FEATURES)))
+        matrix = np.full((n, len(FEATURES)), np.nan)
         matrix[:, _HOUR : _HOUR + 3] = hour_night_weekend(turn.at, self._zone)
-        matrix[:, _IS_SEND] = [attempt.kind == "send" for attempt in attempts]
+        matrix[:, _IS_SEND] = [kind == "send" for kind in batch.kinds]
+        matrix[:, _IS_WITHDRAWAL] = [kind == "withdrawal" for kind in batch.kinds]
+        matrix[:, _WATCHED] = 0.0
         windows.observe(self._pool, turn, matrix)
         self._forget(turn.at)
         return matrix
 
     def learn(self, payment: UUID, *, fraud: bool) -> bool:
         """Count a payment as fraud, or not, from now on. False when it is not (or no longer) remembered."""
-        high, low = _halves([payment])[0].tolist()
+        high, low = halves([payment])[0].tolist()
         return bool(windows.learn(self._pool, high, low, int(fraud)))
 
     def counts(self) -> dict[str, int]:
@@ -91,31 +98,30 @@ class Profiles:
         )
         return found
 
-    def _turn(self, attempts: Sequence[Attempt]) -> windows.Turn:
-        numbers = self._numbers
+    def _turn(self, batch: Batch) -> windows.Turn:
         number = self._number
-        payees = numbers[windows.PAYEE]
+        payees = self._numbers[windows.PAYEE]
         who: list[int] = []
-        for one in attempts:
-            customer = one.customer.int
-            payee = one.payee.int
+        columns = (batch.customers, batch.payees, batch.devices, batch.ips)
+        for customer, payee, device, ip in zip(*columns, strict=True):
             who += (
                 number(windows.CUSTOMER, customer),
                 number(windows.PAYEE, payee),
-                windows.NONE if one.device is None else number(windows.DEVICE, one.device),
-                windows.NONE if one.ip is None else number(windows.IP, one.ip),
+                windows.NONE if device is None else number(windows.DEVICE, device),
+                windows.NONE if ip is None else number(windows.IP, ip),
                 payees.get(customer, windows.NONE),
             )
-        unit, worth, other, most = self._unit, self._worth, self._other, windows.AMOUNT_LIMIT - 1
         return windows.Turn(
-            np.array([one.at_us for one in attempts], np.int64),
-            np.array(
-                [min(one.amount * unit // worth.get(one.currency, other), most) for one in attempts], np.int64
-            ),
-            np.array(who, np.int32).reshape(-1, 5),
-            _halves([one.id for one in attempts]),
-            np.array([(one.latitude, one.longitude) for one in attempts], np.float64),
+            batch.at_us, self._amounts(batch), np.array(who, np.int32).reshape(-1, 5), batch.ids, batch.places
         )
+
+    def _amounts(self, batch: Batch) -> NDArray[np.int64]:
+        """In minor units of the reference currency, at most what the windows hold."""
+        worth, other = self._worth, self._other
+        rates = np.array([worth.get(currency, other) for currency in batch.currencies], np.int64)
+        within = np.clip(batch.amounts, 0, MOST // self._unit)
+        amounts: NDArray[np.int64] = np.minimum(within * self._unit // rates, windows.AMOUNT_LIMIT - 1)
+        return amounts
 
     def _number(self, kind: int, key: Any) -> int:
         found = self._numbers[kind].get(key)
@@ -188,11 +194,6 @@ def _blank_profile() -> NDArray[Any]:
 
 
 _BLANK: Final = _blank_profile()
-
-
-def _halves(ids: Sequence[UUID]) -> NDArray[np.int64]:
-    """UUIDs as two signed 64-bit halves each."""
-    return np.frombuffer(b"".join([one.bytes for one in ids]), ">i8").astype(np.int64).reshape(-1, 2)
 
 
 def _zeroed(count: int, kind: np.dtype[Any]) -> NDArray[Any]:

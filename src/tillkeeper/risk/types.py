@@ -1,9 +1,12 @@
 """Frozen values of the risk engine."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 OUTCOMES = ("allow", "challenge", "hold", "deny")
 """From mild to severe; of several rules that hit, the severest outcome wins."""
@@ -23,6 +26,71 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     ip: str | None = None
     latitude: float | None = None
     longitude: float | None = None
+
+
+class Batch(msgspec.Struct, frozen=True, gc=False):
+    """Attempts as columns, in order of arrival; row n of each belongs to attempt n.
+
+    `ids`: UUIDs as two signed 64-bit halves each. `at_us`: event time, microseconds since 1970 UTC. `customers` and
+    `payees`: UUIDs as integers. `amounts`: minor units of `currencies`. `places`: latitude and longitude in degrees, NaN
+    where none is known.
+    """
+
+    ids: NDArray[np.int64]
+    at_us: NDArray[np.int64]
+    kinds: Sequence[str]
+    customers: Sequence[int]
+    payees: Sequence[int]
+    amounts: NDArray[np.int64]
+    currencies: Sequence[str]
+    devices: Sequence[str | None]
+    ips: Sequence[str | None]
+    places: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        """How many attempts."""
+        return len(self.at_us)
+
+    @classmethod
+    def of(cls, attempts: Sequence[Attempt]) -> "Batch":
+        """The columns of attempts."""
+        return cls(
+            ids=halves([one.id for one in attempts]),
+            at_us=np.array([one.at_us for one in attempts], np.int64),
+            kinds=[one.kind for one in attempts],
+            customers=[one.customer.int for one in attempts],
+            payees=[one.payee.int for one in attempts],
+            amounts=np.array([one.amount for one in attempts], np.int64),
+            currencies=[one.currency for one in attempts],
+            devices=[one.device for one in attempts],
+            ips=[one.ip for one in attempts],
+            places=np.array([(one.latitude, one.longitude) for one in attempts], np.float64).reshape(-1, 2),
+        )
+
+
+def halves(ids: Sequence[UUID]) -> NDArray[np.int64]:
+    """UUIDs as two signed 64-bit halves each."""
+    return np.frombuffer(b"".join([one.bytes for one in ids]), ">i8").astype(np.int64).reshape(-1, 2)
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """Something a customer did besides paying. `event`: "login" or "setting". `at_us` as in Attempt.
+
+    `kind`: of a setting: phone, password, email, payee, device; of a login: "". `network`: the autonomous system's number
+    as text, `country`: ISO 3166 alpha-2, both "" where unknown. `score`: what was thought of a login, 0 to 1.
+    """
+
+    id: UUID
+    event: str
+    at_us: int
+    customer: UUID
+    device: str | None = None
+    ip: str | None = None
+    network: str | None = None
+    country: str = ""
+    succeeded: bool = True
+    score: float = 0.0
+    kind: str = ""
 
 
 class Decision(msgspec.Struct, frozen=True):
