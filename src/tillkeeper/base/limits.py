@@ -481,3 +481,42 @@ BYPASS_DAYS: Final = 30  # what was let through as a sample is measured over so 
 assert CASE_DUE_SECONDS["low"] <= REVIEW_SECONDS  # a held payment is decided before its time is over
 assert CASE_CLAIM_SECONDS < CASE_DUE_SECONDS["critical"]
 assert TIE_LAG_SECONDS > TURN_RETRY_SECONDS * 2**TURN_TRIES / 2
+
+# -- history and backtests
+HISTORY_ROWS: Final = 8192  # payments read together: enough that a call's cost is lost among them, 15 MB of features
+HISTORY_FILE_MEMORY: Final = "1GB"  # of DuckDB while it sorts a file; what does not fit is spilled to disk
+
+# -- rules and what else is in force of risk (seconds unless named otherwise)
+MAX_RULES: Final = 200  # each costs a turn three microseconds, and a person's understanding
+MAX_RULES_TEXT: Final = 512 * 1024  # bytes of a rule set
+MAX_CONDITION: Final = 4000  # characters
+RULE_FAULTS: Final = 50  # named of one rule set; the rest is counted
+BREAKER_LEAST: Final = 500  # hits that any rule may have within BREAKER_SECONDS, however large a share they are
+BREAKER_SHARE: Final = 0.5  # of the traffic that any rule may hold or deny: what stops more than half has gone wrong
+BREAKER_SECONDS: Final = 600
+BREAKER_LONGEST_SECONDS: Final = 6 * 3600  # `at_most = "30 in 6h"`: so much is read again after a restart
+BREAKER_MOST: Final = 100_000  # `at_most`: a deeper memory is no breaker
+BYPASS_MOST: Final = 0.1  # of would-be holds and challenges, as a sample
+LIST_ENTRIES: Final = 100_000  # in force at one time: about 30 MB in the process that decides
+LIST_KEY: Final = 200  # characters
+MUTES: Final = 1000  # in force at one time
+TRUST_SECONDS: Final = 90 * 24 * 3600  # the longest trust and the longest mute: what is longer is a rule to be changed
+FORCE_POLL_SECONDS: Final = 1.0  # how soon the process that decides hears what people put in force
+FORCE_REREAD_SECONDS: Final = 60.0  # everything is read again so often, whatever the revision says
+LABELS_READ: Final = 2000  # labels of other processes, learnt between two turns: two milliseconds
+PROPOSALS_SHOWN: Final = 50
+assert FORCE_POLL_SECONDS < 2  # promised: active everywhere within two seconds
+assert BREAKER_SECONDS <= BREAKER_LONGEST_SECONDS
+
+# -- logins
+LOGINS_COMPARED: Final = 64  # accepted ones of the customer, the newest: habits change
+LOGINS_LOOKED: Final = 256  # among so many: of those that were asked again, some were never answered
+LOGINS_REMEMBERED: Final = 200_000  # of everybody, to know what is common: about 150 MB, two seconds at start
+MAX_LOGIN_TURN: Final = 256  # decided together, in one transaction
+MAX_LOGIN_QUEUE: Final = 4096  # that may wait; beyond that the door answers 503 at once
+LOGIN_ANSWERS: Final = 5  # to one login that was asked again
+MAX_USER_AGENT: Final = 1000  # characters of a User-Agent that are looked at
+NETWORKS_REMEMBERED: Final = 65_536  # addresses whose network was looked up lately: 20 MB
+AGENTS_REMEMBERED: Final = 8192  # User-Agents that were parsed lately: 5 MB
+LOGIN_SKEW_SECONDS: Final = 24 * 3600  # `at` may lie so far ahead of our clock: other clocks are wrong, too
+assert LOGINS_COMPARED <= LOGINS_LOOKED
