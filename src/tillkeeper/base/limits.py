@@ -503,6 +503,7 @@ MUTES: Final = 1000  # in force at one time
 TRUST_SECONDS: Final = 90 * 24 * 3600  # the longest trust and the longest mute: what is longer is a rule to be changed
 FORCE_POLL_SECONDS: Final = 1.0  # how soon the process that decides hears what people put in force
 FORCE_REREAD_SECONDS: Final = 60.0  # everything is read again so often, whatever the revision says
+ALERTS_A_DAY: Final = 100  # what analysts can look at, unless the rules' [analysts] says otherwise
 LABELS_READ: Final = 2000  # labels of other processes, learnt between two turns: two milliseconds
 PROPOSALS_SHOWN: Final = 50
 assert FORCE_POLL_SECONDS < 2  # promised: active everywhere within two seconds
@@ -520,3 +521,10 @@ NETWORKS_REMEMBERED: Final = 65_536  # addresses whose network was looked up lat
 AGENTS_REMEMBERED: Final = 8192  # User-Agents that were parsed lately: 5 MB
 LOGIN_SKEW_SECONDS: Final = 24 * 3600  # `at` may lie so far ahead of our clock: other clocks are wrong, too
 assert LOGINS_COMPARED <= LOGINS_LOOKED
+
+# -- models
+MODEL_BYTES: Final = 32 * 1024 * 1024  # of one model; a forest of 500 trees with 15 leaves takes half a megabyte
+MODEL_FEATURES: Final = 400
+MODEL_CHALLENGERS: Final = 4  # each scores every payment: 10 to 20 microseconds
+MODELS_LISTED: Final = 50  # the newest; older ones stay and open by their number
+MODEL_COMPARED: Final = 200_000  # payments of a comparison, the newest: two days at one a second, read in seconds

@@ -1,0 +1,111 @@
+"""The walk through history: profiles lived through again, where no label counts before it was known."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tillkeeper.risk.features import FEATURES
+from tillkeeper.risk.history.types import Seen, Stretch
+from tillkeeper.risk.profiles import Profiles
+from tillkeeper.risk.types import Batch
+
+_LOW: Final = (1 << 64) - 1
+
+
+class Walk:
+    """Takes stretches in order of arrival through profiles that begin empty; not for use by several threads.
+
+    A label is learnt before the first payment whose clock has reached the moment it was known at, and never before: a
+    stretch is cut there. The clock of a walk never runs back.
+    """
+
+    def __init__(self, profiles: Profiles, features: Sequence[str] = tuple(FEATURES)) -> None:
+        self._profiles = profiles
+        self._columns = np.array([FEATURES[name].index for name in features], np.int64)
+        self._now = -(2**62)
+        self._coming = _NOTHING
+        self.learnt = 0
+
+    def through(self, stretches: Iterable[Stretch]) -> Iterator[Seen]:
+        """Each stretch with its values."""
+        for stretch in stretches:
+            yield self.take(stretch)
+
+    def take(self, stretch: Stretch) -> Seen:
+        """The next stretch with its values."""
+        values = np.empty((len(stretch.clock_us), len(self._columns)))
+        if not len(values):
+            return Seen(values, stretch)
+        self._await(stretch)
+        clock = np.maximum.accumulate(np.maximum(stretch.clock_us, self._now))
+        for begin, end in self._pieces(clock):
+            values[begin:end] = self._profiles.observe(part(stretch.batch, begin, end))[:, self._columns]
+        self._now = int(clock[-1])
+        return Seen(values, stretch)
+
+    def _await(self, stretch: Stretch) -> None:
+        """Put the labels of a stretch among those to come.
+
+        One that clears a payment which nobody called a fraud says nothing new to the profiles.
+        """
+        row, known, fraud = stretch.verdicts
+        news = np.isin(row, row[fraud])
+        row, known, fraud = row[news], known[news], fraud[news]
+        # Nothing is known of a payment before it arrived, whatever its label says.
+        arrived = np.maximum(known, stretch.clock_us[row] + 1)
+        self._coming = self._coming.with_(_Coming(arrived, stretch.batch.ids[row], fraud))
+
+    def _pieces(self, clock: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+        """Where the stretch is cut; before each piece, what is known by then is learnt."""
+        known = self._coming.known_us
+        due = known[: np.searchsorted(known, clock[-1], "right")]
+        cuts = np.unique(np.searchsorted(clock, due, "left"))
+        edges = [0, *(cut for cut in cuts.tolist() if cut), len(clock)]
+        for begin, end in pairwise(edges):
+            self._learn(int(clock[begin]))
+            yield begin, end
+
+    def _learn(self, now_us: int) -> None:
+        """Learn what is known by a moment."""
+        due, self._coming = self._coming.parted(now_us)
+        for (high, low), fraud in zip(due.ids.tolist(), due.fraud.tolist(), strict=True):
+            payment = UUID(int=(high & _LOW) << 64 | low & _LOW)
+            self.learnt += self._profiles.learn(payment, fraud=fraud)
+
+
+class _Coming(NamedTuple):
+    """Labels by the moment they are known at."""
+
+    known_us: NDArray[np.int64]
+    ids: NDArray[np.int64]
+    fraud: NDArray[np.bool_]
+
+    def with_(self, more: "_Coming") -> "_Coming":
+        """Both together. Of labels known at one moment the one written later comes later."""
+        known = np.concatenate([self.known_us, more.known_us])
+        order = np.argsort(known, kind="stable")
+        ids, fraud = np.concatenate([self.ids, more.ids]), np.concatenate([self.fraud, more.fraud])
+        return _Coming(known[order], ids[order], fraud[order])
+
+    def parted(self, now_us: int) -> "tuple[_Coming, _Coming]":
+        """Those known by a moment, and the others."""
+        due = int(np.searchsorted(self.known_us, now_us, "right"))
+        return (
+            _Coming(self.known_us[:due], self.ids[:due], self.fraud[:due]),
+            _Coming(self.known_us[due:], self.ids[due:], self.fraud[due:]),
+        )
+
+
+_NOTHING: Final = _Coming(np.empty(0, np.int64), np.empty((0, 2), np.int64), np.empty(0, np.bool_))
+
+
+def part(batch: Batch, begin: int, end: int) -> Batch:
+    """Some rows of a batch."""
+    if begin == 0 and end == len(batch):
+        return batch
+    return Batch(**{name: column[begin:end] for name, column in msgspec.structs.asdict(batch).items()})
