@@ -4,7 +4,7 @@
 -- probability times amount, each payment once; minor units of `currency`, the one that the rules count in.
 CREATE TABLE risk.cases (
     id            uuid PRIMARY KEY,
-    subject_kind  text NOT NULL CHECK (subject_kind IN ('customer', 'payee')),
+    subject_kind  text NOT NULL CHECK (subject_kind IN ('customer', 'merchant')),
     subject       uuid NOT NULL,
     state         text NOT NULL CHECK (state IN ('open', 'closed')),
     severity      text NOT NULL CHECK (severity IN ('low', 'medium', 'high', 'critical')),
@@ -32,19 +32,16 @@ GRANT SELECT, INSERT ON risk.cases TO till_app;
 GRANT UPDATE (state, severity, expected_loss, alerts, alerted_at, due_at, overdue_at, claimed_by, claimed_until, verdict, closed_by,
               closed_at) ON risk.cases TO till_app;
 
--- What a case is made of: each alert belongs to one case. What it said is kept with it. `payment` unset: it is about no payment.
+-- What a case is made of: each alert belongs to one case.
 CREATE TABLE risk.case_alerts (
-    alert         uuid PRIMARY KEY,
-    case_id       uuid NOT NULL REFERENCES risk.cases,
-    at            timestamptz NOT NULL,
-    kind          text NOT NULL,
-    payment       uuid,
-    probability   double precision NOT NULL CHECK (probability BETWEEN 0 AND 1),
-    expected_loss bigint NOT NULL CHECK (expected_loss >= 0),
-    reasons       text[] NOT NULL
+    alert   uuid PRIMARY KEY REFERENCES risk.alerts,
+    case_id uuid NOT NULL REFERENCES risk.cases,
+    at      timestamptz NOT NULL
 );
-CREATE INDEX case_alerts_by_case ON risk.case_alerts (case_id, at, alert);
+CREATE INDEX case_alerts_by_case ON risk.case_alerts (case_id, alert);
 GRANT SELECT, INSERT ON risk.case_alerts TO till_app;
+-- Which alerts within the budget belong to no case yet: few, and the newest.
+CREATE INDEX alerts_queued ON risk.alerts (id) WHERE queued;
 
 -- What became of a case, in order.
 CREATE TABLE risk.case_events (
@@ -73,23 +70,23 @@ CREATE TABLE risk.case_verdicts (
 CREATE INDEX case_verdicts_by_case ON risk.case_verdicts (case_id, id);
 GRANT SELECT, INSERT ON risk.case_verdicts TO till_app;
 
--- Who used a device or an address or paid somebody, of late: made from decisions behind them, forgotten when it is old. It is
--- here so that decisions themselves need no index but the one they arrive by.
+-- Who used a device or an address, paid somebody or had money paid out to an account, of late, and how often: made from
+-- decisions and logins behind them, forgotten when it is old. It is here so that those need no further index where they are written.
 CREATE TABLE risk.ties (
-    kind     text NOT NULL CHECK (kind IN ('device', 'ip', 'payee')),
+    kind     text NOT NULL CHECK (kind IN ('device', 'ip', 'payee', 'account')),
     entity   text NOT NULL,
     customer uuid NOT NULL,
     first_at timestamptz NOT NULL,
     last_at  timestamptz NOT NULL,
-    payments bigint NOT NULL CHECK (payments > 0),
+    times    bigint NOT NULL CHECK (times > 0),
     PRIMARY KEY (kind, entity, customer)
 );
 CREATE INDEX ties_of_customer ON risk.ties (customer, last_at);
 CREATE INDEX ties_by_age ON risk.ties (last_at);
 GRANT SELECT, INSERT, DELETE ON risk.ties TO till_app;
-GRANT UPDATE (first_at, last_at, payments) ON risk.ties TO till_app;
+GRANT UPDATE (first_at, last_at, times) ON risk.ties TO till_app;
 
--- How far a reader behind the decisions has come.
+-- How far a reader behind decisions or logins has come.
 CREATE TABLE risk.case_readers (
     reader text PRIMARY KEY,
     last   uuid NOT NULL
