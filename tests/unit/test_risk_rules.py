@@ -1,11 +1,13 @@
 """The rule set's file: what is read, and how each mistake is refused with its line and reason."""
 
+import time
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tillkeeper.base import limits
 from tillkeeper.risk import FEATURES, OUTCOMES, BadRulesError, RuleSet, load_rules, read_rules
 
 HEAD = 'reference = "CNY"\nother = 100\n[worth]\nCNY = 100\n'
@@ -159,9 +161,20 @@ def test_every_fault_of_a_file_is_told_at_once() -> None:
     assert "'large' was used in line 5" in found[1][1]
 
 
-def test_too_many_rules() -> None:
-    many = "".join(RULE.replace("large", f"rule_{n}") for n in range(201))
-    assert (1, "201 rules are more than 200") in faults(HEAD + many)
+@pytest.mark.parametrize("count", [201, 10_000])
+def test_too_many_rules(count: int) -> None:
+    """One polite line, and soon: they are counted before they are read."""
+    many = "".join(RULE.replace("large", f"rule_{n}").replace("hold", "ban") for n in range(count))
+    begin = time.process_time()
+    ((line, message),) = faults(HEAD + many)
+    assert (line, message.split(":")[0]) == (1, f"{count} rules are more than 200")
+    assert time.process_time() - begin < 1.0
+
+
+def test_a_flood_of_faults_is_cut_short() -> None:
+    found = faults(HEAD + "".join(RULE.replace("large", f"r{n}").replace("hold", "ban") for n in range(120)))
+    assert len(found) == limits.RULE_FAULTS + 1
+    assert found[-1][1] == "and 70 more faults from here on"
 
 
 def test_heads_within_a_text_do_not_mislead() -> None:

@@ -474,10 +474,11 @@ TIE_DAYS: Final = 30  # a picture of neighbours looks back so far
 TIE_BATCH: Final = 2000  # decisions read at one time
 TIE_SECONDS: Final = 2.0  # between two looks for new decisions
 TIE_LAG_SECONDS: Final = 15.0  # a turn may commit so long after its ids were made; what is later is not in the picture
-TIE_HUB: Final = 30  # customers of one device, address or payee: with more of them it ties nobody to anybody
+TIE_HUB: Final = 20  # customers of one device, address or payee: with more of them it ties nobody to anybody
 TIES_OF_ONE: Final = 30  # devices, addresses and payees followed from one customer, the newest
 NEIGHBOURS: Final = 60  # customers, devices, addresses and payees in one picture
 BYPASS_DAYS: Final = 30  # what was let through as a sample is measured over so long
+BYPASSED: Final = 20_000  # of them, the newest
 assert CASE_DUE_SECONDS["low"] <= REVIEW_SECONDS  # a held payment is decided before its time is over
 assert CASE_CLAIM_SECONDS < CASE_DUE_SECONDS["critical"]
 assert TIE_LAG_SECONDS > TURN_RETRY_SECONDS * 2**TURN_TRIES / 2
@@ -528,3 +529,28 @@ MODEL_FEATURES: Final = 400
 MODEL_CHALLENGERS: Final = 4  # each scores every payment: 10 to 20 microseconds
 MODELS_LISTED: Final = 50  # the newest; older ones stay and open by their number
 MODEL_COMPARED: Final = 200_000  # payments of a comparison, the newest: two days at one a second, read in seconds
+
+# -- early warning of risk (seconds unless named otherwise)
+WATCH_SECONDS: Final = 1.0  # between two looks for new decisions, logins and labels
+WATCH_BATCH: Final = 500  # decisions taken in at one time: some 20 ms of a thread
+WATCH_RELIVED: Final = 100_000  # of the newest decisions, lived through again when the agent starts
+WATCH_LATE_SECONDS: Final = 20.0  # from an id to its commit at most
+WATCH_KEYS: Final = 50_000  # devices, addresses, merchants, accounts that a detector remembers: those seen last
+WATCH_RULES: Final = 500  # rules whose hit rates are followed, those that hit first
+STREAM_SLOT_SECONDS: Final = 10  # a stream is judged once in so long
+STREAM_FALSE_ALARM_DAYS: Final = 365.0  # of one stream and direction, between two false alarms on average
+STREAM_LEAST_TRIALS: Final = 2000  # with fewer a stream still learns
+STREAM_LEAST_AMOUNTS: Final = 8  # a mean of money that rests on fewer amounts says little
+STREAM_LEARN_SECONDS: Final = 600.0  # what was counted is learnt so much later: a trouble shall not teach itself
+STREAM_WEEKS: Final = 8  # of stored hours that the rhythm is read from
+SIGNAL_QUIET_SECONDS: Final = 1800.0  # an attack of which nothing was seen for so long is over
+SIGNALS_OPEN: Final = 200  # at one time: more is one trouble
+SIGNAL_ALERTS: Final = 20  # customers alerted about by one signal, those with the most to lose
+SIGNAL_EVIDENCE: Final = 20  # payments, customers, devices named in a signal, of each
+SIGNALS_PAST: Final = 100  # shown on one page
+ALERT_CAPACITY_DAY: Final = 200  # customers and merchants that analysts look into in 24 hours, unless the rules say otherwise
+ALERT_BUDGET_SUBJECTS: Final = 100_000  # ranked against each other: those of the last 24 hours
+ALERT_SCORE: Final = 0.5  # so probable a fraud is alerted about whatever was decided
+ACCOUNT_STAKE: Final = 100_000  # minor units of the reference: an account in a thief's hands is worth so much at least
+REMEDY_SECONDS: Final = 24 * 3600.0  # a rule proposed by the machine ends so soon
+assert WATCH_LATE_SECONDS > TURN_RETRY_SECONDS * 2**TURN_TRIES / 2

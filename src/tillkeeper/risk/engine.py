@@ -14,7 +14,8 @@ from tillkeeper.base.ids import NIL
 from tillkeeper.risk import rows, windows
 from tillkeeper.risk.features import FEATURES
 from tillkeeper.risk.profiles import LATENESS_US, WATERMARK_BLOCK, Profiles
-from tillkeeper.risk.rules import RuleSet, read_rules
+from tillkeeper.risk.rulefile import read_rules
+from tillkeeper.risk.rules import RuleSet
 from tillkeeper.risk.types import Attempt, Decision, Label
 from tillkeeper.risk.words import reason_in_words
 from tillkeeper.store import Store, Tx

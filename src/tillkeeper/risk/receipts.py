@@ -7,7 +7,8 @@ import msgspec
 import numpy as np
 
 from tillkeeper.risk.features import FEATURES
-from tillkeeper.risk.rules import RuleSet, read_rules
+from tillkeeper.risk.rulefile import read_rules
+from tillkeeper.risk.rules import RuleSet
 from tillkeeper.risk.types import Receipt
 from tillkeeper.risk.words import in_words, reason_in_words
 
