@@ -1,0 +1,94 @@
+"""Risk in the console: figures that lead to their payments, pictures with words beside them, nothing said that is not known."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.desk import Colleague, Console, console
+from tests.support.risk_scene import furnish_risk, speak
+from tests.support.shop import FINE, HELD, REFUSED, Shop, open_shop
+from tillkeeper.base.ids import from_typeid
+from tillkeeper.store import Store
+
+
+@pytest.fixture
+async def shop(store: Store, tmp_path: object) -> AsyncIterator[Shop]:
+    async with open_shop(store, tmp_path) as opened:  # type: ignore[arg-type]
+        yield opened
+
+
+@pytest.fixture
+async def here(shop: Shop) -> AsyncIterator[Console]:
+    async with console(shop.store, shop.vault) as opened:
+        yield opened
+
+
+async def analyst(here: Console) -> Colleague:
+    return await here.sign_in("anna", ["risk_analyst"])
+
+
+async def test_money_is_counted_by_what_came_of_it_and_each_sum_leads_to_its_payments(
+    here: Console, shop: Shop
+) -> None:
+    ann, cafe = await shop.customer("Ann"), await shop.merchant("Café")
+    got_through, stopped, held, honest = [
+        from_typeid("pay", (await shop.pay(ann, cafe, amount))["id"])
+        for amount in (FINE, REFUSED, HELD, HELD + 1)
+    ]
+    anna = await analyst(here)
+    assert "Nobody has said yet" in (await anna.get("/risk")).text
+    await speak(shop, [(got_through, True), (stopped, True), (held, True), (honest, False)])
+    page = (await anna.get("/risk?span=day")).text
+    assert "CN¥1,066.60 of known fraud was stopped (98.8 %); CN¥12.34 got through." in page
+    for fate, amounts in {
+        "saved": ("66.60", "1,000.00"),
+        "lost": ("12.34",),
+        "disturbed": ("1,000.01",),
+    }.items():
+        listed = (await anna.get(f"/risk/payments?of={fate}")).text
+        assert all(f"CN¥{amount}</td>" in listed for amount in amounts), fate
+        assert listed.count('<td class="id">') == len(amounts)
+    # A later word about the same payment counts instead of the first.
+    await speak(shop, [(got_through, False)])
+    assert "CN¥0.00 got through" in (await anna.get("/risk")).text
+
+
+async def test_a_rule_is_worth_what_it_alone_caught(here: Console, shop: Shop) -> None:
+    ann, cafe = await shop.customer("Ann"), await shop.merchant("Café")
+    made = [
+        from_typeid("pay", (await shop.pay(ann, cafe, amount))["id"]) for amount in (HELD, HELD + 5, REFUSED)
+    ]
+    await speak(shop, [(made[0], True), (made[1], False)])
+    page = (await (await analyst(here)).get("/risk")).text
+    row = page.split('<a href="/rules/very_large">very_large</a>')[1].split("</tr>")[0]
+    assert "1 frauds, 1 honest" in row
+    assert "<span>50.0 %</span>" in row
+    assert "CN¥1,000.00" in row
+    unlucky = page.split('<a href="/rules/unlucky">unlucky</a>')[1].split("</tr>")[0]
+    assert "not known yet" in unlucky
+
+
+async def test_the_map_says_where_in_words_too(here: Console, shop: Shop) -> None:
+    ann, cafe = await shop.customer("Ann"), await shop.merchant("Café")
+    await furnish_risk(shop, ann, cafe, 12)
+    anna = await analyst(here)
+    page = (await anna.get("/risk")).text
+    assert '<svg class="atlas" role="img" aria-label="A map with a circle for each of' in page
+    assert "31° N 121° E" in page
+    rows = (await anna.get("/risk/payments?latitude=31&longitude=121")).text
+    assert "Payments made at 31° N 121° E" in rows
+
+
+async def test_what_no_figure_leads_to_is_empty(here: Console) -> None:
+    anna = await analyst(here)
+    for query in (
+        "of=x",
+        "latitude=91&longitude=0",
+        "latitude=x&longitude=1",
+        "latitude=1",
+        "span=century",
+        "",
+    ):
+        page = await anna.get(f"/risk/payments?{query}")
+        assert page.status_code == 200, query
+        assert "There are none in this period." in page.text, query
