@@ -62,13 +62,13 @@ class FileHistory:
         try:
             self._load(path, layout)
         except duckdb.Error as error:
+            self.close()
             said = str(error).partition("\n")[0]
-            raise HistoryError(
-                f"{path} cannot be read: {said}", "is it CSV with a header, or Parquet?"
-            ) from error
-        finally:
-            if not hasattr(self, "payments"):
-                self.close()
+            remedy = "is it CSV with a header, or Parquet?"
+            raise HistoryError(f"{path} cannot be read: {said}", remedy) from error
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -83,18 +83,14 @@ class FileHistory:
 
     def stretches(self, from_us: int | None = None, to_us: int | None = None) -> Iterator[Stretch]:
         """Payments that happened within [from, to), as many at a time as a stretch holds."""
-        begin, end = (self._place(moment) for moment in (from_us, to_us))
-        begin = 0 if from_us is None else begin
-        end = self.payments if to_us is None else end
+        begin = 0 if from_us is None else self.place(from_us)
+        end = self.payments if to_us is None else self.place(to_us)
         for first in range(begin, end, self._rows):
             yield self._stretch(first, min(first + self._rows, end))
 
     def place(self, moment_us: int) -> int:
         """How many payments happened before a moment."""
-        return self._place(moment_us)
-
-    def _place(self, moment_us: int | None) -> int:
-        (found,) = self._row("SELECT count(*) FROM payments WHERE happened < ?", [moment_us or 0])
+        (found,) = self._row("SELECT count(*) FROM payments WHERE happened < ?", [moment_us])
         return int(found)
 
     def _stretch(self, begin: int, end: int) -> Stretch:
@@ -128,7 +124,7 @@ class FileHistory:
         named = [getattr(layout.columns, name) for name in layout.columns.__struct_fields__]
         if missing := [name for name in named if name is not None and name.lower() not in types]:
             raise HistoryError(
-                f"{path} has no column {', '.join(map(repr, missing))}; it has {', '.join(types)}",
+                f"{path} has no column {', '.join(map(repr, sorted(missing)))}; it has {', '.join(types)}",
                 "give a mapping with --map; docs/operating/replay.md explains mappings",
             )
         self._connection.execute(_table(source, layout, types))
@@ -149,11 +145,15 @@ class FileHistory:
         """The file as a relation of DuckDB, and the types of its columns by their names in small letters."""
         try:
             with path.open("rb") as file:
-                parquet = file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
+                magic = file.read(len(_PARQUET_MAGIC))
         except OSError as error:
             raise HistoryError(f"{path} cannot be read: {error.strerror}", "check the path") from error
+        if not magic:
+            raise HistoryError(f"{path} is empty", "give a CSV file with a header, or a Parquet file")
         quoted = str(path).replace("'", "''")
-        source = f"read_parquet('{quoted}')" if parquet else f"read_csv('{quoted}', header = true)"
+        source = (
+            f"read_parquet('{quoted}')" if magic == _PARQUET_MAGIC else f"read_csv('{quoted}', header = true)"
+        )
         described = self._connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()  # noqa: S608
         return source, {str(name).lower(): str(kind) for name, kind, *_ in described}
 
