@@ -459,6 +459,10 @@ ELSEWHERE = {
         ("unknown_case", "case_state", "case_claimed", "case_not_claimed", "case_open"),
         "tests/db/test_cases.py: people work cases in the console and with till",
     ),
+    **dict.fromkeys(
+        ("unknown_model", "bad_model", "model_role", "too_many_challengers", "nothing_to_undo"),
+        "tests/db/test_risk_registry.py: people handle models with till and in the console",
+    ),
 }
 
 

@@ -129,6 +129,12 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "case_claimed": (409, "Somebody else works on the case"),
     "case_not_claimed": (409, "The case must be claimed first"),
     "case_open": (409, "The subject has another open case"),
+    # models of risk
+    "unknown_model": (404, "There is no such model"),
+    "bad_model": (422, "The model cannot be used"),
+    "model_role": (409, "The model's role does not allow this"),
+    "too_many_challengers": (409, "Too many models challenge already"),
+    "nothing_to_undo": (409, "There is nothing to undo"),
 }
 
 

@@ -1,0 +1,89 @@
+-- name: add
+-- A model seen for the first time gets a version; NOT EXISTS keeps known ones from using numbers up.
+INSERT INTO risk.models (sha256, kind, name, artifact, made_at, made_by)
+SELECT %(sha256)s, %(kind)s, %(name)s, %(artifact)s, %(at)s, %(by)s
+WHERE NOT EXISTS (SELECT FROM risk.models WHERE sha256 = %(sha256)s)
+ON CONFLICT (sha256) DO NOTHING
+RETURNING version;
+
+-- name: version_of
+-- The number of a blob.
+SELECT version FROM risk.models WHERE sha256 = %(sha256)s;
+
+-- name: blob
+-- A model whole.
+SELECT artifact FROM risk.models WHERE version = %(version)s;
+
+-- name: named
+-- Models by number or name; of several of one name the newest first.
+SELECT version, name, kind, encode(sha256, 'hex') AS sha256, made_at, made_by FROM risk.models
+WHERE version = %(version)s OR name = %(name)s ORDER BY version DESC LIMIT 2;
+
+-- name: newest
+-- The newest models, and all that are in force.
+SELECT version, name, kind, encode(sha256, 'hex') AS sha256, made_at, made_by FROM risk.models
+WHERE version = ANY (%(in_force)s::integer[])
+   OR version IN (SELECT version FROM risk.models ORDER BY version DESC LIMIT %(limit)s)
+ORDER BY version DESC;
+
+-- name: one_at_a_time
+-- Acts on models wait for each other until the transaction ends.
+SELECT pg_advisory_xact_lock(hashtextextended('risk.model_acts', 0));
+
+-- name: in_force
+-- What the last act left.
+SELECT id, champion, challengers, anomaly FROM risk.model_acts ORDER BY id DESC LIMIT 1;
+
+-- name: revision
+-- The number of the last act.
+SELECT coalesce(max(id), 0) FROM risk.model_acts;
+
+-- name: add_act
+-- An act and what is in force after it.
+INSERT INTO risk.model_acts (at, by, act, model, reason, approval, undoes, champion, challengers, anomaly)
+VALUES (%(at)s, %(by)s, %(act)s, %(model)s, %(reason)s, %(approval)s, %(undoes)s, %(champion)s, %(challengers)s, %(anomaly)s)
+RETURNING id;
+
+-- name: acts
+-- What people did, the newest first.
+SELECT id, at, by, act, model, reason, approval, undoes, champion, challengers, anomaly
+FROM risk.model_acts ORDER BY id DESC LIMIT %(limit)s;
+
+-- name: approved
+-- Whether an approval has been carried out already.
+SELECT id FROM risk.model_acts WHERE approval = %(approval)s;
+
+-- name: promotion
+-- The newest promotion that nobody took back.
+SELECT id, model FROM risk.model_acts AS done
+WHERE act = 'promote' AND NOT EXISTS (SELECT FROM risk.model_acts WHERE undoes = done.id)
+ORDER BY id DESC LIMIT 1;
+
+-- name: before
+-- What was in force before an act.
+SELECT id, champion, challengers, anomaly FROM risk.model_acts WHERE id < %(id)s ORDER BY id DESC LIMIT 1;
+
+-- name: write_shadow
+-- What models said about the payments of a turn; a turn that is tried again says it once.
+INSERT INTO risk.shadow_scores (payment, model, score, outcome)
+SELECT payment, model, score, outcome
+FROM unnest(%(payments)b::uuid[], %(models)b::integer[], %(scores)b::float8[], %(outcomes)b::text[])
+     AS t (payment, model, score, outcome)
+ON CONFLICT DO NOTHING;
+
+-- name: compared
+-- Payments that were scored by all of these models and are old enough to be judged, the newest; their latest label
+-- known by then, none being genuine. One row a payment and model.
+WITH judged AS (
+    SELECT d.id, d.at, d.customer, d.amount
+    FROM risk.decisions d
+    WHERE d.id >= %(from_id)s AND d.at >= %(since)s AND d.at < %(until)s
+      AND (SELECT count(*) FROM risk.shadow_scores s WHERE s.payment = d.id AND s.model = ANY (%(models)s::integer[]))
+          = cardinality(%(models)s::integer[])
+    ORDER BY d.id DESC LIMIT %(limit)s
+)
+SELECT j.id, j.at, j.customer, j.amount, s.model, s.score, s.outcome,
+       coalesce((SELECT l.fraud FROM risk.labels l
+                 WHERE l.payment = j.id AND l.known_at <= %(known_by)s ORDER BY l.id DESC LIMIT 1), false) AS fraud
+FROM judged j JOIN risk.shadow_scores s ON s.payment = j.id AND s.model = ANY (%(models)s::integer[])
+ORDER BY s.model, j.id;
