@@ -286,6 +286,7 @@ def pages(ids: dict[str, str]) -> list[str]:
         "/risk?span=day",
         "/risk/payments?of=lost",
         "/rules",
+        "/rules/edit",
         "/rules/very_large",
         "/monitoring",
         "/backups",

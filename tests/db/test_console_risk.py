@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.desk import Colleague, Console, console
 from tests.support.risk_scene import furnish_risk, speak
-from tests.support.shop import FINE, HELD, REFUSED, Shop, open_shop
+from tests.support.shop import _RULES, FINE, HELD, REFUSED, Shop, open_shop
 from tillkeeper.base.ids import from_typeid
 from tillkeeper.store import Store
 
@@ -92,3 +92,50 @@ async def test_what_no_figure_leads_to_is_empty(here: Console) -> None:
         page = await anna.get(f"/risk/payments?{query}")
         assert page.status_code == 200, query
         assert "There are none in this period." in page.text, query
+
+
+async def test_the_editor_names_every_fault_by_its_line_and_keeps_the_text(here: Console) -> None:
+    anna = await analyst(here)
+    form = (await anna.get("/rules/edit")).text
+    assert "name = &#34;very_large&#34;" in form
+    text = _RULES.replace("amount >= 100_000", "amont >= 100_000").replace('"challenge"', '"ask"')
+    answer = await anna.post("/rules/edit", rules=text.replace("\n", "\r\n"))
+    assert answer.status_code == 422
+    assert "2 faults" in answer.text
+    assert 'data-line="10">Line 10</a> <span>when: amont is not a feature; amount is' in answer.text
+    assert 'data-line="16">Line 16</a>' in answer.text
+    assert "amont &gt;= 100_000" in answer.text
+
+
+async def test_the_editor_says_what_would_change(here: Console) -> None:
+    anna = await analyst(here)
+    same = (await anna.post("/rules/edit", rules=_RULES)).text
+    assert "No faults in 3 rules." in same
+    assert "Nothing: every rule is as it is now." in same
+    answer = await anna.post(
+        "/rules/edit", rules=_RULES.replace("100_000", "90_000").replace("unlucky", "odd_sum", 1)
+    )
+    assert answer.status_code == 200
+    assert "<del>amount &gt;= 100_000</del> <ins>amount &gt;= 90_000</ins>" in answer.text
+    for kind, name in (("new", "odd_sum"), ("removed", "unlucky")):
+        assert f"{kind}</span> <code>{name}</code>" in answer.text
+
+
+async def test_who_does_not_write_rules_sees_no_editor(here: Console) -> None:
+    olga = await here.sign_in("olga", ["operator"])
+    assert (await olga.get("/rules/edit")).status_code == 403
+    assert "/rules/edit" not in (await olga.get("/rules")).text
+
+
+async def test_too_many_rules_are_refused_politely(here: Console) -> None:
+    anna = await analyst(here)
+    rule = _RULES[_RULES.rindex("[[rule]]") :]
+
+    def many(count: int) -> str:
+        return _RULES + "".join(rule.replace("unlucky", f"rule_{n}") for n in range(count))
+
+    answer = await anna.post("/rules/edit", rules=many(300))
+    assert answer.status_code == 422
+    assert "1 faults" in answer.text
+    assert "303 rules are more than" in answer.text
+    assert (await anna.post("/rules/edit", rules=many(10_000))).status_code == 413

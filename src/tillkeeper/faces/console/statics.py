@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 _TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-_OURS: Final = ("console.css", "live.js", "passkey.js", "mark.svg")
+_OURS: Final = ("console.css", "live.js", "passkey.js", "edit.js", "mark.svg")
 
 
 class Static(msgspec.Struct, frozen=True):
