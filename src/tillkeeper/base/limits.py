@@ -554,3 +554,6 @@ ALERT_SCORE: Final = 0.5  # so probable a fraud is alerted about whatever was de
 ACCOUNT_STAKE: Final = 100_000  # minor units of the reference: an account in a thief's hands is worth so much at least
 REMEDY_SECONDS: Final = 24 * 3600.0  # a rule proposed by the machine ends so soon
 assert WATCH_LATE_SECONDS > TURN_RETRY_SECONDS * 2**TURN_TRIES / 2
+TIMELINE_LOOK: Final = 2000  # a device is new if nothing of so many of the customer's entries before came from it
+LOGIN_WATCH_ROWS: Final = 200_000  # of one look at all logins of a time
+STAFF_LOGINS_REMEMBERED: Final = 5000  # sign-ins of the platform's own people: what is common among them

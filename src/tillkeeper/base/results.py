@@ -36,6 +36,10 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "idempotency_key_missing": (400, "The Idempotency-Key header is missing"),
     "idempotency_key_invalid": (400, "The Idempotency-Key header cannot be used"),
     "idempotency_key_reused": (409, "The Idempotency-Key was used with another body"),
+    # logins
+    "unknown_login": (404, "There is no such login"),
+    "login_not_asked": (409, "The login was not asked again"),
+    "login_answered": (409, "The login has been answered"),
     # the flows
     "same_party": (422, "Payer and payee are the same"),
     "unknown_customer": (404, "There is no such customer"),

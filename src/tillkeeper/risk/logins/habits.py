@@ -16,7 +16,7 @@ Pure: who is asked for a customer's past, and what everybody does, is handed in.
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -29,9 +29,22 @@ _HOUR_US: Final = 3_600_000_000
 _BY_DISTANCE: Final = (0.3, 0.2, 0.1, 0.05)  # of an hour's weight, to the hours so far away on either side
 _SAME_DAY: Final = 0.4  # of a login's weight stays with its day of the week
 _OTHER_SIDE: Final = 0.2  # of it goes from a working day to the weekend, and back
-_HOURS_ASSUMED: Final = 4.0  # logins of everybody's rhythm are taken for the customer's own before there are any
+_HOURS_ASSUMED: Final = (
+    4.0  # logins of everybody's rhythm are taken for the customer's own before there are any
+)
+# From risk to score: 0.5 where 99 of 100 targeted attackers of the protocol are above, 0.99 where 1 of 2000 honest logins is.
+_MIDDLE: Final = 1.0
+_WIDTH: Final = 2.0
 _UNUSUAL: Final = -1.0  # a lift below it is worth a word: less than e^-1 times as likely as of anybody
-LIFT_MOST: Final = math.log(50)  # one familiar thing never makes up for everything else: it can be stolen
+# What attackers copy of their victim: how many of them do, and from which level of the path on they can. A provider and a
+# browser are easily known, an address or a device's identity must be stolen.
+_COPIED: Final = {
+    "network": (0.6, 1),
+    "agent": (0.8, 0),
+    "device": (0.005, 0),
+    "hour": (0.5, 0),
+    "place": (0.5, 1),
+}
 
 
 class Trace(msgspec.Struct, frozen=True, gc=False):
@@ -138,40 +151,64 @@ class Comparison(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...]
     known: int
 
+    @property
+    def score(self) -> float:
+        """The risk between 0 and 1."""
+        return 1 / (1 + math.exp(-(self.risk - _MIDDLE) / _WIDTH))
+
+
+class Thresholds(msgspec.Struct, frozen=True):
+    """From which score on a login is asked again, or blocked."""
+
+    ask_again: float = 0.5
+    block: float = 0.99
+
+    def outcome(self, score: float) -> str:
+        """One of types.OUTCOMES."""
+        if score >= self.block:
+            return "block"
+        return "ask_again" if score >= self.ask_again else "allow"
+
 
 def compare(trace: Trace, past: Sequence[Trace], population: Population) -> Comparison:
     """Compare a login with the customer's accepted ones."""
-    lifts = [_bounded(_path_lift(factor, trace, past, population)) for factor in _PATHS]
-    hour = _bounded(_hour_lift(trace.hour, [one.hour for one in past], population))
-    ordered = (lifts[0], lifts[1], lifts[2], hour, lifts[3])
+    ratios = {factor: _path_lifts(factor, trace, past, population) for factor in _PATHS}
+    ratios["hour"] = (_hour_lift(trace.hour, [one.hour for one in past], population),)
+    lifts = [_log_lift(factor, ratios[factor]) for factor in FACTORS]
     often = math.log((population.usual_past() + 1) / (len(past) + 1))
     return Comparison(
-        often - sum(ordered),
-        tuple(None if _absent(factor, trace, past) else lift for factor, lift in zip(FACTORS, ordered, strict=True)),
-        _reasons(trace, past, ordered),
+        often - sum(lifts),
+        tuple(
+            None if _absent(factor, trace, past) else lift
+            for factor, lift in zip(FACTORS, lifts, strict=True)
+        ),
+        _reasons(trace, past, lifts),
         len(past),
     )
 
 
-def _bounded(lift: float) -> float:
-    return min(math.log(lift), LIFT_MOST)
+def _log_lift(factor: str, levels: Sequence[float]) -> float:
+    """The logarithm of p(x | customer) / p(x | attack): of attackers a part is like anybody, a part copies the customer."""
+    part, level = _COPIED[factor]
+    return math.log(levels[0] / ((1 - part) + part * levels[level]))
 
 
-def _path_lift(factor: str, trace: Trace, past: Sequence[Trace], population: Population) -> float:
+def _path_lifts(
+    factor: str, trace: Trace, past: Sequence[Trace], population: Population
+) -> tuple[float, ...]:
+    """p(x | customer) / p(x) for each level of a path."""
     path: tuple[str, ...] = getattr(trace, factor)
     before: list[tuple[str, ...]] = [getattr(one, factor) for one in past]
-    lift = 1.0
+    lifts = [1.0]
     for level in range(len(path) - 1, -1, -1):
         seen = [one[level] for one in before]
-        kinds = len(set(seen))
-        if seen:
-            lift = (seen.count(path[level]) / population.share(factor, level, path[level]) + kinds * lift) / (
-                len(seen) + kinds
-            )
-    return lift
+        kinds = len(set(seen)) or 1
+        own = seen.count(path[level]) / population.share(factor, level, path[level])
+        lifts.append((own + kinds * lifts[-1]) / (len(seen) + kinds))
+    return tuple(reversed(lifts[1:]))
 
 
-def _hour_lift(hour: int, past: Iterable[int], population: Population) -> float:
+def _hour_lift(hour: int, past: Sequence[int], population: Population) -> float:
     usual = population.share_of_hour(hour)
     weights = dict(_NEAR[hour])
     near = [weights.get(other, 0.0) for other in past]
