@@ -7,6 +7,7 @@ with FileHistory(path) as history:
 """
 
 from tillkeeper.risk.history.files import LABEL_DELAY_US, FileHistory
+from tillkeeper.risk.history.rows import span, stretches
 from tillkeeper.risk.history.types import (
     HANDBOOK,
     NEVER,
@@ -17,12 +18,13 @@ from tillkeeper.risk.history.types import (
     Stretch,
     Verdicts,
 )
-from tillkeeper.risk.history.walk import Walk
+from tillkeeper.risk.history.walk import REMEMBERED_US, Walk
 
 __all__ = [
     "HANDBOOK",
     "LABEL_DELAY_US",
     "NEVER",
+    "REMEMBERED_US",
     "Columns",
     "FileHistory",
     "HistoryError",
@@ -31,4 +33,6 @@ __all__ = [
     "Stretch",
     "Verdicts",
     "Walk",
+    "span",
+    "stretches",
 ]

@@ -11,8 +11,12 @@ from numpy.typing import NDArray
 
 from tillkeeper.risk.features import FEATURES
 from tillkeeper.risk.history.types import Seen, Stretch
-from tillkeeper.risk.profiles import Profiles
+from tillkeeper.risk.profiles import LATENESS_US, Profiles
 from tillkeeper.risk.types import Batch
+from tillkeeper.risk.windows import MEMORY
+
+REMEMBERED_US: Final = MEMORY + LATENESS_US
+"""What happened longer ago has no influence on any value."""
 
 _LOW: Final = (1 << 64) - 1
 

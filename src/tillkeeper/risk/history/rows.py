@@ -1,0 +1,111 @@
+"""History from PostgreSQL, in columns: bounded batches in order of arrival, each with the labels of its payments."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tillkeeper.base import limits
+from tillkeeper.base.clock import EPOCH, from_us
+from tillkeeper.base.ids import NIL, first_id_at
+from tillkeeper.risk.history.types import Stretch, Verdicts
+from tillkeeper.risk.types import Batch
+from tillkeeper.store import Store, Tx, queries
+
+_sql = queries(__package__, "queries.sql")
+_PG_EPOCH_US: Final = 946_684_800_000_000  # PostgreSQL counts from the year 2000
+_ID_MILLISECOND_BITS: Final = 16  # of the upper half of a UUIDv7, below its milliseconds
+
+
+async def span(store: Store) -> tuple[datetime, datetime] | None:
+    """Event times of the first and the last payment, None without payments."""
+    async with store.tx("history span") as tx:
+        row = await tx.row(_sql.span)
+    return None if row is None or row.first is None else (row.first, row.last)
+
+
+async def stretches(
+    store: Store, since_us: int, to_us: int | None = None, *, rows: int = limits.HISTORY_ROWS
+) -> AsyncIterator[Stretch]:
+    """Payments from the first that happened at `since_us` or later, to the stretch before the one all of which happened
+    at `to_us` or later. Each stretch is read by a transaction of its own: nothing of it ever changes.
+    """
+    async with store.tx("history begins") as tx:
+        first = await _first(tx, max(from_us(since_us), EPOCH))
+    after = NIL
+    while first is not None:
+        async with store.tx("history") as tx:
+            found = (await tx.tuples(_sql.payments_from, {"first": first, "after": after, "count": rows}))[0]
+            if not found[0]:
+                return
+            begin, after = UUID(bytes=bytes(found[1][:16])), UUID(bytes=bytes(found[1][-16:]))
+            labels = (await tx.tuples(_sql.verdicts_of, {"first": begin, "last": after}))[0]
+        batch = _batch(found)
+        if to_us is not None and int(batch.at_us.min()) >= to_us:
+            return
+        yield Stretch(batch, _clock(batch), _verdicts(found[1], labels))
+
+
+async def _first(tx: Tx, since: datetime) -> UUID | None:
+    found: UUID | None = await tx.value(_sql.first_since, {"from_id": first_id_at(since), "since": since})
+    return found
+
+
+def _batch(found: tuple[Any, ...]) -> Batch:
+    _, ids, at, kinds, customers, payees, amounts, currencies, devices, ips, latitudes, longitudes = found
+    return Batch(
+        ids=_integers(ids).reshape(-1, 2),
+        at_us=_times(at),
+        kinds=kinds,
+        customers=_wide(customers),
+        payees=_wide(payees),
+        amounts=_integers(amounts),
+        currencies=currencies,
+        devices=devices,
+        ips=ips,
+        places=np.stack([_floats(latitudes), _floats(longitudes)], axis=1),
+    )
+
+
+def _clock(batch: Batch) -> NDArray[np.int64]:
+    """When each was decided: when it happened, or when its id was made if that was earlier: an event time that lies
+    ahead of the clocks must not let labels out early. In a replay of an old file it is when it happened.
+    """
+    made = (batch.ids[:, 0] >> _ID_MILLISECOND_BITS) * 1000
+    clock: NDArray[np.int64] = np.minimum(batch.at_us, made)
+    return clock
+
+
+def _verdicts(ids: bytes, labels: tuple[Any, ...]) -> Verdicts:
+    if labels[0] is None:
+        return Verdicts(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.bool_))
+    places = {key: row for row, key in enumerate(_keys(ids))}
+    # A label may name what was never decided here.
+    row = np.array([places.get(key, -1) for key in _keys(labels[0])], np.int64)
+    known = row >= 0
+    fraud = np.frombuffer(labels[2], np.uint8).astype(np.bool_)
+    return Verdicts(row[known], _times(labels[1])[known], fraud[known])
+
+
+def _keys(packed: bytes) -> list[bytes]:
+    return [packed[n : n + 16] for n in range(0, len(packed), 16)]
+
+
+def _wide(packed: bytes) -> list[int]:
+    return [int.from_bytes(key) for key in _keys(packed)]
+
+
+def _integers(packed: bytes) -> NDArray[np.int64]:
+    return np.frombuffer(packed, ">i8").astype(np.int64)
+
+
+def _times(packed: bytes) -> NDArray[np.int64]:
+    times: NDArray[np.int64] = _integers(packed) + _PG_EPOCH_US
+    return times
+
+
+def _floats(packed: bytes) -> NDArray[np.float64]:
+    return np.frombuffer(packed, ">f8").astype(np.float64)
