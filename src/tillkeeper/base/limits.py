@@ -506,6 +506,7 @@ FORCE_POLL_SECONDS: Final = 1.0  # how soon the process that decides hears what 
 FORCE_REREAD_SECONDS: Final = 60.0  # everything is read again so often, whatever the revision says
 ALERTS_A_DAY: Final = 100  # what analysts can look at, unless the rules' [analysts] says otherwise
 LABELS_READ: Final = 2000  # labels of other processes, learnt between two turns: two milliseconds
+LABEL_READS: Final = 50  # such reads of one look
 PROPOSALS_SHOWN: Final = 50
 assert FORCE_POLL_SECONDS < 2  # promised: active everywhere within two seconds
 assert BREAKER_SECONDS <= BREAKER_LONGEST_SECONDS
@@ -540,6 +541,7 @@ WATCH_RULES: Final = 500  # rules whose hit rates are followed, those that hit f
 STREAM_SLOT_SECONDS: Final = 10  # a stream is judged once in so long
 STREAM_FALSE_ALARM_DAYS: Final = 365.0  # of one stream and direction, between two false alarms on average
 STREAM_LEAST_TRIALS: Final = 2000  # with fewer a stream still learns
+STREAM_LEAST_HOURS: Final = 24  # with fewer its nights would be a surprise
 STREAM_LEAST_AMOUNTS: Final = 8  # a mean of money that rests on fewer amounts says little
 STREAM_LEARN_SECONDS: Final = 600.0  # what was counted is learnt so much later: a trouble shall not teach itself
 STREAM_WEEKS: Final = 8  # of stored hours that the rhythm is read from

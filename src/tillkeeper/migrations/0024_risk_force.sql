@@ -20,14 +20,14 @@ CREATE TABLE risk.proposals (
 );
 GRANT SELECT, INSERT ON risk.proposals TO till_app;
 
--- What decisions are made under. `champion`, `anomaly`: ids of models, null where none scores. `columns`: the names of a
+-- What decisions are made under. `champion`, `anomaly`: versions of models, null where none scores. `columns`: the names of a
 -- receipt's values, in their order: what rules and models read.
 CREATE TABLE risk.configurations (
     version  integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     sha256   bytea NOT NULL UNIQUE,
     rule_set integer NOT NULL REFERENCES risk.rule_sets,
-    champion text,
-    anomaly  text,
+    champion integer,
+    anomaly  integer,
     columns  text[] NOT NULL,
     at       timestamptz NOT NULL
 );

@@ -1,5 +1,7 @@
-"""The risk engine: observe, decide, write the receipt, remember."""
+"""The risk engine: observe, judge, write the receipt, remember; and hear what people put in force."""
 
+import asyncio
+import logging
 from collections.abc import Sequence
 from datetime import timedelta
 from importlib.resources import files
@@ -9,16 +11,21 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from tillkeeper.base.clock import Clock
-from tillkeeper.base.ids import NIL
-from tillkeeper.risk import rows, windows
-from tillkeeper.risk.features import FEATURES
+from tillkeeper.base import limits
+from tillkeeper.base.clock import Clock, to_us
+from tillkeeper.base.ids import NIL, first_id_at
+from tillkeeper.risk import inforce, models, rows, windows
+from tillkeeper.risk.breaker import Breakers
+from tillkeeper.risk.force import Force, Judge, Judged
+from tillkeeper.risk.loading import Loaded, load
 from tillkeeper.risk.profiles import LATENESS_US, WATERMARK_BLOCK, Profiles
 from tillkeeper.risk.rulefile import read_rules
 from tillkeeper.risk.rules import RuleSet
-from tillkeeper.risk.types import Attempt, Decision, Label
-from tillkeeper.risk.words import reason_in_words
-from tillkeeper.store import Store, Tx
+from tillkeeper.risk.types import OUTCOMES, Attempt, Batch, Decision, Label, Said
+from tillkeeper.risk.words import effects_in_words, reason_in_words
+from tillkeeper.store import Store, Tx, is_transient
+
+log = logging.getLogger(__name__)
 
 REBUILD_BATCH: Final = 4096
 REMEMBERED: Final = timedelta(microseconds=windows.MEMORY + LATENESS_US)
@@ -45,30 +52,65 @@ def warm_up(rules: RuleSet | None = None) -> None:
 class RiskEngine:
     """Decides about attempts in the order they arrive. Exactly one process of an installation holds one."""
 
-    def __init__(self, store: Store, rules: RuleSet, version: int, clock: Clock, zone: ZoneInfo) -> None:
-        self.rules = rules
-        self.version = version
+    def __init__(self, store: Store, loaded: Loaded, clock: Clock, zone: ZoneInfo) -> None:
         self._store = store
         self._clock = clock
         self._zone = zone
-        self._columns = [FEATURES[name].index for name in rules.features]
+        self._judge = Judge(loaded.force, lenient=True)
+        self._revision = loaded.revision
+        self._faults = loaded.faults
+        self._since = clock.now()
+        self._noted: tuple[int, tuple[str, ...]] | None = None
+        self._read_at = clock.monotonic()
         self._profiles = self._empty()
         self._rebuilding = False
         self._meanwhile: list[Label] = []
+        self._last_label = 0
+        self._heard = 0
 
     @classmethod
     async def open(cls, store: Store, rules_file: Path | None, clock: Clock, timezone: str) -> "RiskEngine":
-        """An engine with its rules checked and its profiles rebuilt from the database.
+        """An engine with what is in force loaded and its profiles rebuilt from the database.
 
         `timezone`: the business's (IANA name), for hour, night and weekend. Raises as load_rules does.
         """
         rules = load_rules(rules_file)
         async with store.tx("risk rules") as tx:
-            version = await rows.activate(tx, rules, clock.now())
-        engine = cls(store, rules, version, clock, ZoneInfo(timezone))
-        warm_up(rules)
+            await inforce.install(tx, rules, "file" if rules_file else "package", clock.now())
+        loaded = await load(store, None, clock.now())
+        for fault in loaded.faults:
+            log.error("%s", fault)
+        engine = cls(store, loaded, clock, ZoneInfo(timezone))
+        warm_up(engine.rules)
+        async with store.tx("risk labels") as tx:
+            engine._last_label = await rows.last_label(tx)
         await engine.rebuild()
+        await engine._note()
         return engine
+
+    @property
+    def force(self) -> Force:
+        """What decides now."""
+        return self._judge.force
+
+    @property
+    def rules(self) -> RuleSet:
+        """The rules that decide now."""
+        return self._judge.force.rules
+
+    @property
+    def version(self) -> int:
+        """The version of the rule set that decides now."""
+        return self._judge.force.rule_set
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What could not be taken into force, or fails: what was there before decides."""
+        return (*self._faults, *self._judge.faults)
+
+    def breakers_open(self) -> dict[str, int]:
+        """Rules that are weakened because they hit too often, and until when at least (microseconds since 1970 UTC)."""
+        return self._judge.breakers.open_at(to_us(self._clock.now()))
 
     def decide(self, attempts: Sequence[Attempt]) -> list[Decision]:
         """Take a turn into the profiles and decide about each attempt, in the order given.
@@ -77,25 +119,24 @@ class RiskEngine:
         """
         if not attempts:
             return []
-        values = self._profiles.observe(attempts)[:, self._columns]
-        packed = values.astype("<f8", copy=False).tobytes()
-        width = 8 * len(self._columns)
-        return [
-            Decision(attempt, outcome, reasons, self.version, packed[n * width : (n + 1) * width])
-            for n, (attempt, (outcome, reasons)) in enumerate(
-                zip(attempts, self.rules.decide(values), strict=True)
-            )
-        ]
+        batch = Batch.of(attempts)
+        judged = self._judge.take(batch, self._profiles.observe(batch), to_us(self._clock.now()))
+        return _decisions(self._judge.force, attempts, judged)
 
     def words(self, decision: Decision, language: str = "en") -> list[tuple[str, str]]:
-        """(rule, reason in words) for each rule that hit. `language`: "zh" or "en"."""
-        if not decision.reasons:
+        """(rule, reason in words) for each rule that hit, lists before rules. `language`: "zh" or "en".
+
+        Nothing of a payment that was let through: that rules would have stopped it is for the team alone.
+        """
+        if decision.outcome == "allow" or not (decision.reasons or decision.effects):
             return []
+        said = effects_in_words(decision.effects, language)
+        force: Force = decision.force or self._judge.force
         numbers = np.frombuffer(decision.features, "<f8").tolist()
-        values = dict(zip(self.rules.features, numbers, strict=True))
-        return [
-            (rule.name, reason_in_words(rule, values, self.rules.reference, language))
-            for rule in self.rules.rules
+        values = dict(zip(force.columns, numbers, strict=True))
+        return said + [
+            (rule.name, reason_in_words(rule, values, force.rules.reference, language))
+            for rule in force.rules.rules
             if rule.name in decision.reasons
         ]
 
@@ -103,9 +144,13 @@ class RiskEngine:
         """The receipts, in one statement, within the transaction that books the payments."""
         if decisions:
             await rows.write_decisions(tx, decisions)
+            said = [models.Shadow(one.attempt.id, *each) for one in decisions for each in one.said]
+            if said:
+                await models.write_shadow(tx, said)
 
     def learn(self, labels: Sequence[Label]) -> int:
         """Count these labels from now on; how many payments of them are still remembered."""
+        self._heard += 1
         self._meanwhile += labels if self._rebuilding else ()
         return sum(self._profiles.learn(label.payment, fraud=label.fraud) for label in labels)
 
@@ -123,11 +168,75 @@ class RiskEngine:
         self._rebuilding = True
         try:
             await self._relive(profiles)
+            breakers = await self._breakers_as_they_were()
         finally:
             self._rebuilding = False
         self._profiles = profiles
+        self._judge = Judge(self.force, breakers=breakers, lenient=True)
         learnt, self._meanwhile = self._meanwhile, []
         self.learn(learnt)  # while we read; a label learnt twice counts once
+
+    async def follow(self) -> None:
+        """Hear within a second what people put in force and what other processes label, until cancelled."""
+        while True:
+            await asyncio.sleep(limits.FORCE_POLL_SECONDS)
+            try:
+                await self.refresh()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                log.warning("what is in force could not be asked: %s", type(error).__name__)
+
+    async def refresh(self) -> None:
+        """Look once whether anything changed. Between two turns the new force takes the place of the old one."""
+        async with self._store.tx("risk revision") as tx:
+            *revision, last_label = await inforce.revision(tx)
+        if last_label > self._last_label:
+            await self._hear_labels()
+        late = self._clock.monotonic() - self._read_at >= limits.FORCE_REREAD_SECONDS
+        if tuple(revision) != self._revision or late:
+            self._take(await load(self._store, self.force, self._clock.now()))
+        await self._note()
+
+    def _take(self, loaded: Loaded) -> None:
+        for fault in set(loaded.faults) - set(self._faults):
+            log.error("%s", fault)
+        self._revision, self._faults = loaded.revision, loaded.faults
+        self._read_at = self._clock.monotonic()
+        if loaded.force.version != self.force.version:
+            self._since = self._clock.now()
+            log.info("configuration %d decides: rule set %d", loaded.force.version, loaded.force.rule_set)
+        self._judge = Judge(loaded.force, breakers=self._judge.breakers, lenient=True)
+
+    async def _hear_labels(self) -> None:
+        """Learn what other processes labelled, in the order it was written."""
+        for _ in range(limits.LABEL_READS):
+            heard = self._heard
+            async with self._store.tx("risk labels") as tx:
+                found = await rows.next_labels(tx, self._last_label, limits.LABELS_READ)
+            if heard != self._heard:
+                continue  # something newer was learnt meanwhile, which must not be followed by something older
+            for _, payment, fraud in found:
+                self._profiles.learn(payment, fraud=fraud)
+                if self._rebuilding:
+                    self._meanwhile.append(Label(payment, fraud, 0))
+            if found:
+                self._last_label = found[-1][0]
+            if len(found) < limits.LABELS_READ:
+                return
+
+    async def _note(self) -> None:
+        """Say in the database what is in force here, when it changes; keep which circuit breakers opened."""
+        now, state = self._clock.now(), (self.force.version, self.faults)
+        trips = self._judge.breakers.trips[:]
+        if state == self._noted and not trips:
+            return
+        async with self._store.tx("risk engine") as tx:
+            await inforce.note_engine(tx, *state, self._since, now)
+            if trips:
+                await inforce.note_trips(tx, self.version, trips)
+        del self._judge.breakers.trips[: len(trips)]
+        self._noted = state
 
     async def _relive(self, profiles: Profiles) -> None:
         async with self._store.tx("risk rebuild") as tx:
@@ -139,9 +248,60 @@ class RiskEngine:
                     for payment, fraud in labels:
                         profiles.learn(payment, fraud=fraud)
 
+    async def _breakers_as_they_were(self) -> Breakers:
+        """The circuit breakers after the decisions of the last hours, as long as any of them looks back."""
+        rules, breakers = self.rules, Breakers()
+        caps = [rules.breaker.within_us, *(each.at_most.within_us for each in rules.rules if each.at_most)]
+        first = first_id_at(self._clock.now() - timedelta(microseconds=max(caps)))
+        place = {rule.name: n for n, rule in enumerate(rules.rules)}
+        async with self._store.tx("risk breakers") as tx:
+            async for found in rows.hits_from(tx, first, REBUILD_BATCH):
+                hits = np.zeros((len(rules.rules), len(found)), np.bool_)
+                for payment, (_, _, names) in enumerate(found):
+                    hits[[place[name] for name in names if name in place], payment] = True
+                breakers.weaken(rules, hits, np.array([to_us(at) for _, at, _ in found], np.int64))
+        breakers.trips.clear()  # they were noted when they happened
+        return breakers
+
     def counts(self) -> dict[str, int]:
         """Profiles of each kind, payments remembered, and bytes of the arrays they stand in."""
         return self._profiles.counts()
 
     def _empty(self) -> Profiles:
         return Profiles(self.rules, self._zone)
+
+
+def _decisions(force: Force, attempts: Sequence[Attempt], judged: Judged) -> list[Decision]:
+    packed = judged.values.tobytes()
+    width = 8 * len(force.columns)
+    names = [rule.name for rule in force.rules.rules]
+    reasons: dict[int, list[str]] = {}
+    for payment, rule in zip(*(each.tolist() for each in np.nonzero(judged.counted.T)), strict=True):
+        reasons.setdefault(payment, []).append(names[rule])
+    outcomes = judged.outcomes.tolist()
+    return [
+        Decision(
+            attempt,
+            OUTCOMES[outcomes[n]],
+            tuple(reasons.get(n, ())),
+            force.rule_set,
+            packed[n * width : (n + 1) * width],
+            force.version,
+            tuple(judged.effects.get(n, ())),
+            _said(force, judged, n, outcomes[n]) if judged.shadows else (),
+            force,
+        )
+        for n, attempt in enumerate(attempts)
+    ]
+
+
+def _said(force: Force, judged: Judged, n: int, outcome: int) -> tuple[Said, ...]:
+    """What each model said of a payment: the challengers, and the champion beside them to be compared with."""
+    said = [
+        Said(each.model, float(each.scores[n]), OUTCOMES[int(each.outcomes[n])]) for each in judged.shadows
+    ]
+    if force.champion is not None:
+        score = judged.values[n, force.columns.index("model_score")]
+        if score == score:  # noqa: PLR0124 - NaN is what differs from itself
+            said.append(Said(force.champion.id, float(score), OUTCOMES[outcome]))
+    return tuple(said)

@@ -43,9 +43,9 @@ class Scoring(Protocol):
 
 
 class Model(msgspec.Struct, frozen=True):
-    """A model under its id."""
+    """A model under its version."""
 
-    id: str
+    id: int
     scorer: Scoring
 
 
@@ -116,7 +116,7 @@ def columns_of(
 class Shadow(msgspec.Struct, frozen=True):
     """What a challenger says of a turn: a score and the outcome it would have made (see OUTCOMES), for each payment."""
 
-    model: str
+    model: int
     scores: NDArray[np.float64]
     outcomes: NDArray[np.int8]
 
@@ -168,7 +168,7 @@ class Judge:
             if rule.name in force.mutes
         ]
         self._scored = [n for n, rule in enumerate(force.rules.rules) if "model_score" in rule.reads]
-        self._broken: set[str] = set()
+        self._broken: set[int] = set()
 
     def take(self, batch: Batch, values: Matrix, now_us: int | None = None) -> Judged:
         """Judge a turn. The columns that are filled here (scores, lists) are written into `values`.
@@ -218,7 +218,7 @@ class Judge:
             # A payment waits: the rules decide without the score. Once is enough: it would fail in every turn.
             log.exception("model %s cannot score", model.id)
             self._broken.add(model.id)
-            self.faults.append(f"model {model.id[:16]} cannot score: {type(error).__name__}: {error}")
+            self.faults.append(f"model {model.id} cannot score: {type(error).__name__}: {error}")
             return np.nan
 
     def _counted(

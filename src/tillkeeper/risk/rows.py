@@ -2,38 +2,20 @@
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
-from hashlib import sha256
 from uuid import UUID
 
 import msgspec
 
-from tillkeeper import audit
 from tillkeeper.base.clock import EPOCH, from_us, to_us
 from tillkeeper.base.ids import first_id_at
-from tillkeeper.risk.rules import RuleSet
 from tillkeeper.risk.types import Attempt, Decision, Label, Receipt
 from tillkeeper.store import Tx, columns, queries
 
 _sql = queries(__package__, "queries.sql")
 
 
-async def activate(tx: Tx, rules: RuleSet, at: datetime) -> int:
-    """Note that this rule set decides from now on, on record if another did before; its version."""
-    # The features are part of the identity: they give the receipts' bytes their meaning.
-    digest = sha256("\0".join([rules.source, *rules.features]).encode()).digest()
-    await tx.run(
-        _sql.add_rule_set,
-        {"sha256": digest, "source": rules.source, "features": list(rules.features), "at": at},
-    )
-    version: int = await tx.value(_sql.rule_set_version, {"sha256": digest})
-    if await tx.value(_sql.activate, {"version": version, "at": at}) is not None:
-        found = f"version {version}, sha256 {digest.hex()[:16]}"
-        await audit.append(tx, "system", "rules.activated", "rules", found)
-    return version
-
-
 async def write_decisions(tx: Tx, decisions: Sequence[Decision]) -> None:
-    """Receipts of one turn, all of one rule set."""
+    """Receipts of one turn, and what of it was let through as a sample."""
     attempts = [decision.attempt for decision in decisions]
     await tx.run(
         _sql.write_decisions,
@@ -51,14 +33,36 @@ async def write_decisions(tx: Tx, decisions: Sequence[Decision]) -> None:
             "longitudes": columns.doubles([one.longitude for one in attempts]),
             "outcomes": columns.texts([decision.outcome for decision in decisions]),
             "reasons": columns.texts([",".join(decision.reasons) for decision in decisions]),
+            "rule_sets": columns.integers([decision.rule_set for decision in decisions]),
             "features": columns.blobs([decision.features for decision in decisions]),
-            "rule_set": decisions[0].rule_set,
+            "configurations": columns.integers([decision.configuration for decision in decisions]),
+            "effects": columns.texts([",".join(decision.effects) for decision in decisions]),
         },
     )
+    await _write_bypasses(tx, [decision for decision in decisions if decision.effects])
+
+
+async def _write_bypasses(tx: Tx, decisions: Sequence[Decision]) -> None:
+    found = [
+        (decision.attempt, effect.removeprefix("bypassed:"))
+        for decision in decisions
+        for effect in decision.effects
+        if effect.startswith("bypassed:")
+    ]
+    if found:
+        await tx.run(
+            _sql.write_bypasses,
+            {
+                "payments": columns.uuids([attempt.id for attempt, _ in found]),
+                "outcomes": columns.texts([outcome for _, outcome in found]),
+                "ats": columns.times([from_us(attempt.at_us) for attempt, _ in found]),
+            },
+        )
 
 
 async def write_labels(tx: Tx, labels: Sequence[Label], at: datetime) -> None:
-    """Labels, in the order given."""
+    """Labels, in the order given. Whoever decides learns them from here within a second; commit soon."""
+    await tx.run(_sql.one_at_a_time)
     await tx.run(
         _sql.write_labels,
         {
@@ -69,6 +73,17 @@ async def write_labels(tx: Tx, labels: Sequence[Label], at: datetime) -> None:
             "at": at,
         },
     )
+
+
+async def last_label(tx: Tx) -> int:
+    """The number of the last label."""
+    number: int = await tx.value(_sql.last_label)
+    return number
+
+
+async def next_labels(tx: Tx, last: int, count: int) -> list[tuple[int, UUID, bool]]:
+    """(number, payment, fraud) of labels after one, in the order they were written."""
+    return await tx.tuples(_sql.labels_from, {"last": last, "count": count})
 
 
 async def labelled(tx: Tx, payments: Sequence[UUID], source: str) -> set[UUID]:
@@ -103,6 +118,15 @@ async def attempts_from(tx: Tx, first: UUID, batch: int) -> AsyncIterator[list[A
     while found:
         yield [Attempt(row[0], row[1], to_us(row[2]), *row[3:]) for row in found]
         found = await tx.tuples(_sql.attempts_after, {"last": found[-1][0], "count": batch})
+
+
+async def hits_from(tx: Tx, first: UUID, batch: int) -> AsyncIterator[list[tuple[UUID, datetime, list[str]]]]:
+    """(payment, event time, rules that counted) of decisions from an id on, in order of arrival, in bounded batches."""
+    while found := await tx.tuples(_sql.hits_from, {"first": first, "count": batch}):
+        yield found
+        if len(found) < batch:
+            return
+        first = UUID(int=found[-1][0].int + 1)
 
 
 async def labels_from(tx: Tx, first: UUID, batch: int) -> AsyncIterator[list[tuple[UUID, bool]]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -93,10 +94,20 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     kind: str = ""
 
 
+class Said(NamedTuple):
+    """What a model in force said of a payment while there was a challenger, and the outcome that follows from it."""
+
+    model: int
+    score: float
+    outcome: str
+
+
 class Decision(msgspec.Struct, frozen=True):
     """What was decided about an attempt, and from which values: the receipt before it is written.
 
-    `reasons`: names of all rules that hit. `features`: the columns the rule set reads, little-endian float64.
+    `reasons`: names of the rules that hit and were not silent. `effects`: see migration 0024. `features`: the columns of
+    the configuration, little-endian float64. `said`: what the models in force said, while there is a challenger.
+    `force`: the force that decided, for words.
     """
 
     attempt: Attempt
@@ -104,6 +115,10 @@ class Decision(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...]
     rule_set: int
     features: bytes
+    configuration: int = 0
+    effects: tuple[str, ...] = ()
+    said: tuple[Said, ...] = ()
+    force: Any = None
 
 
 class Label(msgspec.Struct, frozen=True, gc=False):
@@ -116,7 +131,11 @@ class Label(msgspec.Struct, frozen=True, gc=False):
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """One decision as stored: the attempt, what was decided, and the rule set's text and feature order."""
+    """One decision as stored: the attempt, what was decided, and what it was decided under.
+
+    `source`: the rule set's text. `names`: of the values in `features`. `champion`, `anomaly`: versions of the models that
+    scored, None for none. `configuration`: None in receipts that are older than configurations.
+    """
 
     id: UUID
     at: datetime
@@ -133,3 +152,65 @@ class Receipt(msgspec.Struct, frozen=True):
     source: str
     names: tuple[str, ...]
     features: bytes
+    effects: tuple[str, ...] = ()
+    configuration: int | None = None
+    champion: int | None = None
+    anomaly: int | None = None
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """An entry of a list. `list`: block, trust or watch; `entity`: customer, payee, device or ip; `key`: the id as text.
+
+    `until`: None for no end. `ended`: it is over, by `author` for `reason`.
+    """
+
+    list: str
+    entity: str
+    key: str
+    until: datetime | None
+    reason: str
+    author: str
+    at: datetime
+    ended: bool = False
+
+
+class Mute(msgspec.Struct, frozen=True):
+    """A rule that is silent until a moment, for everybody (`entity` and `key` empty) or for one."""
+
+    rule: str
+    entity: str
+    key: str
+    until: datetime
+    reason: str
+    author: str
+    at: datetime
+    ended: bool = False
+
+
+class Proposal(msgspec.Struct, frozen=True):
+    """A rule set that somebody would like to see in force. `base`: what was in force when it was written.
+
+    `sha256`: of the rule set; `active_since`: when it came into force, if it did; `active`: it decides now.
+    """
+
+    id: UUID
+    rule_set: int
+    base: int | None
+    author: str
+    reason: str
+    at: datetime
+    source: str
+    sha256: bytes
+    active_since: datetime | None
+    active: bool
+
+
+class Activation(msgspec.Struct, frozen=True):
+    """A rule set that came into force. `origin`: package, file or people."""
+
+    rule_set: int
+    at: datetime
+    origin: str
+    author: str
+    proposal: UUID | None
+    source: str

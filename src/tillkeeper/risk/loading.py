@@ -1,0 +1,185 @@
+"""A force made of what is stored: rules read, models opened, lists at hand. What cannot be used leaves what was there.
+
+Reading is quick and stays in the event loop; parsing and opening take seconds and leave it.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from tillkeeper.risk import inforce, models
+from tillkeeper.risk.features import FEATURES, Feature
+from tillkeeper.risk.force import Force, Model, columns_of
+from tillkeeper.risk.rulefile import BadRulesError, read_rules
+from tillkeeper.risk.rules import RuleSet
+from tillkeeper.risk.types import Activation, Listing, Mute
+from tillkeeper.store import Store, Tx
+
+FALLBACKS: Final = 4
+"""So many rule sets and champions are tried at a start, the last one first."""
+_ACTS: Final = 50
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """What the database says is in force. `champions`: versions to try, the wanted one first; `blobs`: of models not open yet."""
+
+    revision: tuple[int, ...]
+    activations: list[Activation]
+    champions: tuple[int | None, ...]
+    challengers: tuple[int, ...]
+    anomaly: int | None
+    blobs: dict[int, bytes]
+    listings: list[Listing]
+    mutes: list[Mute]
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """A force, what of the wanted could not be taken, and the revision it was made from."""
+
+    force: Force
+    faults: tuple[str, ...]
+    revision: tuple[int, ...]
+
+
+async def load(
+    store: Store, before: Force | None, now: datetime, catalogue: Mapping[str, Feature] = FEATURES
+) -> Loaded:
+    """What is in force by the database. `before`: what is in force here, None at a start.
+
+    Raises BadRulesError at a start when none of the last rule sets can be read by this release.
+    """
+    async with store.tx("risk force") as tx:
+        stored = await _stored(tx, before, now)
+    force, faults = await asyncio.to_thread(_made, stored, before, catalogue)
+    kept = (force.rule_set, _version(force.champion), _version(force.anomaly), force.columns)
+    if before is None or kept != (
+        before.rule_set,
+        _version(before.champion),
+        _version(before.anomaly),
+        before.columns,
+    ):
+        async with store.tx("risk configuration") as tx:
+            version = await inforce.configuration(tx, *kept, now)
+    else:
+        version = before.version
+    return Loaded(msgspec.structs.replace(force, version=version), tuple(faults), stored.revision)
+
+
+async def _stored(tx: Tx, before: Force | None, now: datetime) -> Stored:
+    revision = await inforce.revision(tx)  # first: what changes meanwhile is read again
+    wanted = await models.in_force(tx)
+    champions = [wanted.champion]
+    if before is None and wanted.champion is not None:
+        earlier = [act.after.champion for act in await models.acts(tx, _ACTS)]
+        champions = list(dict.fromkeys([*champions, *(each for each in earlier if each is not None)]))[
+            :FALLBACKS
+        ]
+    needed = {*champions, *wanted.challengers, wanted.anomaly} - {None, *_opened(before)}
+    blobs = {}
+    for version in sorted(each for each in needed if each is not None):
+        try:
+            blobs[version] = await models.registry.load(tx, version)
+        except models.BadModelError:
+            continue  # said when it is to be opened
+    return Stored(
+        revision[:-1],
+        await inforce.activations(tx, FALLBACKS if before is None else 1),
+        tuple(champions),
+        wanted.challengers,
+        wanted.anomaly,
+        blobs,
+        await inforce.listings(tx, now),
+        await inforce.mutes(tx, now),
+    )
+
+
+def _made(stored: Stored, before: Force | None, catalogue: Mapping[str, Feature]) -> tuple[Force, list[str]]:
+    faults: list[str] = []
+    opened = _opened(before)
+    rules, rule_set = _rules(stored.activations, before, catalogue, faults)
+    champion = _first(stored.champions, opened, stored.blobs, catalogue, faults)
+    if champion is None and before is not None and stored.champions[0] is not None:
+        champion = before.champion
+    anomaly = _first((stored.anomaly,), opened, stored.blobs, catalogue, faults)
+    if anomaly is None and before is not None and stored.anomaly is not None:
+        anomaly = before.anomaly
+    challengers = [
+        _first((version,), opened, stored.blobs, catalogue, faults) for version in stored.challengers
+    ]
+    force = Force(
+        rules,
+        columns_of(rules, champion, anomaly, catalogue),
+        catalogue,
+        champion,
+        anomaly,
+        tuple(each for each in challengers if each is not None),
+        inforce.as_listed(stored.listings),
+        inforce.as_mutes(stored.mutes),
+        rule_set=rule_set,
+    )
+    return force, faults
+
+
+def _rules(
+    activations: Sequence[Activation],
+    before: Force | None,
+    catalogue: Mapping[str, Feature],
+    faults: list[str],
+) -> tuple[RuleSet, int]:
+    """The rule set in force, or else what was in force here, or at a start what was before it."""
+    first: BadRulesError | None = None
+    for each in activations:
+        if before is not None and each.rule_set == before.rule_set and catalogue is before.catalogue:
+            return before.rules, before.rule_set
+        try:
+            return read_rules(each.source, f"rule set {each.rule_set}", catalogue), each.rule_set
+        except BadRulesError as error:
+            first = first or error
+            faults.append(f"rule set {each.rule_set} cannot be used: {str(error).splitlines()[0]}")
+    if before is None:
+        raise first or BadRulesError("no rules", [])
+    return before.rules, before.rule_set
+
+
+def _first(
+    versions: Sequence[int | None],
+    opened: Mapping[int, Model],
+    blobs: Mapping[int, bytes],
+    catalogue: Mapping[str, Feature],
+    faults: list[str],
+) -> Model | None:
+    """The first of these models that opens; None when none does, or none is wanted."""
+    for version in versions:
+        if version is None:
+            return None
+        if version in opened and set(opened[version].scorer.features) <= catalogue.keys():
+            return opened[version]
+        try:
+            return _open(version, blobs[version], catalogue)
+        except KeyError:
+            faults.append(f"model {version} is not stored: promote another one")
+        except models.BadModelError as error:
+            faults.append(f"model {version}: {error}")
+    return None
+
+
+def _open(version: int, blob: bytes, catalogue: Mapping[str, Feature]) -> Model:
+    scorer = models.open_model(blob, catalogue)
+    # The first call compiles or loads machine code: no turn is to wait for it.
+    nothing = np.full((1, len(scorer.features)), np.nan)
+    scorer.score(nothing)
+    return Model(version, scorer)
+
+
+def _opened(force: Force | None) -> dict[int, Model]:
+    if force is None:
+        return {}
+    return {each.id: each for each in (force.champion, force.anomaly, *force.challengers) if each}
+
+
+def _version(model: Model | None) -> int | None:
+    return None if model is None else model.id
