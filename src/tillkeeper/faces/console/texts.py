@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
@@ -30,8 +31,9 @@ class Texts:
         return iter(self._words)
 
 
+@cache
 def read_texts() -> dict[str, Texts]:
-    """All catalogues, by language."""
+    """All catalogues, by language. Read once a process."""
     return {language: Texts(language, dict(_read(language))) for language in LANGUAGES}
 
 
