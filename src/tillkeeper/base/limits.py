@@ -559,3 +559,4 @@ assert WATCH_LATE_SECONDS > TURN_RETRY_SECONDS * 2**TURN_TRIES / 2
 TIMELINE_LOOK: Final = 2000  # a device is new if nothing of so many of the customer's entries before came from it
 LOGIN_WATCH_ROWS: Final = 200_000  # of one look at all logins of a time
 STAFF_LOGINS_REMEMBERED: Final = 5000  # sign-ins of the platform's own people: what is common among them
+TRAINING_CELLS: Final = 50_000_000  # payments times features held for one training: 400 MB; of more, genuine ones are thinned

@@ -1,0 +1,86 @@
+"""Everything that watches, over the same batches: streams, detectors, and what a single decision is worth. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from tillkeeper.risk.warning.bust_out import BustOut
+from tillkeeper.risk.warning.card_testing import CardTesting
+from tillkeeper.risk.warning.mules import Mules
+from tillkeeper.risk.warning.rhythm import Hour
+from tillkeeper.risk.warning.stakes import MILLION, Precision, probability, wanted
+from tillkeeper.risk.warning.streams import Streams
+from tillkeeper.risk.warning.stuffing import Stuffing
+from tillkeeper.risk.warning.types import Finding, Seen, SeenLabel, SeenLogin
+
+Key = tuple[str, str, str]
+
+
+class Worthy(NamedTuple):
+    """A decision that somebody should hear of, and how probable it is that it is fraud."""
+
+    seen: Seen
+    ppm: int
+
+
+class WorthyLogin(NamedTuple):
+    """The same of a login."""
+
+    seen: SeenLogin
+    ppm: int
+
+
+class Lookout:
+    """Takes batches in the order of their arrival. Not for use by several threads."""
+
+    def __init__(
+        self,
+        past: Mapping[str, Sequence[Hour]] | None = None,
+        precision: Precision | None = None,
+    ) -> None:
+        self.streams = Streams(past)
+        self._precision = precision or Precision()
+        self._detectors = (CardTesting(), BustOut())
+        self._mules = Mules()
+        self._stuffing = Stuffing()
+
+    def decided(self, batch: Sequence[Seen], now_us: int) -> tuple[list[Finding], list[Worthy]]:
+        """Decisions: what they show (each trouble once, as it stands at the end), and those that are worth an alert."""
+        found = self.streams.decided(batch, now_us)
+        worthy = []
+        for each in batch:
+            for detector in self._detectors:
+                found += detector.seen(each)
+            found += self._mules.seen(each)
+            likely = probability(each, self._precision)
+            if wanted(each, likely):
+                worthy.append(Worthy(each, round(likely * MILLION)))
+        if batch:
+            self._mules.sweep(batch[-1].at_us)
+        return newest(found), worthy
+
+    def logged_in(self, batch: Sequence[SeenLogin], now_us: int) -> tuple[list[Finding], list[WorthyLogin]]:
+        """Tries to log in."""
+        found = self.streams.logged_in(batch, now_us)
+        for each in batch:
+            found += self._stuffing.seen(each)
+        # Who had the password and was blocked all the same: the account is in danger, or the customer locked out.
+        blocked = [each for each in batch if each.succeeded and each.outcome == "block"]
+        return newest(found), [WorthyLogin(each, round(each.score * MILLION)) for each in blocked]
+
+    def labelled(self, batch: Sequence[SeenLabel], now_us: int) -> list[Finding]:
+        """What payments turned out to be."""
+        for each in batch:
+            self._precision.learn(each)
+        return newest(self.streams.labelled(batch, now_us))
+
+    def tick(self, now_us: int) -> list[Finding]:
+        """The time has come so far."""
+        return newest(self.streams.tick(now_us))
+
+
+def newest(found: Sequence[Finding]) -> list[Finding]:
+    """Each trouble once, as it was seen last; whom to alert about comes from all that was seen."""
+    last: dict[Key, Finding] = {}
+    for each in found:
+        last[each.key] = each
+    return list(last.values())

@@ -1,0 +1,123 @@
+"""Short-lived rules that the machine proposes against an attack. Pure; only a person puts one live."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from tillkeeper.risk.warning.types import Signal
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """A condition against what was seen, its outcome, and why in words."""
+
+    outcome: str
+    when: str
+    zh: str
+    en: str
+    on: str = "payment"
+
+
+def draft(signal: Signal) -> Draft | None:
+    """What might stop it; None where no rule fits."""
+    make = _AGAINST.get((signal.kind, signal.about_kind))
+    return make(signal.evidence) if make is not None else None
+
+
+def rule_name(signal: Signal) -> str:
+    """The same trouble of a day has the same name."""
+    text = "/".join((*signal.key, signal.begun_at.strftime("%Y%m%d%H")))
+    return f"watch_{signal.kind}_{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+def as_text(name: str, made: Draft, until: datetime) -> str:
+    """The text of one [[rule]] with its end."""
+    on = f'on = "{made.on}"\n' if made.on != "payment" else ""
+    return (
+        f'[[rule]]\nname = "{name}"\nversion = 1\noutcome = "{made.outcome}"\n{on}when = "{made.when}"\n'
+        f"until = {until:%Y-%m-%dT%H:%M:%SZ}\n"
+        f'reason.zh = "{made.zh}"\nreason.en = "{made.en}"\n'
+    )
+
+
+def _many_at_device(found: Mapping[str, Any]) -> Draft:
+    return Draft(
+        "deny",
+        f"(device_customers_1h >= 2) & (amount <= {2 * int(found['largest'])})",
+        "短期规则（卡片试探）：该设备一小时内替 {device_customers_1h} 人付款，本笔 {amount}",
+        "short-lived rule (card testing): the device paid for {device_customers_1h} people within an hour, now {amount}",
+    )
+
+
+def _new_devices_at_address(found: Mapping[str, Any]) -> Draft:
+    least = max(3, int(found["customers"]) // 2)
+    return Draft(
+        "challenge",
+        f"(ip_customers_1h >= {least}) & (device_new == 1) & (amount <= {2 * int(found['largest'])})",
+        "短期规则（卡片试探）：同一地址一小时内 {ip_customers_1h} 位付款人，且设备为首次使用",
+        "short-lived rule (card testing): {ip_customers_1h} customers from this address within an hour, on a new device",
+    )
+
+
+def _new_devices_at_merchant(found: Mapping[str, Any]) -> Draft:
+    least = max(4, int(found["customers"]) // 2)
+    return Draft(
+        "challenge",
+        f"(payee_customers_1h >= {least}) & (device_new == 1) & (payee_new == 1) & (amount <= {2 * int(found['largest'])})",
+        "短期规则（卡片试探）：该商户一小时内 {payee_customers_1h} 位付款人，本笔设备与收款方均为首次",
+        "short-lived rule (card testing): {payee_customers_1h} customers here within an hour, on a new device at a new payee",
+    )
+
+
+def _sales_on_few_phones(found: Mapping[str, Any]) -> Draft:
+    share = min(max(int(found["devices"]) / max(int(found["customers"]), 1) * 1.5, 0.3), 0.8)
+    return Draft(
+        "hold",
+        f"(payee_customers_1h >= {max(3, int(found['customers']) // 2)})"
+        f" & (payee_devices_1h <= {share:.2f} * payee_customers_1h)",
+        "短期规则（商户套现）：该商户一小时内 {payee_customers_1h} 位付款人共用 {payee_devices_1h} 台设备",
+        "short-lived rule (bust-out): {payee_customers_1h} customers paid here within an hour on {payee_devices_1h} devices",
+    )
+
+
+def _money_passed_on(_: Mapping[str, Any]) -> Draft:
+    return Draft(
+        "hold",
+        "(is_send == 1) & (received_sum_1h >= 30_000) & (customer_sum_1h >= 0.7 * received_sum_1h)"
+        " & (customer_sum_1h <= 1.2 * received_sum_1h)",
+        "短期规则（跑分网络）：一小时内收到 {received_sum_1h}，转出 {customer_sum_1h}",
+        "short-lived rule (mule network): received {received_sum_1h} within an hour and sent {customer_sum_1h} on",
+    )
+
+
+def _new_devices(_: Mapping[str, Any]) -> Draft:
+    return Draft(
+        "challenge",
+        "(device_new == 1) & (payee_new == 1) & (customer_devices_30d >= 2)",
+        "短期规则（新设备激增）：付款人以新设备向新收款方付款",
+        "short-lived rule (many new devices): a customer pays a new payee on a new device",
+    )
+
+
+def _logins_fail(found: Mapping[str, Any]) -> Draft:
+    least = max(5, int(found["failed"]) // 2)
+    return Draft(
+        "deny",
+        f"ip_logins_failed_1h >= {least}",
+        "短期规则（撞库）：该地址一小时内登录失败 {ip_logins_failed_1h} 次",
+        "short-lived rule (credential stuffing): {ip_logins_failed_1h} failed logins from this address within an hour",
+        on="login",
+    )
+
+
+_AGAINST: Final[Mapping[tuple[str, str], Callable[[Mapping[str, Any]], Draft]]] = {
+    ("card_testing", "device"): _many_at_device,
+    ("card_testing", "ip"): _new_devices_at_address,
+    ("card_testing", "merchant"): _new_devices_at_merchant,
+    ("merchant_bust_out", "merchant"): _sales_on_few_phones,
+    ("mule_network", "customer"): _money_passed_on,
+    ("new_device_share", ""): _new_devices,
+    ("credential_stuffing", "ip"): _logins_fail,
+}
