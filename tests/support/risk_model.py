@@ -52,15 +52,16 @@ class Model:
         (self.frauds.add if fraud else self.frauds.discard)(payment)
 
     def _time(self, kind: str, key: Any, at: int) -> int:
-        return max(at, self.now.get((kind, key), at))
+        """A profile's time never runs back; who pays and is paid has one time."""
+        now = max(at, self.now.get((kind, key), at))
+        return max(now, self.now.get(("customer", key), now)) if kind == "payee" else now
 
     def _within(self, kind: str, key: Any, now: int, span: int) -> list[Seen]:
         return [one for one in self.seen[kind, key] if one.t > now - span]
 
     def _received(self, attempt: Attempt) -> dict[str, float]:
-        now = self._time("payee", attempt.customer, attempt.at_us)
-        if self._within("payee", attempt.customer, now, LABEL_DELAY + MONTH):
-            self.now["payee", attempt.customer] = now  # a look moves time, too
+        at = self._time("customer", attempt.customer, attempt.at_us)
+        now = self.now["payee", attempt.customer] = self._time("payee", attempt.customer, at)
         row: dict[str, float] = {}
         for window, span in WINDOWS.items():
             inside = [one.attempt for one in self._within("payee", attempt.customer, now, span)]

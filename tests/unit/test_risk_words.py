@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tillkeeper.base.clock import to_us
-from tillkeeper.risk import FEATURES
-from tillkeeper.risk.daytime import hour_night_weekend
+from tillkeeper.risk import FEATURES, windows
+from tillkeeper.risk.daytime import hour_weekday
 from tillkeeper.risk.words import in_words
 
 
@@ -39,7 +39,7 @@ def test_values(name: str, value: float, zh: str, en: str) -> None:
 
 
 def test_every_feature_has_words() -> None:
-    assert len(FEATURES) == 159
+    assert len(FEATURES) >= windows.COLUMNS == 155
     assert [feature.index for feature in FEATURES.values()] == list(range(159))
     for name, feature in FEATURES.items():
         assert feature.zh
@@ -63,5 +63,7 @@ def test_every_feature_has_words() -> None:
 )
 def test_hours(moment: tuple[int, ...], zone: str, hour: int, night: int, weekend: int) -> None:
     at = to_us(datetime(*moment, tzinfo=UTC))  # type: ignore[arg-type,misc]
-    found = hour_night_weekend(np.array([at, at]), ZoneInfo(zone))
-    assert found.tolist() == [[hour, night, weekend]] * 2
+    hours, weekdays = hour_weekday(np.array([at, at]), ZoneInfo(zone))
+    assert hours.tolist() == [hour] * 2
+    assert (weekdays >= 5).tolist() == [bool(weekend)] * 2
+    assert (hours <= 6).tolist() == [bool(night)] * 2

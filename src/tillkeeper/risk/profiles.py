@@ -9,16 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tillkeeper.base.money import exponent
-from tillkeeper.risk import windows
-from tillkeeper.risk.daytime import hour_night_weekend
-from tillkeeper.risk.features import FEATURES, KINDS
+from tillkeeper.risk import series, windows
+from tillkeeper.risk.arrays import longer, zeroed
+from tillkeeper.risk.daytime import hour_weekday
+from tillkeeper.risk.declarations import EVENTS, SCORE_SCALE
+from tillkeeper.risk.features import FEATURES, KINDS, Catalogue
+from tillkeeper.risk.kept import EVENT_KEYS, PAYMENT_KEYS, Kept, Rows
 from tillkeeper.risk.rules import RuleSet
-from tillkeeper.risk.types import Attempt, Batch, halves
+from tillkeeper.risk.types import Attempt, Batch, Event, halves
 
 # Zeroed memory costs nothing until it is used, so there is room for many from the beginning: copying it to twice its
 # size would hold up a turn. Where the machine does not give so much, it is less.
 FIRST_EVENTS: Final = 1 << 24
-FEWEST_EVENTS: Final = 1 << 16
 FIRST_PROFILES: Final = 1 << 20
 FIRST_ENTRIES: Final = 1 << 18
 ENTRIES_PER_EVENT: Final = windows.BY_ID + 1
@@ -32,10 +34,8 @@ MOST: Final = 2**62
 SWEPT_PER_PAYMENT: Final = 4
 """Idle profiles are looked for a few at a time, so that no turn pays for all."""
 
-_HOUR: Final = FEATURES["hour"].index
-_IS_SEND: Final = FEATURES["is_send"].index
-_IS_WITHDRAWAL: Final = FEATURES["is_withdrawal"].index
 _WATCHED: Final = [FEATURES[f"{kind}_watched"].index for kind in KINDS]
+_PAYMENT: Final = frozenset({"payment"})
 
 
 class Profiles:
@@ -46,20 +46,23 @@ class Profiles:
     may find a part of its past forgotten.
     """
 
-    def __init__(self, rules: RuleSet, zone: ZoneInfo) -> None:
+    def __init__(self, rules: RuleSet, zone: ZoneInfo, catalogue: Catalogue = FEATURES) -> None:
+        self.catalogue = catalogue
         self._worth = rules.worth
         self._other = rules.other
         self._unit = 10 ** exponent(rules.reference)
         self._zone = zone
         self._pool = windows.Pool(
-            _zeroed(FIRST_EVENTS, windows.EVENT),
-            _zeroed(FIRST_PROFILES, windows.PROFILE),
+            zeroed(FIRST_EVENTS, windows.EVENT),
+            zeroed(FIRST_PROFILES, windows.PROFILE),
             np.full(FIRST_ENTRIES, windows.NONE, np.int64),
             np.array([windows.NONE, 0, 0, 0], np.int64),
         )
         self._next_table: NDArray[np.int64] | None = None
         self._cleared = 0
-        self._numbers: tuple[dict[Any, int], ...] = ({}, {}, {}, {})
+        self._codes: dict[tuple[str, str], int] = {}
+        self._kept = Kept(catalogue, self._code)
+        self._numbers: tuple[dict[Any, int], ...] = ({}, {}, {}, {}, {})
         self._keys: list[Any] = []
         self._unused: list[int] = []
         self._swept = 0
@@ -67,32 +70,110 @@ class Profiles:
         self._oldest = [2**62, 2**62]
 
     def observe(self, attempts: Batch | Sequence[Attempt]) -> NDArray[np.float64]:
-        """Take a turn in, in the order given; one row per attempt in the order of FEATURES."""
+        """Take a turn in, in the order given; one row per attempt in the order of the catalogue."""
         batch = attempts if isinstance(attempts, Batch) else Batch.of(attempts)
         turn = self._turn(batch)
         n = len(batch)
         self._make_room(n)
-        matrix = np.full((n, len(FEATURES)), np.nan)
-        matrix[:, _HOUR : _HOUR + 3] = hour_night_weekend(turn.at, self._zone)
-        matrix[:, _IS_SEND] = [kind == "send" for kind in batch.kinds]
-        matrix[:, _IS_WITHDRAWAL] = [kind == "withdrawal" for kind in batch.kinds]
+        matrix = np.full((n, len(self.catalogue)), np.nan)
         matrix[:, _WATCHED] = 0.0
         windows.observe(self._pool, turn, matrix)
+        self._kept.take(self._payment_rows(batch, turn, matrix), matrix, *self._numbers_given())
         self._forget(turn.at)
         return matrix
+
+    def observe_events(self, events: Sequence[Event]) -> NDArray[np.float64]:
+        """Take logins and changes of settings in, in the order given; one row per event.
+
+        Of a row, what is counted over logins and settings is known, and the values over that; the rest is NaN.
+        """
+        number = self._number
+        who = np.array(
+            [
+                (
+                    number(windows.CUSTOMER, one.customer.int),
+                    windows.NONE if one.device is None else number(windows.DEVICE, one.device),
+                    windows.NONE if one.ip is None else number(windows.IP, one.ip),
+                    windows.NONE if one.network is None else number(windows.NETWORK, one.network),
+                )
+                for one in events
+            ],
+            np.int32,
+        ).reshape(-1, 4)
+        at = np.array([one.at_us for one in events], np.int64)
+        seen = np.empty((len(events), 4), np.int64)
+        series.witness(self._pool.profiles, at, who, seen)
+        matrix = np.full((len(events), len(self.catalogue)), np.nan)
+        self._kept.take(self._event_rows(events, at, who, seen), matrix, *self._numbers_given())
+        return matrix
+
+    def _payment_rows(self, batch: Batch, turn: windows.Turn, matrix: NDArray[np.float64]) -> Rows:
+        hour, weekday = hour_weekday(turn.at, self._zone)
+        who = {key: turn.who[:, n] for n, key in enumerate(PAYMENT_KEYS)}
+        who["received"] = np.where(who["received"] < 0, np.int32(series.NOBODY), who["received"])
+        kind = np.array([self._code("kind", one) for one in batch.kinds], np.float64)
+        own = {"amount": turn.amount, "hour": hour, "weekday": weekday, "kind": kind}
+        columns = {**own, **{f"this_{name}": column for name, column in own.items()}, "this_at": turn.at}
+        columns["this_late_s"] = matrix[:, windows.LATE]
+        return Rows(
+            kinds=_PAYMENT,
+            who=who,
+            times={key: turn.times[:, n] for n, key in enumerate(PAYMENT_KEYS)},
+            seen={key: turn.times[:, 5 + n] for n, key in enumerate(KINDS)},
+            events=turn.event,
+            is_event={"payment": np.ones(len(batch), np.bool_)},
+            columns=columns,
+        )
+
+    def _event_rows(
+        self, events: Sequence[Event], at: NDArray[np.int64], who: NDArray[np.int32], seen: NDArray[np.int64]
+    ) -> Rows:
+        hour, weekday = hour_weekday(at, self._zone)
+        nothing = np.full(len(events), np.nan)
+        columns = {
+            "hour": hour,
+            "weekday": weekday,
+            "succeeded": np.array([one.succeeded for one in events], np.float64),
+            "score": np.rint(np.array([one.score for one in events]) * SCORE_SCALE) / SCORE_SCALE,
+            "country": np.array([self._code("country", one.country) for one in events], np.float64),
+            "kind": np.array([self._code("kind", one.kind) for one in events], np.float64),
+            "this_amount": nothing, "this_late_s": nothing, "this_kind": nothing, "this_hour": hour,
+            "this_weekday": weekday, "this_at": at,
+        }  # fmt: skip
+        return Rows(
+            kinds=frozenset(EVENTS[1:]),
+            who={key: who[:, n] for n, key in enumerate(EVENT_KEYS)},
+            times={},
+            seen={key: seen[:, n] for n, key in enumerate(EVENT_KEYS)},
+            events=np.full(len(events), windows.NONE, np.int32),
+            is_event={name: np.array([one.event == name for one in events], np.bool_) for name in EVENTS[1:]},
+            columns=columns,
+        )
+
+    def _code(self, column: str, text: str) -> int:
+        """A number that stands for a text."""
+        return self._codes.setdefault((column.removeprefix("this_"), text), len(self._codes))
+
+    def _numbers_given(self) -> tuple[int, int]:
+        return len(self._pool.profiles), len(self._pool.events)
 
     def learn(self, payment: UUID, *, fraud: bool) -> bool:
         """Count a payment as fraud, or not, from now on. False when it is not (or no longer) remembered."""
         high, low = halves([payment])[0].tolist()
-        return bool(windows.learn(self._pool, high, low, int(fraud)))
+        event = int(windows.learn(self._pool, high, low, int(fraud)))
+        if event >= 0:
+            self._kept.learn(event, self._pool.events[event]["who"].tolist(), fraud=fraud)
+        return event >= 0
 
     def counts(self) -> dict[str, int]:
         """How many profiles of each kind and how many payments are remembered, and the bytes used in the arrays."""
         kinds = self._pool.profiles["kind"][: len(self._keys)]
         found = {kind: int((kinds == number).sum()) for number, kind in enumerate(KINDS)}
         found["payments"] = int(self._pool.counters[windows.LIVE])
+        kept = self._kept.counts()
         found["bytes"] = (
-            int(self._pool.counters[windows.USED]) * windows.EVENT.itemsize
+            kept["bytes"]
+            + int(self._pool.counters[windows.USED]) * windows.EVENT.itemsize
             + len(self._keys) * windows.PROFILE.itemsize
             + self._pool.table.nbytes
         )
@@ -100,7 +181,7 @@ class Profiles:
 
     def _turn(self, batch: Batch) -> windows.Turn:
         number = self._number
-        payees = self._numbers[windows.PAYEE]
+        customers, payees = self._numbers[windows.CUSTOMER], self._numbers[windows.PAYEE]
         who: list[int] = []
         columns = (batch.customers, batch.payees, batch.devices, batch.ips)
         for customer, payee, device, ip in zip(*columns, strict=True):
@@ -110,10 +191,12 @@ class Profiles:
                 windows.NONE if device is None else number(windows.DEVICE, device),
                 windows.NONE if ip is None else number(windows.IP, ip),
                 payees.get(customer, windows.NONE),
+                customers.get(payee, windows.NONE),
             )
-        return windows.Turn(
-            batch.at_us, self._amounts(batch), np.array(who, np.int32).reshape(-1, 5), batch.ids, batch.places
-        )
+        n = len(batch)
+        numbers = np.array(who, np.int32).reshape(-1, 6)
+        event, times = np.empty(n, np.int32), np.empty((n, 9), np.int64)
+        return windows.Turn(batch.at_us, self._amounts(batch), numbers, batch.ids, batch.places, event, times)
 
     def _amounts(self, batch: Batch) -> NDArray[np.int64]:
         """In minor units of the reference currency, at most what the windows hold."""
@@ -134,7 +217,9 @@ class Profiles:
             number = len(self._keys)
             self._keys.append(key)
             if number == len(self._pool.profiles):
-                self._pool = self._pool._replace(profiles=_doubled(self._pool.profiles))
+                self._pool = self._pool._replace(
+                    profiles=longer(self._pool.profiles, 2 * len(self._pool.profiles))
+                )
         self._pool.profiles[number] = _BLANK
         self._pool.profiles[number]["kind"] = kind
         self._numbers[kind][key] = number
@@ -144,7 +229,7 @@ class Profiles:
         while self._pool.counters[windows.LIVE] + n > len(self._pool.events):
             if len(self._pool.events) * 2 > windows.MAX_EVENTS:
                 raise MemoryError(f"more than {windows.MAX_EVENTS // 2} payments within the risk memory")
-            self._pool = self._pool._replace(events=_doubled(self._pool.events))
+            self._pool = self._pool._replace(events=longer(self._pool.events, 2 * len(self._pool.events)))
         entries, coming = int(self._pool.counters[windows.ENTRIES]), ENTRIES_PER_EVENT * n
         if entries * 8 > len(self._pool.table) * 3:
             self._prepare_table(16 * coming)
@@ -178,8 +263,11 @@ class Profiles:
         self._swept = 0 if end == len(self._keys) else end
         idle = np.empty(end - begin, np.int64)
         found = windows.sweep(self._pool, np.arange(begin, end, dtype=np.int32), horizon, idle)
-        for packed in idle[:found].tolist():
-            number, kind = divmod(packed, len(KINDS))
+        if not found:
+            return
+        numbers, kinds = idle[:found] >> 3, idle[:found] & 7
+        self._kept.forget(numbers, kinds)
+        for number, kind in zip(numbers.tolist(), kinds.tolist(), strict=True):
             del self._numbers[kind][self._keys[number]]
             self._keys[number] = None
             self._unused.append(number)
@@ -189,25 +277,9 @@ def _blank_profile() -> NDArray[Any]:
     blank = np.zeros((), windows.PROFILE)
     for link in ("tail", "peak", "last", "kind", "entering", "settled_tail"):
         blank[link] = windows.NONE
-    blank["now"] = blank["placed_at"] = windows.LONG_AGO
+    for time in ("now", "placed_at", "seen", "guard"):
+        blank[time] = windows.LONG_AGO
     return blank
 
 
 _BLANK: Final = _blank_profile()
-
-
-def _zeroed(count: int, kind: np.dtype[Any]) -> NDArray[Any]:
-    while True:
-        try:
-            return np.zeros(count, kind)
-        except MemoryError:
-            if count <= FEWEST_EVENTS:
-                raise
-            count //= 2
-
-
-def _doubled(array: NDArray[Any]) -> NDArray[Any]:
-    larger = np.zeros(2 * len(array), array.dtype)
-    # As bytes: NumPy copies records field by field, 35 times slower.
-    larger.view(np.uint8)[: array.nbytes] = array.view(np.uint8)
-    return larger

@@ -9,7 +9,10 @@ Everything kept is an integer, so a profile depends on its events alone, not on 
 why profiles rebuilt from the database equal the ones lived through.
 
 A profile's time never runs back: an event older than the newest time seen by a profile counts, in that profile, as
-happening at that newest time. The four profiles of one event may therefore see it at four times (`t`).
+happening at that newest time. The four profiles of one event may therefore see it at four times (`t`). Who pays and is
+paid has one time: as a payee it stands at least where the same person stands as a customer.
+
+What is kept for declared features (series.py) is told of each event: its place here and the times it was seen at.
 
 This file imports nothing of ours and is not to be split: Numba's cache of machine code watches the one file of the
 function that is called, and would go on using what was compiled from constants and helpers of others.
@@ -24,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # NumPy's integers, not Python's: for each value of a Python constant that is handed over Numba compiles a function anew.
-CUSTOMER, PAYEE, DEVICE, IP = (cast("int", np.int64(n)) for n in range(4))
+CUSTOMER, PAYEE, DEVICE, IP, NETWORK = (cast("int", np.int64(n)) for n in range(5))
 
 SECOND: Final = 1_000_000
 DAY: Final = 86_400 * SECOND
@@ -81,6 +84,8 @@ PROFILE: Final = np.dtype(
         ("high_high", "i8"),
         ("high_low", "i8"),
         ("low_low", "i8"),
+        ("seen", "i8"),  # the newest time of whatever happened here: payments, logins, settings
+        ("guard", "i8"),  # the newest time of any profile that shares an event with this one
         ("placed_at", "i8"),
         ("kind", "i8"),
         ("place", "f8", 2),
@@ -110,13 +115,18 @@ class Pool(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """Payments in arrival order. `who`: customer, payee, device, ip, and the customer seen as a payee; -1 for none."""
+    """Payments in arrival order. `who`: customer, payee, device, ip; the customer as a payee, the payee as a customer; -1
+    for none. To be written: `event`, each one's place among the events, and `times`: what the clocks of customer, payee,
+    device, ip and the customer as a payee showed, then the same clocks of everything that happens (`seen`).
+    """
 
     at: NDArray[np.int64]
     amount: NDArray[np.int64]
     who: NDArray[np.int32]
     id: NDArray[np.int64]
     place: NDArray[np.float64]
+    event: NDArray[np.int32]
+    times: NDArray[np.int64]
 
 
 # A row of the matrix: a block per kind (count, sum, mean, maximum, two distinct counts; each by window), then the same of
@@ -127,6 +137,7 @@ SETTLED: Final = RECEIVED + 3 * len(SPANS)
 AMOUNT: Final = SETTLED + 9
 RATIO, Z_SCORE, SINCE_LAST, AGE, DISTANCE, SPEED, LATE = (AMOUNT + n for n in (1, 2, 3, 4, 8, 9, 10))
 NEW: Final = AGE + 2  # ages of the pairs customer-payee and customer-device, then whether they are new
+COLUMNS: Final = LATE + 1
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -509,12 +520,8 @@ def _read_received(p: Pool, e: int, t: int, row: NDArray[np.float64]) -> None:
     if e < 0:
         row[RECEIVED : RECEIVED + 3 * width] = 0.0
         return
-    profile = p.profiles[e]
-    now = profile.now
     _forward(p, e, PAYEE, t)
-    if profile.last < 0:
-        # Nothing is left to be read: stand as a profile rebuilt from the database would, which never saw this look.
-        profile.now = now
+    profile = p.profiles[e]
     for w in range(width):
         row[RECEIVED + w] = profile.count[w]
         row[RECEIVED + width + w] = profile.total[w]
@@ -522,8 +529,30 @@ def _read_received(p: Pool, e: int, t: int, row: NDArray[np.float64]) -> None:
 
 
 @kernel
+def _clocks(p: Pool, turn: Turn, i: int) -> None:
+    """Move all profiles of a payment to its time, and write down where each stands then."""
+    at, who, times = turn.at[i], turn.who[i], turn.times[i]
+    for k in range(4):
+        t = at
+        if k == PAYEE and who[5] >= 0:
+            t = max(t, p.profiles[who[5]].now)
+        times[k] = _forward(p, who[k], k, t) if who[k] >= 0 else 0
+    times[4] = _forward(p, who[4], PAYEE, times[CUSTOMER]) if who[4] >= 0 else times[CUSTOMER]
+    newest = times[:4].max()
+    for k in range(4):
+        times[5 + k] = at
+        if who[k] >= 0:
+            profile = p.profiles[who[k]]
+            times[5 + k] = profile.seen = max(profile.seen, at)
+            profile.guard = max(profile.guard, newest, profile.seen)
+
+
+@kernel
 def _observe(p: Pool, turn: Turn, i: int, row: NDArray[np.float64]) -> None:
+    # All profiles are moved first: a pair is counted as new or known against windows that stand at this event.
+    _clocks(p, turn, i)
     x = _new_event(p)
+    turn.event[i] = x
     event = p.events[x]
     event.amount = turn.amount[i]
     event.id[0] = turn.id[i, 0]
@@ -532,10 +561,8 @@ def _observe(p: Pool, turn: Turn, i: int, row: NDArray[np.float64]) -> None:
     event.lists = 0
     for k in range(4):
         event.who[k] = turn.who[i, k]
-    # All profiles are moved first: a pair is counted as new or known against windows that stand at this event.
-    for k in range(4):
-        event.t[k] = _forward(p, event.who[k], k, turn.at[i]) if event.who[k] >= 0 else 0
-    _read_received(p, turn.who[i, 4], turn.at[i], row)
+        event.t[k] = turn.times[i, k]
+    _read_received(p, turn.who[i, 4], turn.times[i, 4], row)
     _read_past(p, event.who[CUSTOMER], turn.at[i], event.amount, turn.place[i], row)
     row[AGE : AGE + 4] = math.nan
     for pair in range(BY_ID):
@@ -561,12 +588,13 @@ def observe(p: Pool, turn: Turn, matrix: NDArray[np.float64]) -> None:
 
 
 @kernel
-def learn(p: Pool, high: int, low: int, fraud: int) -> bool:
-    """Mark a payment as fraud (1) or not (0). False if it is not, or no longer, remembered."""
+def learn(p: Pool, high: int, low: int, fraud: int) -> int:
+    """Mark a payment as fraud (1) or not (0). Its place among the events, NONE if it is not, or no longer, remembered."""
     entry = p.table[_find(p, BY_ID, high, low)]
     if entry == NONE:
-        return False
-    event = p.events[_event_of(entry)]
+        return NONE
+    x = _event_of(entry)
+    event = p.events[x]
     if event.marks & FRAUD != fraud * FRAUD:
         event.marks ^= FRAUD
         profile = p.profiles[event.who[PAYEE]]
@@ -574,26 +602,26 @@ def learn(p: Pool, high: int, low: int, fraud: int) -> bool:
         for d in range(len(DELAYED_SPANS)):
             if DELAY <= age < DELAY + DELAYED_SPANS[d]:
                 profile.frauds[d] += 2 * fraud - 1
-    return True
+    return x
 
 
 @kernel
 def sweep(p: Pool, numbers: NDArray[np.int32], horizon: int, idle: NDArray[np.int64]) -> int:
     """Look at some profiles: forget those that stand before the horizon, list those nobody names any more.
 
-    Returns how many were written to `idle`, each as its number * 4 + its kind.
+    Returns how many were written to `idle`, each as its number * 8 + its kind.
     """
     found = 0
     for e in numbers:
         profile = p.profiles[e]
-        if profile.kind < 0 or profile.now >= horizon:
+        if profile.kind < 0 or profile.now >= horizon or profile.guard >= horizon:
             continue
         if profile.last >= 0:
             now = profile.now
             _forward(p, e, profile.kind, now + MEMORY)
             profile.now = now
         if profile.refs == 0:
-            idle[found] = e * 4 + profile.kind
+            idle[found] = e * 8 + profile.kind
             profile.kind = NONE
             found += 1
     return found
