@@ -20,7 +20,7 @@ from litestar.types import ASGIApp
 from tillkeeper import access, audit, monitoring
 from tillkeeper.base import limits
 from tillkeeper.base.results import Refused, refuse
-from tillkeeper.faces.api import metrics, orders, parties, problems, reads, webhooks
+from tillkeeper.faces.api import logins, metrics, orders, parties, problems, reads, webhooks
 from tillkeeper.faces.api.crier import Crier
 from tillkeeper.faces.api.door import Counter, Door, Permits, storable
 from tillkeeper.faces.api.lane import Lane
@@ -37,6 +37,7 @@ def create_api(counter: Counter) -> ASGIApp:
         await permits.judge(request)
         await _strictly(request)
 
+    desk = logins.desk_of(counter)
     tally = audit.Tally(counter.store)
     presence = Presence(counter.store, "api")
     oneself = monitoring.Oneself("api", counter.store)
@@ -45,6 +46,7 @@ def create_api(counter: Counter) -> ASGIApp:
 
     @asynccontextmanager
     async def living(_: Litestar) -> AsyncIterator[None]:
+        await desk.open()
         beside = (
             counter.till.gauge.keep_writing(),
             tally.keep_writing(),
@@ -58,14 +60,25 @@ def create_api(counter: Counter) -> ASGIApp:
             yield
         finally:
             await counter.till.close()
+            await desk.close()
             for each in working:
                 each.cancel()
                 with suppress(asyncio.CancelledError):
                     await each
 
     app = Litestar(
-        [*orders.HANDLERS, *parties.HANDLERS, *reads.HANDLERS, *webhooks.HANDLERS, *metrics.HANDLERS],
-        dependencies={"counter": Provide(lambda: counter, sync_to_thread=False)},
+        [
+            *orders.HANDLERS,
+            *parties.HANDLERS,
+            *reads.HANDLERS,
+            *logins.HANDLERS,
+            *webhooks.HANDLERS,
+            *metrics.HANDLERS,
+        ],
+        dependencies={
+            "counter": Provide(lambda: counter, sync_to_thread=False),
+            "desk": Provide(lambda: desk, sync_to_thread=False),
+        },
         before_request=enter,
         exception_handlers={Exception: problems.handle},
         lifespan=[living],

@@ -116,17 +116,21 @@ class Desk:
         self._standings = standings
         self._judging = judging
         self._thresholds = thresholds or Thresholds()
-        self._population = Population(limits.LOGINS_REMEMBERED)
+        self._population: Population | None = None
+        self._opening = asyncio.Lock()
         self._queue: deque[_Work] = deque()
         self._running: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Learn what is common, and have tables read, before a login waits for it."""
-        await asyncio.to_thread(networks.load)
-        await asyncio.to_thread(agents.agent_of, "Mozilla/5.0")
-        async with self._store.tx("logins of everybody") as tx:
-            logins = await rows.everybody(tx)
-        self._population = await asyncio.to_thread(self._learnt, logins)
+        """Learn what is common, and have tables read, before a login waits for it. A second time nothing happens."""
+        async with self._opening:
+            if self._population is not None:
+                return
+            await asyncio.to_thread(networks.load)
+            await asyncio.to_thread(agents.agent_of, "Mozilla/5.0")
+            async with self._store.tx("logins of everybody") as tx:
+                logins = await rows.everybody(tx)
+            self._population = await asyncio.to_thread(self._learnt, logins)
 
     async def submit(self, command: Command, key: Key | None, render: Callable[[Any], Answer]) -> Answer:
         """Carry a command through and give its answer, stored under the key, if there is one.
@@ -201,6 +205,7 @@ class Desk:
         await self._patiently(works[middle:])
 
     async def _carry(self, works: list[_Work]) -> None:
+        await self.open()
         now = self._clock.now()
         async with self._store.tx("logins") as tx:
             known = await self._known(tx, works)
@@ -212,7 +217,7 @@ class Desk:
             if kept:
                 await idempotency.keep(tx, [key for key, _ in kept], [answer for _, answer in kept], now)
         for customer, trace in turn.learnt:
-            self._population.add(customer.bytes, trace)
+            self._everybody.add(customer.bytes, trace)
         _tell(said + [(works[place], answer) for place, answer in known.items()])
 
     async def _known(self, tx: Tx, works: Sequence[_Work]) -> dict[int, Answer | Refusal]:
@@ -274,7 +279,7 @@ class Desk:
                 command.longitude,
             )
             past = turn.past[login.customer][: limits.LOGINS_COMPARED]
-            work.judged = (login, self._verdict(login, compare(self._trace(login), past, self._population)))
+            work.judged = (login, self._verdict(login, compare(self._trace(login), past, self._everybody)))
         assert isinstance(work.judged, tuple)
         login, verdict = work.judged
         turn.logins.append((login, verdict))
@@ -325,6 +330,11 @@ class Desk:
         trace = self._trace(login)
         turn.past.setdefault(login.customer, []).insert(0, trace)
         turn.learnt.append((login.customer, trace))
+
+    @property
+    def _everybody(self) -> Population:
+        assert self._population is not None, "open() comes first"
+        return self._population
 
     def _moment(self, at_us: int | None) -> int | Refusal:
         now = self._clock.now()

@@ -176,8 +176,9 @@ def compare(trace: Trace, past: Sequence[Trace], population: Population) -> Comp
     ratios["hour"] = (_hour_lift(trace.hour, [one.hour for one in past], population),)
     lifts = [_log_lift(factor, ratios[factor]) for factor in FACTORS]
     often = math.log((population.usual_past() + 1) / (len(past) + 1))
+    risk = often - sum(lifts)
     return Comparison(
-        often - sum(lifts),
+        risk if past else max(risk, _MIDDLE),  # of whom nothing is known, nothing speaks for them either
         tuple(
             None if _absent(factor, trace, past) else lift
             for factor, lift in zip(FACTORS, lifts, strict=True)
