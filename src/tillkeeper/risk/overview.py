@@ -3,9 +3,10 @@
 Everything is bounded by a number of rows, and walks an index from the newest row back.
 """
 
+import struct
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -20,6 +21,11 @@ _sql = queries(__package__, "overview.sql")
 SCAN: Final = 20_000  # rows that one figure is made of
 STEP: Final = 1.0  # degrees of one square of the map
 _SQUARES: Final = 400
+SCORE: Final = "model_score"
+SCORED: Final = 10_000  # decisions whose scores are read: each brings its whole receipt
+BINS: Final = 20
+_CONFIGURATIONS: Final = 200
+_WIDTH: Final = 8  # bytes of a value in a receipt: little-endian float64
 SLICES: Final = 48  # points of a curve over time
 
 
@@ -75,6 +81,39 @@ class Hits(msgspec.Struct, frozen=True):
     partial: bool
 
 
+class Bin(NamedTuple):
+    """Payments of one band of the score: all, known frauds, known to be honest."""
+
+    payments: int
+    frauds: int
+    honest: int
+
+
+class Scores(msgspec.Struct, frozen=True):
+    """(payment, score 0..1, what is known of it) of payments that a model scored, the newest first."""
+
+    rows: tuple[tuple[UUID, float, bool | None], ...]
+
+    def counted(self) -> list[Bin]:
+        """How many payments in each of BINS equal bands of the score."""
+        bins = [[0, 0, 0] for _ in range(BINS)]
+        for _, score, fraud in self.rows:
+            found = bins[band_of(score)]
+            found[0] += 1
+            found[1] += fraud is True
+            found[2] += fraud is False
+        return [Bin(*each) for each in bins]
+
+    def in_band(self, band: int, limit: int) -> list[UUID]:
+        """The newest payments of one band."""
+        return [id_ for id_, score, _ in self.rows if band_of(score) == band][:limit]
+
+
+def band_of(score: float) -> int:
+    """The band that a score lies in."""
+    return min(max(int(score * BINS), 0), BINS - 1)
+
+
 class Worth(msgspec.Struct, frozen=True):
     """How amounts are counted in one currency: coarse, as the rules do it."""
 
@@ -121,10 +160,29 @@ async def at_place(tx: Tx, since: datetime, latitude: int, longitude: int, limit
     return [row[0] for row in await tx.tuples(_sql.at_place, params)]
 
 
+async def scores(tx: Tx, since: datetime) -> Scores:
+    """What the champions of the time said about the newest payments since a moment."""
+    stored = await tx.tuples(_sql.scoring_configurations, {"limit": _CONFIGURATIONS})
+    places = {version: (names.index(SCORE), len(names)) for version, names in stored}
+    params = {"first": first_id_at(since), "scan": SCORED, "configurations": list(places)}
+    rows = await tx.tuples(_sql.scored, params) if places else []
+    return Scores(
+        tuple((id_, _score(features, *places[version]), fraud) for id_, version, features, fraud in rows)
+    )
+
+
 async def verdicts(tx: Tx, since: datetime, limit: int) -> list[Verdict]:
     """What payments turned out to be, by the newest `limit` words about them since a moment; the newest first."""
     rows = await tx.tuples(_sql.newest_verdicts, {"scan": limit, "since": since})
     return [Verdict(*row) for row in rows]
+
+
+def _score(features: bytes, place: int, count: int) -> float:
+    """One value of a receipt; a receipt of another length than its configuration's is damaged and says 0."""
+    if len(features) != count * _WIDTH:
+        return 0.0
+    (score,) = struct.unpack_from("<d", features, place * _WIDTH)
+    return 0.0 if score != score else float(score)  # noqa: PLR0124 - NaN is what differs from itself
 
 
 def _by_rule(rows: Iterable[tuple[Any, ...]], worth: Worth) -> dict[str, RuleTally]:

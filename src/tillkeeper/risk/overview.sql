@@ -54,6 +54,21 @@ SELECT id FROM (
 WHERE floor(latitude / %(step)s)::int = %(latitude)s AND floor(longitude / %(step)s)::int = %(longitude)s
 ORDER BY id DESC LIMIT %(limit)s;
 
+-- name: scored
+-- The values of the newest `scan` decisions since an id that were made with a fraud model, by configuration, and what is
+-- known of each payment. Where the score stands among the values is the configuration's affair.
+SELECT d.id, d.configuration, d.features,
+       (SELECT l.fraud FROM risk.labels AS l WHERE l.payment = d.id ORDER BY l.id DESC LIMIT 1) AS fraud
+FROM (
+    SELECT id, configuration, features FROM risk.decisions
+    WHERE id >= %(first)s AND configuration = ANY (%(configurations)s) ORDER BY id DESC LIMIT %(scan)s
+) AS d;
+
+-- name: scoring_configurations
+-- The newest configurations under which a fraud model scored, and the names of their values.
+SELECT version, columns FROM risk.configurations
+WHERE champion IS NOT NULL AND 'model_score' = ANY (columns) ORDER BY version DESC LIMIT %(limit)s;
+
 -- name: newest_verdicts
 -- What is known of the payments that were spoken of last, each with its decision; the newest word about each counts.
 SELECT d.id, l.fraud, l.known_at, d.outcome, d.amount, d.currency::text, d.customer

@@ -18,7 +18,7 @@ from tillkeeper.faces.console.render import Renderer
 from tillkeeper.payments import Payment, browse
 from tillkeeper.risk import RuleSet, overview
 from tillkeeper.risk import browse as risks
-from tillkeeper.risk.overview import STEP, Hits, RuleTally, Square, Verdict, Worth
+from tillkeeper.risk.overview import STEP, Hits, RuleTally, Scores, Square, Verdict, Worth
 from tillkeeper.store import Tx
 
 SPANS: Final = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=30)}
@@ -57,12 +57,13 @@ class Judged(NamedTuple):
 @get("/risk", action="risk.view")
 async def overall(request: Web, desk: TheDesk) -> Page:
     """Is fraud stopped, at whose cost, by which rule, and from where?"""
-    span, since, now = _span(request, desk.clock.now())
+    span, since, now = span_of(request, desk.clock.now())
     async with desk.store.tx("console risk") as tx:
         rules = await rules_in_force(tx)
         worth = Worth.of(rules) if rules else None
         hits = await overview.hits(tx, since, now, worth) if worth else Hits({}, {}, partial=False)
         squares = await overview.places(tx, since)
+        scores = await overview.scores(tx, since)
         fates, spoken = await _fates(tx, since, worth) if worth else ([], 0)
     renderer = desk.renderer(request)
     context = {
@@ -75,6 +76,7 @@ async def overall(request: Web, desk: TheDesk) -> Page:
         "hits": hits,
         "judged": judged(rules, hits),
         **_pictures(hits, squares, renderer),
+        **_scores(scores, span, renderer),
         "squares": [(each, place_name(each, renderer), _at(each, span)) for each in squares[:_PLACES]],
         "further_squares": max(len(squares) - _PLACES, 0),
     }
@@ -84,13 +86,16 @@ async def overall(request: Web, desk: TheDesk) -> Page:
 @get("/risk/payments", action="payment.view")
 async def payments(request: Web, desk: TheDesk) -> Page:
     """The payments behind a figure of the overview: those of one fate (`of`), or those made in one square of the map."""
-    span, since, _ = _span(request, desk.clock.now())
+    span, since, _ = span_of(request, desk.clock.now())
     fate, square = request.query_params.get("of", ""), _square(request.query_params)
+    band = _band(request.query_params.get("band", ""))
     async with desk.store.tx("console risk payments") as tx:
         rules = await rules_in_force(tx)
         ids: list[UUID] = []
         if square is not None:
             ids = await overview.at_place(tx, since, square.latitude, square.longitude, limits.PAGE_DEFAULT)
+        elif band is not None:
+            ids = (await overview.scores(tx, since)).in_band(band, limits.PAGE_DEFAULT)
         elif rules is not None and fate in FATES:
             fates, _ = await _fates(tx, since, Worth.of(rules))
             ids = [each.payment for each in fates if each.name == fate][: limits.PAGE_DEFAULT]
@@ -100,6 +105,7 @@ async def payments(request: Web, desk: TheDesk) -> Page:
         "span": span,
         "fate": fate if fate in FATES else None,
         "place": place_name(square, desk.renderer(request)) if square else None,
+        "band": band_name(band) if band is not None else None,
         "rows": rows,
         "names": names,
         "most": limits.PAGE_DEFAULT,
@@ -169,6 +175,32 @@ def _pictures(hits: Hits, squares: Sequence[Square], renderer: Renderer) -> dict
     }
 
 
+def _scores(scores: Scores, span: str, renderer: Renderer) -> dict[str, Any]:
+    """Bars of the scores: all payments, and known frauds before them; the same in words."""
+    bins = scores.counted()
+    label = renderer.texts("risk_page.scores_label", count=len(scores.rows))
+    plot, top = charts.bars(
+        [("quiet", [each.payments for each in bins]), ("deny", [each.frauds for each in bins])], label
+    )
+    bands = [(band_name(n), f"/risk/payments?band={n}&span={span}", each) for n, each in enumerate(bins)]
+    return {
+        "scored": len(scores.rows),
+        "scored_most": overview.SCORED,
+        "scores_plot": plot,
+        "scores_top": top,
+        "bands": [each for each in bands if each[2].payments],
+    }
+
+
+def band_name(band: int) -> str:
+    """A band of the score by its ends."""
+    return f"{band / overview.BINS:.2f} – {(band + 1) / overview.BINS:.2f}"
+
+
+def _band(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and int(text[:4]) < overview.BINS else None
+
+
 def place_name(square: Square, renderer: Renderer) -> str:
     """A square by the degrees of its corner: 31° N 121° E."""
     latitude, longitude = int(square.latitude * STEP), int(square.longitude * STEP)
@@ -192,7 +224,8 @@ def _square(query: Mapping[str, str]) -> Square | None:
     return Square(latitude, longitude, 0, 0) if fits else None
 
 
-def _span(request: Web, now: datetime) -> tuple[str, datetime, datetime]:
+def span_of(request: Web, now: datetime) -> tuple[str, datetime, datetime]:
+    """The period that an address asks for: its name, and from when to when."""
     span = request.query_params.get("span", _USUAL)
     span = span if span in SPANS else _USUAL
     return span, now - SPANS[span], now
