@@ -71,6 +71,7 @@ class Withdraw(msgspec.Struct, frozen=True):
     amount: int
     currency: str
     instruction: str = ""
+    context: Context = Context()
 
 
 class Capture(msgspec.Struct, frozen=True):

@@ -65,6 +65,7 @@ class Result(msgspec.Struct, frozen=True):
     challenge: Challenge | None = None
     rail_order: RailOrder | None = None
     rail_answer: tuple[UUID, bool, str] | None = None
+    rail_go: UUID | None = None
     qr_paid: tuple[UUID, UUID] | None = None
     qr_freed: UUID | None = None
     news: News | None = None

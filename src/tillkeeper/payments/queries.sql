@@ -108,10 +108,14 @@ ON CONFLICT (payment) DO UPDATE SET tries = excluded.tries;
 -- name: add_rail_orders
 -- What banks are to be asked.
 INSERT INTO payments.rail_attempts (id, payment, rail, direction, amount, currency, instruction, due_at, created_at)
-SELECT id, payment, rail, direction, amount, currency, instruction, at, at
+SELECT id, payment, rail, direction, amount, currency, instruction, due, at
 FROM unnest(%(id)b::uuid[], %(payment)b::uuid[], %(rail)b::text[], %(direction)b::text[], %(amount)b::bigint[],
-    %(currency)b::text[], %(instruction)b::text[], %(at)b::timestamptz[])
-    AS t (id, payment, rail, direction, amount, currency, instruction, at);
+    %(currency)b::text[], %(instruction)b::text[], %(at)b::timestamptz[], %(due)b::timestamptz[])
+    AS t (id, payment, rail, direction, amount, currency, instruction, at, due);
+
+-- name: let_go_rail_orders
+-- Orders that waited for a person: from now on the bank is asked, and its answer waited for.
+UPDATE payments.rail_attempts SET due_at = %(at)s, created_at = %(at)s WHERE id = ANY (%(ids)b::uuid[]) AND state = 'due';
 
 -- name: settle_rail_attempts
 -- The bank's final words.

@@ -143,6 +143,10 @@ async def write(tx: Tx, results: Sequence[Result]) -> None:
                 "answers": columns.texts(answers),
             },
         )
+    go = [(result.rail_go, result.changed) for result in results if result.rail_go and result.changed]
+    if go:
+        at = max(changed.changed_at for _, changed in go)
+        await tx.run(_sql.let_go_rail_orders, {"ids": columns.uuids([id_ for id_, _ in go]), "at": at})
     paid = [result.qr_paid for result in results if result.qr_paid]
     if paid:
         codes, payments = map(list, zip(*paid, strict=True))

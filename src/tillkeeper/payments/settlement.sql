@@ -27,6 +27,6 @@ SELECT payment FROM payments.rail_attempts WHERE id = %(id)s AND state IN ('due'
 -- What still waits for the bank since before a time, the oldest first.
 SELECT id, payment, rail, direction, amount, currency, tries, answer, created_at
 FROM payments.rail_attempts
-WHERE state IN ('due', 'sent') AND created_at <= %(before)s
+WHERE state IN ('due', 'sent') AND created_at <= %(before)s AND due_at < '9999-01-01'  -- later: a person has to let it go
 ORDER BY created_at
 LIMIT %(limit)s;

@@ -7,8 +7,8 @@ MOVES: Final[dict[str, frozenset[str]]] = {
     "pending": frozenset({"succeeded", "failed"}),
     # waits for the payer's code; the money is held
     "challenged": frozenset({"succeeded", "authorized", "declined", "expired"}),
-    # waits for a person of the risk team; the money is held
-    "in_review": frozenset({"succeeded", "authorized", "declined", "expired"}),
+    # waits for a person of the risk team; the money is held. Released, a withdrawal goes on to its bank
+    "in_review": frozenset({"succeeded", "authorized", "pending", "declined", "expired"}),
     # waits for the merchant's capture; the money is held
     "authorized": frozenset({"succeeded", "voided", "expired"}),
     # the payee has the money

@@ -1,9 +1,12 @@
 """The values of payments: orders, and what happens to them."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
+
+NO_END = datetime(9999, 12, 31, tzinfo=UTC)
+"""A moment that does not come."""
 
 
 class Payment(msgspec.Struct, frozen=True):
@@ -83,7 +86,10 @@ class Challenge(msgspec.Struct, frozen=True):
 
 
 class RailOrder(msgspec.Struct, frozen=True):
-    """What a bank is asked to do, written before it is asked. `direction` "in" is money coming to us."""
+    """What a bank is asked to do, written before it is asked. `direction` "in" is money coming to us.
+
+    `due`: when it is asked first; NO_END while a person has yet to let it go.
+    """
 
     id: UUID
     payment: UUID
@@ -93,6 +99,7 @@ class RailOrder(msgspec.Struct, frozen=True):
     currency: str
     instruction: str
     at: datetime
+    due: datetime
 
 
 class QrCode(msgspec.Struct, frozen=True):

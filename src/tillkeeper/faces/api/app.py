@@ -54,6 +54,7 @@ def create_api(counter: Counter) -> ASGIApp:
             crier.keep_reading(),
             oneself.watch_loop(),
             sampler.run(),
+            counter.engine.follow(),
         )
         working = [asyncio.create_task(each) for each in beside]
         try:

@@ -129,12 +129,15 @@ class NewTopUp(Body, frozen=True):
 
 
 class NewWithdrawal(Body, frozen=True):
-    """Money to the owner's bank."""
+    """Money to the owner's bank. `instruction` names the bank account: where it is one the owner never used, risk sees it."""
 
     owner: Id
     amount: Amount
     currency: Currency
     instruction: Annotated[str, Meta(max_length=limits.MAX_TEXT)] = ""
+    device: Text | None = None
+    ip: Text | None = None
+    place: Place | None = None
 
 
 class NewCapture(Body, frozen=True):

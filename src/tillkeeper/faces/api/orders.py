@@ -74,7 +74,7 @@ async def _merchant_of(counter: Counter, qr: UUID) -> UUID:
     return code.merchant
 
 
-def _context(data: bodies.NewPayment | bodies.NewSend) -> commands.Context:
+def _context(data: bodies.NewPayment | bodies.NewSend | bodies.NewWithdrawal) -> commands.Context:
     place = data.place
     return commands.Context(data.device, data.ip, place.lat if place else None, place.lon if place else None)
 
@@ -103,9 +103,13 @@ async def top_up(request: Web, counter: TheCounter, data: JSONBody[bodies.NewTop
 async def withdraw(
     request: Web, counter: TheCounter, data: JSONBody[bodies.NewWithdrawal]
 ) -> Response[bytes]:
-    """Send money to the owner's bank; it is held until the bank has answered. A large one takes a second person."""
+    """Send money to the owner's bank; it is held until the bank has answered. A large one takes a second person.
+
+    Risk decides about it as about a payment: `state` "in_review" waits for a person, "declined" is refused.
+    """
     owner = id_in("mer" if data.owner.startswith("mer_") else "cus", data.owner, "owner")
-    command = commands.Withdraw(owner, data.amount, checked_currency(data.currency), data.instruction)
+    currency = checked_currency(data.currency)
+    command = commands.Withdraw(owner, data.amount, currency, data.instruction, _context(data))
     call = await call_of(request)
     await approved.withdrawal(counter, call, command, data.owner[:3], stored_key(call))
     return answer(await _ordered(counter, call, data, command))

@@ -29,7 +29,7 @@ FLOWS: Final[dict[type, Flow]] = {
     commands.SendMoney: Flow(pay.needs_of_send, pay.plan, pay.attempt),
     commands.TopUp: Flow(rail.needs_of_top_up, rail.top_up),
     commands.BringIn: Flow(bring_in.needs, bring_in.plan),
-    commands.Withdraw: Flow(rail.needs_of_withdraw, rail.withdraw),
+    commands.Withdraw: Flow(rail.needs_of_withdraw, rail.withdraw, rail.attempt),
     commands.SettleRail: Flow(common.needs, rail.settle),
     commands.Capture: Flow(common.needs, capture.capture),
     commands.Void: Flow(common.needs, capture.void),

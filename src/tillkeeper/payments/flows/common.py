@@ -26,6 +26,14 @@ _FAILURES: Final = {
 }
 
 
+TO_BANK: Final = frozenset({"withdrawal", "payout"})
+
+
+def held_order(payment: Payment) -> UUID:
+    """The id of the order to the bank that waits with a held withdrawal: the withdrawal's own, as there is just one."""
+    return payment.id
+
+
 def failure_of(outcome: Outcome) -> str:
     """The refusal code of a ledger outcome. An outcome that no input can cause is a fault of ours: KeyError."""
     return _FAILURES[outcome]
@@ -142,6 +150,8 @@ def release(
     """End a waiting payment without moving money: the hold is released, the QR code it paid may be paid again."""
     after = replace(found.payment, state=to_state, failure=failure, changed_at=facts.now, expires_at=None)
     result = replace(changed(found.payment, after, actor, reason), qr_freed=found.payment.id)
+    if found.payment.kind in TO_BANK:
+        result = replace(result, rail_answer=(held_order(found.payment), False, "never sent to the bank"))
     return Plan(result, (close_hold(found, op, 0, facts.now),))
 
 
@@ -172,7 +182,14 @@ def fee_entries(payment: Payment, payee_account: UUID, facts: Facts) -> tuple[En
 
 
 def go_on(found: Located, facts: Facts, actor: str, reason: str) -> Plan:
-    """A payment that passed its challenge or review goes on: it is paid, or waits for the capture if it is manual."""
+    """A payment that passed its challenge or review goes on: it is paid, or waits for the capture if it is manual.
+
+    A withdrawal is sent to its bank; its hold stays until the bank has answered.
+    """
+    if found.payment.kind in TO_BANK:
+        after = replace(found.payment, state="pending", changed_at=facts.now, expires_at=None)
+        result = changed(found.payment, after, actor, reason)
+        return Plan(replace(result, rail_go=held_order(found.payment)))
     if found.payment.manual:
         return authorize(found, facts, actor, reason)
     return settle(found, found.payment.amount, facts, actor, reason)
