@@ -560,3 +560,16 @@ TIMELINE_LOOK: Final = 2000  # a device is new if nothing of so many of the cust
 LOGIN_WATCH_ROWS: Final = 200_000  # of one look at all logins of a time
 STAFF_LOGINS_REMEMBERED: Final = 5000  # sign-ins of the platform's own people: what is common among them
 TRAINING_CELLS: Final = 50_000_000  # payments times features held for one training: 400 MB; of more, genuine ones are thinned
+
+# -- backtests
+BACKTEST_DAYS: Final = 400  # of a report, the latest: more than a year
+BACKTEST_EXAMPLES: Final = 20  # payments named of each kind of change
+BACKTEST_PAST_SECONDS: Final = 38 * 24 * 3600  # before the range: so long do profiles remember
+BACKTEST_MOST_SECONDS: Final = 2 * 366 * 24 * 3600  # of one range
+BACKTESTS_OPEN: Final = 20  # asked for and not done: a program gone wild fills no queue
+BACKTESTS_SHOWN: Final = 50
+BACKTEST_REPORT_BYTES: Final = 2 * 1024 * 1024  # of one report: rules and days are bounded, so this is never reached
+BACKTEST_POLL_SECONDS: Final = 2.0  # between two looks for what was asked
+BACKTEST_SECONDS: Final = 3600.0  # of one backtest; then it is ended
+BACKTEST_TOLD_SECONDS: Final = 1.0  # between two words about how far it is
+BACKTEST_SAID: Final = 500  # of what went wrong
