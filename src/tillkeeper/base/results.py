@@ -127,6 +127,9 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "unknown_report": (404, "There is no such report"),
     "report_reviewed": (409, "The report was reviewed before"),
     "unknown_task": (404, "There is no such task"),
+    # early warning of risk
+    "unknown_signal": (404, "There is no such signal"),
+    "wrong_signal_state": (409, "The signal's state does not allow this"),
     # cases of risk
     "unknown_case": (404, "There is no such case"),
     "case_state": (409, "The case's state does not allow this"),
