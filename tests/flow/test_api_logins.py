@@ -13,8 +13,8 @@ from tillkeeper.store import Store
 
 PHONE = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.6478.71 Mobile Safari/537.36"
 FAR = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
-HOME = {"ip": "36.5.7.9", "user_agent": PHONE, "device": "phone-1"}
-ABROAD = {"ip": "45.9.1.2", "user_agent": FAR, "device": "laptop-9"}
+HOME: dict[str, Any] = {"ip": "36.5.7.9", "user_agent": PHONE, "device": "phone-1"}
+ABROAD: dict[str, Any] = {"ip": "45.9.1.2", "user_agent": FAR, "device": "laptop-9"}
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ async def test_bad_input_names_the_field_and_changes_nothing(api: Api) -> None:
 
 async def test_missing_or_strange_addresses_and_programs_are_habits_too(api: Api) -> None:
     ada = await api.customer("ada")
-    strange = {"ip": "10.0.0.7", "user_agent": "4111 1111 1111 1111 toaster"}
+    strange: dict[str, Any] = {"ip": "10.0.0.7", "user_agent": "4111 1111 1111 1111 toaster"}
     first = await login(api, ada, **strange)
     assert (first["network"], first["country"]) == ("private", None)
     await api.post(f"/v1/logins/{first['id']}/answer", {"passed": True})

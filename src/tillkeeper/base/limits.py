@@ -480,7 +480,7 @@ NEIGHBOURS: Final = 60  # customers, devices, addresses and payees in one pictur
 BYPASS_DAYS: Final = 30  # what was let through as a sample is measured over so long
 BYPASSED: Final = 20_000  # of them, the newest
 assert CASE_DUE_SECONDS["low"] <= REVIEW_SECONDS  # a held payment is decided before its time is over
-assert CASE_CLAIM_SECONDS < CASE_DUE_SECONDS["critical"]
+assert CASE_DUE_SECONDS["critical"] > CASE_CLAIM_SECONDS
 assert TIE_LAG_SECONDS > TURN_RETRY_SECONDS * 2**TURN_TRIES / 2
 
 # -- history and backtests
@@ -505,9 +505,13 @@ TRUST_SECONDS: Final = 90 * 24 * 3600  # the longest trust and the longest mute:
 FORCE_POLL_SECONDS: Final = 1.0  # how soon the process that decides hears what people put in force
 FORCE_REREAD_SECONDS: Final = 60.0  # everything is read again so often, whatever the revision says
 ALERTS_A_DAY: Final = 100  # what analysts can look at, unless the rules' [analysts] says otherwise
+RENEWAL_WAIT_SECONDS: Final = 20.0  # what a turn decided is committed by then, or given up
+RENEWAL_BATCH: Final = 512  # payments lived through again between two turns: about ten milliseconds
+RENEWAL_TURNS: Final = 8  # likewise of the turns heard meanwhile
 LABELS_READ: Final = 2000  # labels of other processes, learnt between two turns: two milliseconds
 LABEL_READS: Final = 50  # such reads of one look
 PROPOSALS_SHOWN: Final = 50
+assert RENEWAL_WAIT_SECONDS > TURN_RETRY_SECONDS * 2 ** (TURN_TRIES - 1)
 assert FORCE_POLL_SECONDS < 2  # promised: active everywhere within two seconds
 assert BREAKER_SECONDS <= BREAKER_LONGEST_SECONDS
 
@@ -538,6 +542,7 @@ WATCH_RELIVED: Final = 100_000  # of the newest decisions, lived through again w
 WATCH_LATE_SECONDS: Final = 20.0  # from an id to its commit at most
 WATCH_KEYS: Final = 50_000  # devices, addresses, merchants, accounts that a detector remembers: those seen last
 WATCH_RULES: Final = 500  # rules whose hit rates are followed, those that hit first
+WATCH_LABELS_LATE: Final = 5000  # labels written while one waits for its commit at most
 STREAM_SLOT_SECONDS: Final = 10  # a stream is judged once in so long
 STREAM_FALSE_ALARM_DAYS: Final = 365.0  # of one stream and direction, between two false alarms on average
 STREAM_LEAST_TRIALS: Final = 2000  # with fewer a stream still learns
@@ -550,7 +555,6 @@ SIGNALS_OPEN: Final = 200  # at one time: more is one trouble
 SIGNAL_ALERTS: Final = 20  # customers alerted about by one signal, those with the most to lose
 SIGNAL_EVIDENCE: Final = 20  # payments, customers, devices named in a signal, of each
 SIGNALS_PAST: Final = 100  # shown on one page
-ALERT_CAPACITY_DAY: Final = 200  # customers and merchants that analysts look into in 24 hours, unless the rules say otherwise
 ALERT_BUDGET_SUBJECTS: Final = 100_000  # ranked against each other: those of the last 24 hours
 ALERT_SCORE: Final = 0.5  # so probable a fraud is alerted about whatever was decided
 ACCOUNT_STAKE: Final = 100_000  # minor units of the reference: an account in a thief's hands is worth so much at least
