@@ -1,0 +1,33 @@
+"""Training: models from history, parted by time, and the published protocols they are measured by."""
+
+from tillkeeper.risk.training import handbook
+from tillkeeper.risk.training.calibration import calibrate
+from tillkeeper.risk.training.forest import RECIPE, Grown, check_known, grow
+from tillkeeper.risk.training.gather import Gathering
+from tillkeeper.risk.training.live import LEARNABLE, UNUSUAL, Trained, Wish, gathered, train
+from tillkeeper.risk.training.split import Slices, by_time
+from tillkeeper.risk.training.types import LeakError, Progress, Recipe, Sample, Tell, TrainingError
+
+__all__ = [
+    "LEARNABLE",
+    "RECIPE",
+    "UNUSUAL",
+    "Gathering",
+    "Grown",
+    "LeakError",
+    "Progress",
+    "Recipe",
+    "Sample",
+    "Slices",
+    "Tell",
+    "Trained",
+    "TrainingError",
+    "Wish",
+    "by_time",
+    "calibrate",
+    "check_known",
+    "gathered",
+    "grow",
+    "handbook",
+    "train",
+]

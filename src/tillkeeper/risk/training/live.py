@@ -1,0 +1,216 @@
+"""A model from an installation's own history: gathered, parted by time, grown, calibrated, measured, sealed with its card."""
+
+import platform
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tillkeeper.base.clock import from_us
+from tillkeeper.risk.features import FEATURES, Unit
+from tillkeeper.risk.history import Seen
+from tillkeeper.risk.models import (
+    Artifact,
+    Card,
+    Figures,
+    Forest,
+    Span,
+    TailScorer,
+    fingerprint,
+    fit_tails,
+    metrics,
+    open_model,
+    seal,
+    through,
+)
+from tillkeeper.risk.training.calibration import calibrate
+from tillkeeper.risk.training.forest import RECIPE, grow
+from tillkeeper.risk.training.gather import Gathering
+from tillkeeper.risk.training.split import by_time
+from tillkeeper.risk.training.types import DAY_US, Recipe, Sample, Tell, TrainingError, quiet
+
+FILLED_BY_ENGINE: Final = (
+    "customer_watched",
+    "payee_watched",
+    "device_watched",
+    "ip_watched",
+    "anomaly_score",
+    "model_score",
+)
+"""Features that models do not read: what people watch would be learnt as guilt, and scores as their own proof."""
+
+LEARNABLE: Final = tuple(name for name in FEATURES if name not in FILLED_BY_ENGINE)
+
+UNUSUAL: Final = tuple(
+    name
+    for name in (
+        "amount", "ratio", "z_score", "speed_kmh", "distance_km",
+        "customer_count_1m", "customer_count_1h", "customer_count_24h", "customer_sum_1h", "customer_sum_24h",
+        "customer_payees_1h", "customer_payees_24h", "customer_devices_24h",
+        "device_count_1h", "device_customers_1h", "device_customers_24h", "device_payees_1h",
+        "ip_count_1h", "ip_customers_1h", "ip_customers_24h", "ip_devices_1h",
+        "payee_count_1h", "payee_sum_1h", "payee_max_24h", "payee_customers_1h",
+        "received_count_1h", "received_sum_1h", "received_customers_24h",
+        "customer_logins_failed_1h", "ip_logins_failed_1h", "device_login_customers_24h",
+    )
+    if name in FEATURES and FEATURES[name].unit is not Unit.FLAG
+)  # fmt: skip
+"""What is looked at without labels: speed, amounts and crowds, where unusual is suspicious."""
+
+FEWEST: Final = 500
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What to make. Moments in microseconds since 1970 UTC: payments within [begin_us, end_us), as known at `end_us`."""
+
+    name: str
+    by: str
+    begin_us: int
+    end_us: int
+    delay_us: int
+    anomaly: bool = False
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What must be computed for it."""
+        return UNUSUAL if self.anomaly else LEARNABLE
+
+    def gathering(self) -> Gathering:
+        """Where the payments are collected. Without labels none must be old enough to be judged."""
+        delay = 0 if self.anomaly else self.delay_us
+        return Gathering(self.begin_us, self.end_us, self.end_us, delay, len(self.features))
+
+
+class Trained(msgspec.Struct, frozen=True):
+    """A model ready to be kept."""
+
+    blob: bytes
+    card: Card
+    features: tuple[str, ...]
+    sha256: str
+
+
+def train(
+    sample: Sample, wish: Wish, made_at: datetime, recipe: Recipe = RECIPE, tell: Tell = quiet
+) -> Trained:
+    """Make a model from these payments, whose columns are the wish's features. Raises TrainingError."""
+    if wish.anomaly:
+        return _unsupervised(sample, wish, made_at)
+    slices = by_time(sample.at_us, wish.delay_us)
+    learnt = sample.where(sample.at_us < slices.calibrate_us)
+    later = sample.where((sample.at_us >= slices.calibrate_us) & (sample.at_us < slices.closed_us))
+    last = sample.where(sample.at_us >= slices.made_us)
+    grown = grow(_known_by(learnt, slices.made_us, wish), wish.features, slices.made_us, recipe, tell)
+    columns = [wish.features.index(name) for name in grown.features]
+    later = _known_by(later.with_columns(columns), slices.made_us, wish)
+    last = last.with_columns(columns)
+    line = calibrate(grown.raw(later.values), later.fraud, later.weight)
+    probabilities = 1 / (1 + np.exp(-through(line, grown.raw(last.values))))
+    card = Card(
+        name=wish.name,
+        made_at=made_at.astimezone(UTC).isoformat(),
+        made_by=wish.by,
+        label_delay_s=wish.delay_us // 1_000_000,
+        trained=_span(learnt),
+        calibrated=_span(later),
+        tested=_span(last),
+        figures=_figures(probabilities, last),
+        importance=_importance(grown.features, grown.gain),
+        reliability=metrics.reliability(probabilities, last.fraud),
+        settings=msgspec.structs.asdict(recipe),
+        versions=_versions("lightgbm", "numpy", "tillkeeper"),
+        remarks=_remarks(last, sample),
+    )
+    return _sealed(Artifact(grown.features, Forest(grown.texts, line), card))
+
+
+def _known_by(sample: Sample, moment_us: int, wish: Wish) -> Sample:
+    """What was known of these payments at a moment: a fraud that was told later was thought genuine then."""
+    told = sample.known_us <= moment_us
+    known = np.where(told, sample.known_us, sample.at_us + wish.delay_us)
+    return sample._replace(fraud=sample.fraud & told, known_us=known)
+
+
+def _unsupervised(sample: Sample, wish: Wish, made_at: datetime) -> Trained:
+    if len(sample.fraud) < FEWEST:
+        raise TrainingError(
+            f"{len(sample.fraud)} payments are too few to say what is usual",
+            f"{FEWEST} are needed: take a longer time",
+        )
+    begin, end = int(sample.at_us.min()), int(sample.at_us.max())
+    part = int(np.quantile(sample.at_us, 0.8))
+    learnt, last = sample.where(sample.at_us < part), sample.where(sample.at_us >= part)
+    if not len(learnt.fraud):
+        raise TrainingError("all payments happened at one moment", f"look at the times from {begin} to {end}")
+    card = Card(
+        name=wish.name,
+        made_at=made_at.astimezone(UTC).isoformat(),
+        made_by=wish.by,
+        label_delay_s=wish.delay_us // 1_000_000,
+        trained=_span(learnt),
+        tested=_span(last),
+        versions=_versions("numpy", "tillkeeper"),
+        remarks=("no label was looked at to make it; its figures are against the labels known by now",),
+    )
+    artifact = Artifact(wish.features, fit_tails(learnt.values), card)
+    scorer = open_model(seal(artifact), FEATURES)
+    assert isinstance(scorer, TailScorer)
+    figures = _figures(scorer.score(last.values), last)
+    card = msgspec.structs.replace(card, figures=msgspec.structs.replace(figures, brier=None))
+    return _sealed(msgspec.structs.replace(artifact, card=card))
+
+
+def _sealed(artifact: Artifact) -> Trained:
+    blob = seal(artifact)
+    open_model(blob, FEATURES)  # what does not open here is not given out
+    return Trained(blob, artifact.card, artifact.features, fingerprint(blob))
+
+
+def _figures(scores: NDArray[np.float64], sample: Sample) -> Figures:
+    return Figures(
+        metrics.auc(scores, sample.fraud),
+        metrics.average_precision(scores, sample.fraud),
+        metrics.card_precision(scores, sample.fraud, sample.cards, sample.at_us // DAY_US),
+        metrics.recall_at(scores, sample.fraud),
+        metrics.brier(scores, sample.fraud),
+    )
+
+
+def _span(sample: Sample) -> Span:
+    begin, end = (from_us(int(each)).isoformat() for each in (sample.at_us.min(), sample.at_us.max()))
+    return Span(begin, end, int(sample.weight.sum()), int(sample.fraud.sum()))
+
+
+def _importance(names: Sequence[str], gain: NDArray[np.float64]) -> tuple[tuple[str, float], ...]:
+    order = np.argsort(-gain, kind="stable").tolist()
+    return tuple((names[n], round(float(gain[n]), 4)) for n in order)
+
+
+def _versions(*packages: str) -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def _remarks(last: Sample, sample: Sample) -> tuple[str, ...]:
+    said = []
+    if last.fraud.sum() < _FEW:
+        said.append(f"only {int(last.fraud.sum())} frauds to measure with: the figures are coarse")
+    if (sample.weight != 1).any():
+        said.append(
+            "genuine payments were thinned to keep the training small; who stayed counts for those who went"
+        )
+    return tuple(said)
+
+
+_FEW: Final = 50
+
+
+async def gathered(seen: AsyncIterator[Seen], wish: Wish) -> Sample:
+    """The payments of a walk that the wish is about."""
+    gathering = wish.gathering()
+    async for each in seen:
+        gathering.take(each)
+    return gathering.sample()
