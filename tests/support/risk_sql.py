@@ -1,102 +1,168 @@
-"""The second judge of the risk windows: DuckDB's range windows over a table of attempts.
+"""The second and third judge of live features: the SQL they are compiled to, in DuckDB and in Spark."""
 
-The table `attempts` has: seq (order of arrival from 0), happened (µs), customer, payee, device, ip, amount, fraud.
-"""
-
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from tillkeeper.risk.features import DELAYED, FEATURES, OTHERS, WINDOWS
+from tillkeeper.risk import Batch, Event, read_rules
+from tillkeeper.risk.declared import sql
+from tillkeeper.risk.declared.dialects import DUCKDB
+from tillkeeper.risk.features import FEATURES, Catalogue
+from tillkeeper.risk.profiles import Profiles
 
 Connection = duckdb.DuckDBPyConnection
-TIE_BITS = 12  # up to 4096 attempts of one profile at the same microsecond
-LABEL_DELAY = 7 * 86_400 * 1_000_000
+Table = dict[str, NDArray[Any]]
+RULES = read_rules('reference = "EUR"\nother = 100\n[worth]\nEUR = 100\n', "test")
+ZONE = "Asia/Kathmandu"  # a quarter of an hour matters there
+SIX_DAYS = 6 * 86_400 * 1_000_000
+TURN = 512
+PEOPLE = 1 << 64
+# Sums of squares and angles are rounded in another order: equal to one part in a thousand million.
+NEARLY = frozenset({"z_score", "distance_km", "speed_kmh"})
+
+EMPTY_EVENTS = """
+CREATE TABLE logins (seq BIGINT, at_us BIGINT, customer BIGINT, device VARCHAR, ip VARCHAR, network VARCHAR,
+                     country VARCHAR, succeeded BOOLEAN, score DOUBLE);
+CREATE TABLE settings (seq BIGINT, at_us BIGINT, customer BIGINT, device VARCHAR, ip VARCHAR, kind VARCHAR)"""
+
+# Bursts, pauses, ties, steps of exactly a minute and an hour; people who pay and are paid; clocks that are wrong.
+GENERATED = """
+CREATE TABLE everything AS
+WITH steps AS (
+    SELECT seq, CASE WHEN random() < 0.3 THEN 0 WHEN random() < 0.2 THEN 60000000 WHEN random() < 0.1 THEN 3600000000
+                     ELSE (random() * 1500000000)::BIGINT END AS step,
+           hash(seq // 40 + {seed}) % 10 AS block
+    FROM range({rows}) AS r(seq)
+), times AS (SELECT seq, block, 1522540800000000 + sum(step) OVER (ORDER BY seq)::BIGINT AS happened FROM steps)
+SELECT seq, CASE WHEN block < 7 THEN 'payment' WHEN block < 9 THEN 'login' ELSE 'setting' END AS event,
+       happened - CASE WHEN random() < 0.05 THEN (random() * 7200000000)::BIGINT
+                       WHEN random() < 0.001 THEN -100000000000 ELSE 0 END AS at_us,
+       (random() * random() * 60)::BIGINT AS customer,
+       100 - (random() * random() * 60)::BIGINT AS payee,
+       CASE WHEN random() < 0.8 THEN 'device ' || (random() * 40)::INT END AS device,
+       CASE WHEN random() < 0.7 THEN '10.0.0.' || (random() * 20)::INT END AS ip,
+       CASE WHEN random() < 0.9 THEN 'AS' || (random() * 5)::INT END AS network,
+       ['CN', 'FR', 'BR', ''][1 + (random() * 3)::INT] AS country,
+       CASE WHEN random() < 0.5 THEN (random() * 5)::BIGINT WHEN random() < 0.01 THEN 1000000000000
+            ELSE (random() * 999999)::BIGINT END AS amount,
+       ['payment', 'send', 'withdrawal'][1 + (random() * 2)::INT] AS kind,
+       ['phone', 'password', 'email', 'payee', 'device'][1 + (random() * 4)::INT] AS changed,
+       CASE WHEN random() < 0.8 THEN 30 + random() * 10 END AS latitude, 100 + random() * 20 AS longitude,
+       random() < 0.7 AS succeeded, random() AS score, random() < 0.1 AS fraud
+FROM times;
+CREATE TABLE payments AS
+SELECT seq, at_us, kind, customer, payee, device, ip, amount, latitude,
+       CASE WHEN latitude IS NOT NULL THEN longitude END AS longitude, fraud
+FROM everything WHERE event = 'payment' AND customer <> payee;
+CREATE TABLE logins AS SELECT seq, at_us, customer, device, ip, network, country, succeeded, score
+FROM everything WHERE event = 'login';
+CREATE TABLE settings AS SELECT seq, at_us, customer, device, ip, changed AS kind
+FROM everything WHERE event = 'setting'"""
 
 
-def differences(
-    con: Connection, kind: str, others: Sequence[str], got: NDArray[np.float64], columns: dict[str, int]
-) -> Iterator[tuple[str, int]]:
-    """(feature, rows that differ) for every window feature of one kind of profile; `columns` finds a feature in `got`.
-
-    Rows without this kind (no device was given) are not compared.
-    """
-    _profile_times(con, kind)
-    for query in (_windows(kind, others), _delayed() if kind == "payee" else None):
-        if query is None:
-            continue
-        expected = con.sql(query).fetchnumpy()
-        rows = expected.pop("seq")
-        for name, values in expected.items():
-            differ = got[rows, columns[name]] != values.astype(np.float64)
-            yield name, int(differ.sum())
+def generate(con: Connection, seed: int, rows: int) -> None:
+    """Payments, logins and changes of settings of 90 days, the same for the same seed."""
+    con.sql("SET threads = 1")
+    con.sql(f"SELECT setseed({seed / 2**32})")
+    for statement in GENERATED.format(seed=seed, rows=rows).split(";"):
+        con.sql(statement)
+    con.sql("SET threads = 2")
 
 
-def _profile_times(con: Connection, kind: str) -> None:
-    """`seen`: the attempts of each profile in its own time, which never runs back.
-
-    `place` orders them by time and, within a microsecond, by arrival; `tie` is the number among equals: a window that
-    begins at `place - (span - 1) * ties - tie` holds what happened less than a span ago and had arrived already.
-    """
+def handbook(con: Connection, path: object, where: str = "true") -> None:
+    """The Handbook's payments in order of time."""
+    for statement in EMPTY_EVENTS.split(";"):
+        con.sql(statement)
     con.sql(f"""
-        CREATE OR REPLACE TABLE timed AS
-        SELECT *, max(happened) OVER (PARTITION BY {kind} ORDER BY seq) AS t FROM attempts WHERE {kind} IS NOT NULL""")
-    con.sql(f"""
-        CREATE OR REPLACE TABLE seen AS
-        SELECT *, row_number() OVER (PARTITION BY {kind}, t ORDER BY seq) - 1 AS tie,
-               (t << {TIE_BITS}) + row_number() OVER (PARTITION BY {kind}, t ORDER BY seq) - 1 AS place
-        FROM timed""")
-    ((most,),) = con.sql("SELECT max(tie) FROM seen").fetchall()
-    assert most < 1 << TIE_BITS
+        CREATE TABLE payments AS
+        SELECT row_number() OVER (ORDER BY occurred_at, transaction_id) - 1 AS seq, epoch_us(occurred_at) AS at_us,
+               'payment' AS kind, customer_id::BIGINT AS customer, 1000000 + terminal_id::BIGINT AS payee,
+               NULL::VARCHAR AS device, NULL::VARCHAR AS ip, (amount * 100)::BIGINT AS amount,
+               NULL::DOUBLE AS latitude, NULL::DOUBLE AS longitude, fraud
+        FROM '{path}' WHERE {where}""")
 
 
-def _windows(kind: str, others: Sequence[str]) -> str:
-    columns, windows = [], []
-    for window, span in WINDOWS.items():
-        measures = {"count": "count(*)", "sum": "sum(amount)::BIGINT", "max": "max(amount)"}
-        measures["mean"] = "sum(amount)::DOUBLE"
-        measures |= {other: f"count(DISTINCT {other.removesuffix('s')})" for other in others}
-        for measure, sql in measures.items():
-            over = f"{sql.partition('::')[0]} OVER w{window}"
-            if measure == "mean":
-                over = f"sum(amount) OVER w{window}::DOUBLE / count(*) OVER w{window}"
-            columns.append(f"{over} AS {kind}_{measure}_{window}")
-        windows.append(
-            f"w{window} AS (PARTITION BY {kind} ORDER BY place"
-            f" RANGE BETWEEN {(span - 1) << TIE_BITS} + tie PRECEDING AND CURRENT ROW)"
+def in_duckdb(con: Connection, catalogue: Catalogue = FEATURES) -> Table:
+    """Every feature by SQL, by order of arrival."""
+    for statement in sql.create(sql.compile_to(DUCKDB, catalogue, catalogue, ZONE)):
+        con.sql(statement)
+    found: Table = con.sql("SELECT * FROM features ORDER BY seq").fetchnumpy()
+    return {name: np.ma.filled(np.ma.masked_array(column), np.nan) for name, column in found.items()}
+
+
+def live(con: Connection, catalogue: Catalogue = FEATURES) -> Table:
+    """Every feature as the profiles give it. Labels are learnt at six days: before the delay ends, none may count."""
+    profiles = Profiles(RULES, ZoneInfo(ZONE), catalogue)
+    parts = [part for event in ("payments", "logins", "settings") for part in _parts(con, event)]
+    labels = con.sql("SELECT seq, at_us FROM payments WHERE fraud ORDER BY at_us").fetchall()[::-1]
+    seqs, rows = [], []
+    for seq, newest, take in sorted(parts, key=lambda part: int(part[0][0])):
+        while labels and labels[-1][1] <= newest - SIX_DAYS:
+            profiles.learn(UUID(int=labels.pop()[0]), fraud=True)
+        seqs.append(seq)
+        rows.append(take(profiles))
+    matrix = np.concatenate(rows)
+    return {"seq": np.concatenate(seqs)} | {name: matrix[:, one.index] for name, one in catalogue.items()}
+
+
+Part = tuple[NDArray[np.int64], int, Callable[[Profiles], NDArray[np.float64]]]
+
+
+def _parts(con: Connection, table: str) -> Iterator[Part]:
+    """A table cut into turns of neighbours in order of arrival."""
+    rows = con.sql(f"SELECT * FROM {table} ORDER BY seq").fetchnumpy()
+    seq = rows["seq"]
+    breaks = np.flatnonzero(np.diff(seq) > 20) + 1
+    for piece in np.split(np.arange(len(seq)), breaks):
+        for begin in range(0, len(piece), TURN):
+            at = piece[begin : begin + TURN]
+            some = {name: np.ma.masked_array(column[at]).tolist() for name, column in rows.items()}
+            make = _batch(some) if table == "payments" else _events(some, table[:-1])
+            yield seq[at], int(rows["at_us"][at].max()), make
+
+
+def _batch(rows: dict[str, list[Any]]) -> Callable[[Profiles], NDArray[np.float64]]:
+    n = len(rows["seq"])
+    ids = np.zeros((n, 2), np.int64)
+    ids[:, 1] = rows["seq"]
+    places = np.array(list(zip(rows["latitude"], rows["longitude"], strict=True)), np.float64)
+    return lambda profiles: profiles.observe(
+        Batch(
+            ids, np.array(rows["at_us"], np.int64), rows["kind"],
+            [PEOPLE + one for one in rows["customer"]], [PEOPLE + one for one in rows["payee"]],
+            np.array(rows["amount"], np.int64), ["EUR"] * n, rows["device"], rows["ip"], places,
         )
-    return f"SELECT seq, {', '.join(columns)} FROM seen WINDOW {', '.join(windows)}"
+    )  # fmt: skip
 
 
-def _delayed() -> str:
-    columns, windows = [], []
-    for window, span in DELAYED.items():
-        count, frauds = f"count(*) OVER d{window}", f"coalesce(sum(fraud::INT) OVER d{window}, 0)"
-        columns += [
-            f"{count} AS payee_settled_{window}",
-            f"{frauds} AS payee_frauds_{window}",
-            f"CASE WHEN {count} > 0 THEN {frauds}::DOUBLE / {count} ELSE 0 END AS payee_risk_{window}",
-        ]
-        begin = LABEL_DELAY + span - 1
-        windows.append(
-            f"d{window} AS (PARTITION BY payee ORDER BY t RANGE BETWEEN {begin} PRECEDING AND {LABEL_DELAY} PRECEDING)"
+def _events(rows: dict[str, list[Any]], event: str) -> Callable[[Profiles], NDArray[np.float64]]:
+    names = [name for name in rows if name not in {"seq", "customer"}]
+    events = [
+        Event(
+            id=UUID(int=0),
+            event=event,
+            customer=UUID(int=PEOPLE + customer),
+            **dict(zip(names, more, strict=True)),
         )
-    return f"SELECT seq, {', '.join(columns)} FROM seen WINDOW {', '.join(windows)}"
+        for customer, *more in zip(rows["customer"], *(rows[name] for name in names), strict=True)
+    ]
+    return lambda profiles: profiles.observe_events(events)
 
 
-def compared(kinds: dict[str, Sequence[str]]) -> list[str]:
-    """The features that `differences` compares for these kinds, in the order of the matrix."""
-    wanted = {
-        f"{kind}_{measure}_{window}"
-        for kind, others in kinds.items()
-        for measure in ("count", "sum", "mean", "max", *others)
-        for window in WINDOWS
-    }
-    wanted |= {f"payee_{measure}_{window}" for measure in ("settled", "frauds", "risk") for window in DELAYED}
-    return [name for name in FEATURES if name in wanted]
-
-
-EVERY_KIND: dict[str, Sequence[str]] = dict(OTHERS)
-WITHOUT_DEVICES: dict[str, Sequence[str]] = {"customer": ("payees",), "payee": ("customers",)}
+def differences(one: Table, other: Table, catalogue: Catalogue = FEATURES) -> dict[str, int]:
+    """In how many rows each declared feature differs; those that the engine fills in are left out."""
+    assert one["seq"].tolist() == other["seq"].tolist()
+    found = {}
+    for name, feature in catalogue.items():
+        declared = feature.declaration
+        assert declared
+        if declared.aggregate or declared.value:
+            a, b = one[name].astype(np.float64), other[name].astype(np.float64)
+            same = np.isclose(a, b, rtol=1e-9, atol=1e-6) if name in NEARLY else a == b
+            found[name] = int((~(same | (np.isnan(a) & np.isnan(b)))).sum())
+    return found

@@ -44,13 +44,16 @@ class Rows(NamedTuple):
 class Kept:
     """All series of a catalogue, and its values in the order they are declared. Not for use by several threads."""
 
-    def __init__(self, catalogue: Catalogue, code: Callable[[str, str], int]) -> None:
+    def __init__(
+        self, catalogue: Catalogue, code: Callable[[str, str], int], wanted: frozenset[str] | None = None
+    ) -> None:
         self._series = []
         self._values = []
+        reading = catalogue.keys() if wanted is None else catalogue.reading(wanted)
         for feature in catalogue.values():
             one = feature.declaration
             assert one is not None
-            if window_column(one) == feature.index:
+            if feature.name not in reading or window_column(one) == feature.index:
                 continue
             if one.value:
                 names = [(name, feature_index(catalogue, name)) for name in one.value.names]
@@ -108,6 +111,7 @@ class _Held:
         self._scale = float(SCORE_SCALE) if one.of == "score" else 1.0
         past = one.past or one.entity == "received"
         kind = _AGGREGATES[one.aggregate]
+        self._nothing = 0.0 if kind in series.EMPTY_IS_ZERO else self._empty
         self.state = series.Series(
             zeroed(FIRST_NODES, series.NODE),
             np.zeros(0, series.SLOT),
@@ -124,8 +128,11 @@ class _Held:
         reads = rows.who.get(self._one.entity)
         if reads is None:
             reads = np.full(n, windows.NONE, np.int32)
-        clocks = rows.times if self._one.event == "payment" else rows.seen
         takes = self._taking(rows, n)
+        if not self.state.counters[series.LIVE] and (takes < 0).all():
+            matrix[:, self.index] = np.where(reads == windows.NONE, np.nan, self._nothing)
+            return
+        clocks = rows.times if self._one.event == "payment" else rows.seen
         self._make_room(n, profiles, events)
         feed = series.Feed(
             takes,

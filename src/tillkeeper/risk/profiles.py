@@ -44,9 +44,17 @@ class Profiles:
     Not for use by several threads. An attempt older than the newest one of a profile counts there as happening at that
     newest time. An attempt that lies more than LATENESS_US behind all of the last WATERMARK_BLOCK arrivals
     may find a part of its past forgotten.
+
+    `wanted`: features that will be read; others that would need state of their own are left NaN. All, if it is None.
     """
 
-    def __init__(self, rules: RuleSet, zone: ZoneInfo, catalogue: Catalogue = FEATURES) -> None:
+    def __init__(
+        self,
+        rules: RuleSet,
+        zone: ZoneInfo,
+        catalogue: Catalogue = FEATURES,
+        wanted: frozenset[str] | None = None,
+    ) -> None:
         self.catalogue = catalogue
         self._worth = rules.worth
         self._other = rules.other
@@ -61,7 +69,7 @@ class Profiles:
         self._next_table: NDArray[np.int64] | None = None
         self._cleared = 0
         self._codes: dict[tuple[str, str], int] = {}
-        self._kept = Kept(catalogue, self._code)
+        self._kept = Kept(catalogue, self._code, wanted)
         self._numbers: tuple[dict[Any, int], ...] = ({}, {}, {}, {}, {})
         self._keys: list[Any] = []
         self._unused: list[int] = []
