@@ -21,6 +21,7 @@ from tillkeeper.risk import (
     RiskEngine,
     explain,
     receipt,
+    reliving,
 )
 from tillkeeper.risk import engine as engine_module
 from tillkeeper.risk import profiles as profiles_module
@@ -226,7 +227,7 @@ async def test_rebuilt_is_lived(
 ) -> None:
     """Every feature of what follows is the same for who lived through it and for who read about it."""
     monkeypatch.setattr(profiles_module, "WATERMARK_BLOCK", 50)
-    monkeypatch.setattr(engine_module, "WATERMARK_BLOCK", 50)
+    monkeypatch.setattr(reliving, "WATERMARK_BLOCK", 50)
     monkeypatch.setattr(engine_module, "REBUILD_BATCH", 97)
     rng = random.Random(seed + run)
     lived = await opened(store, clock)

@@ -3,10 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -16,19 +17,18 @@ from tillkeeper.base.clock import Clock, to_us
 from tillkeeper.base.ids import NIL, first_id_at
 from tillkeeper.risk import inforce, models, rows, windows
 from tillkeeper.risk.breaker import Breakers
-from tillkeeper.risk.force import Force, Judge, Judged
+from tillkeeper.risk.features import Catalogue
+from tillkeeper.risk.force import Force, Judge, Judged, Matrix
 from tillkeeper.risk.loading import Loaded, load
-from tillkeeper.risk.profiles import LATENESS_US, WATERMARK_BLOCK, Profiles
+from tillkeeper.risk.profiles import Profiles
+from tillkeeper.risk.reliving import REBUILD_BATCH, relive
 from tillkeeper.risk.rulefile import read_rules
 from tillkeeper.risk.rules import RuleSet
-from tillkeeper.risk.types import OUTCOMES, Attempt, Batch, Decision, Label, Said
+from tillkeeper.risk.types import OUTCOMES, Attempt, Batch, Decision, Event, Label, Said
 from tillkeeper.risk.words import effects_in_words, reason_in_words
 from tillkeeper.store import Store, Tx, is_transient
 
 log = logging.getLogger(__name__)
-
-REBUILD_BATCH: Final = 4096
-REMEMBERED: Final = timedelta(microseconds=windows.MEMORY + LATENESS_US)
 
 
 def load_rules(rules_file: Path | None) -> RuleSet:
@@ -56,15 +56,16 @@ class RiskEngine:
         self._store = store
         self._clock = clock
         self._zone = zone
-        self._judge = Judge(loaded.force, lenient=True)
+        self._judge = _judge(loaded.force)
         self._revision = loaded.revision
         self._faults = loaded.faults
         self._since = clock.now()
         self._noted: tuple[int, tuple[str, ...]] | None = None
         self._read_at = clock.monotonic()
-        self._profiles = self._empty()
-        self._rebuilding = False
-        self._meanwhile: list[Label] = []
+        self._profiles, self._wanted = _empty(loaded.force, zone)
+        self._renewal: _Renewal | None = None
+        self._coming: Force | None = None
+        self._renewal_failed_at = -limits.FORCE_REREAD_SECONDS
         self._last_label = 0
         self._heard = 0
 
@@ -119,9 +120,29 @@ class RiskEngine:
         """
         if not attempts:
             return []
-        batch = Batch.of(attempts)
-        judged = self._judge.take(batch, self._profiles.observe(batch), to_us(self._clock.now()))
-        return _decisions(self._judge.force, attempts, judged)
+        batch, force = Batch.of(attempts), self._judge.force
+        values = _widened(self._profiles.observe(batch), self._profiles.catalogue, force.catalogue)
+        if self._renewal is not None:
+            self._renewal.hear(attempts)
+        judged = self._judge.take(batch, values, to_us(self._clock.now()))
+        return _decisions(force, attempts, judged)
+
+    def judge_events(self, events: Sequence[Event]) -> list[tuple[str, tuple[str, ...]]]:
+        """Take logins and changes of settings into the profiles, in the order given; what the rules say of each login.
+
+        For each an outcome of LOGIN_OUTCOMES and the rules that hit; of settings nothing is said. Two calls with the same
+        event count it twice, as with decide.
+        """
+        force = self._judge.force
+        values = _widened(self._profiles.observe_events(events), self._profiles.catalogue, force.catalogue)
+        if self._renewal is not None:
+            self._renewal.hear(events)
+        columns = [force.catalogue[name].index for name in force.rules.login_features]
+        at_us = np.array([event.at_us for event in events], np.int64)
+        said = force.rules.judge_logins(values[:, columns], at_us)
+        return [
+            one if event.event == "login" else ("allow", ()) for one, event in zip(said, events, strict=True)
+        ]
 
     def words(self, decision: Decision, language: str = "en") -> list[tuple[str, str]]:
         """(rule, reason in words) for each rule that hit, lists before rules. `language`: "zh" or "en".
@@ -151,7 +172,8 @@ class RiskEngine:
     def learn(self, labels: Sequence[Label]) -> int:
         """Count these labels from now on; how many payments of them are still remembered."""
         self._heard += 1
-        self._meanwhile += labels if self._rebuilding else ()
+        if self._renewal is not None:
+            self._renewal.labels += labels
         return sum(self._profiles.learn(label.payment, fraud=label.fraud) for label in labels)
 
     async def write_labels(self, tx: Tx, labels: Sequence[Label]) -> None:
@@ -164,28 +186,30 @@ class RiskEngine:
 
         Decisions that are not committed yet are not in it.
         """
-        profiles = self._empty()
-        self._rebuilding = True
+        await self._give_up_renewal()  # this is one
+        renewal = self._renewal = _Renewal(self.force)
         try:
-            await self._relive(profiles)
+            profiles, wanted = await self._lived_through(renewal, REBUILD_BATCH)
             breakers = await self._breakers_as_they_were()
-        finally:
-            self._rebuilding = False
-        self._profiles = profiles
-        self._judge = Judge(self.force, breakers=breakers, lenient=True)
-        learnt, self._meanwhile = self._meanwhile, []
-        self.learn(learnt)  # while we read; a label learnt twice counts once
+        except BaseException:
+            self._renewal = None
+            raise
+        self._judge = _judge(self.force, breakers)
+        self._change_to(renewal, profiles, wanted)
 
     async def follow(self) -> None:
         """Hear within a second what people put in force and what other processes label, until cancelled."""
-        while True:
-            await asyncio.sleep(limits.FORCE_POLL_SECONDS)
-            try:
-                await self.refresh()
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                log.warning("what is in force could not be asked: %s", type(error).__name__)
+        try:
+            while True:
+                await asyncio.sleep(limits.FORCE_POLL_SECONDS)
+                try:
+                    await self.refresh()
+                except Exception as error:
+                    if not is_transient(error):
+                        raise
+                    log.warning("what is in force could not be asked: %s", type(error).__name__)
+        finally:
+            await self._give_up_renewal()
 
     async def refresh(self) -> None:
         """Look once whether anything changed. Between two turns the new force takes the place of the old one."""
@@ -196,6 +220,7 @@ class RiskEngine:
         late = self._clock.monotonic() - self._read_at >= limits.FORCE_REREAD_SECONDS
         if tuple(revision) != self._revision or late:
             self._take(await load(self._store, self.force, self._clock.now()))
+        self._see_to_profiles()
         await self._note()
 
     def _take(self, loaded: Loaded) -> None:
@@ -206,7 +231,65 @@ class RiskEngine:
         if loaded.force.version != self.force.version:
             self._since = self._clock.now()
             log.info("configuration %d decides: rule set %d", loaded.force.version, loaded.force.rule_set)
-        self._judge = Judge(loaded.force, breakers=self._judge.breakers, lenient=True)
+        if _money(loaded.force) == _money(self.force):
+            self._judge, self._coming = _judge(loaded.force, self._judge.breakers), None
+        else:  # its rules would be about money of the old worth
+            self._coming = loaded.force
+
+    def _see_to_profiles(self) -> None:
+        """Fill new profiles from history beside those that decide: for another money, or features nobody read so far.
+
+        Until then what is not filled is not known.
+        """
+        force = self._coming or self.force
+        fits = _money(force) == _money(self.force) and self._profiles.catalogue == force.catalogue
+        if (fits and _wanted(force) <= self._wanted) or self._resting():
+            return
+        if self._renewal is None:
+            log.info("profiles are filled from history for configuration %d", force.version)
+            self._renewal = _Renewal(force)
+            self._renewal.task = asyncio.create_task(self._fill(self._renewal))
+
+    def _resting(self) -> bool:
+        """Whether filling failed a moment ago."""
+        return self._clock.monotonic() - self._renewal_failed_at < limits.FORCE_REREAD_SECONDS
+
+    async def _fill(self, renewal: "_Renewal") -> None:
+        """What was decided before the renewal began is read once it is committed; what comes since, it remembers."""
+        try:
+            await asyncio.sleep(limits.RENEWAL_WAIT_SECONDS)
+            profiles, wanted = await self._lived_through(renewal, limits.RENEWAL_BATCH)
+        except Exception:
+            log.exception("profiles could not be filled; they will be in a while")
+            self._renewal, self._renewal_failed_at = None, self._clock.monotonic()
+            return
+        if _money(renewal.force) != _money(self.force):
+            self._judge, self._coming = _judge(renewal.force, self._judge.breakers), None
+        self._change_to(renewal, profiles, wanted)
+        log.info("profiles are filled for configuration %d", renewal.force.version)
+
+    async def _lived_through(self, renewal: "_Renewal", batch: int) -> tuple[Profiles, frozenset[str]]:
+        """Profiles for a force after all that happened. From the return on, nothing waits until they are changed to."""
+        profiles, wanted = _empty(renewal.force, self._zone)
+        async with self._store.tx("risk rebuild") as tx:
+            await relive(tx, profiles, now=self._clock.now(), batch=batch, but=renewal.ids)
+        while len(renewal.heard) > limits.RENEWAL_TURNS:
+            renewal.tell(profiles)
+            await asyncio.sleep(0)
+        return profiles, wanted
+
+    def _change_to(self, renewal: "_Renewal", profiles: Profiles, wanted: frozenset[str]) -> None:
+        renewal.tell(profiles)
+        for label in renewal.labels:
+            profiles.learn(label.payment, fraud=label.fraud)  # a label learnt twice counts once
+        self._profiles, self._wanted, self._renewal = profiles, wanted, None
+
+    async def _give_up_renewal(self) -> None:
+        renewal, self._renewal = self._renewal, None
+        if renewal is not None and renewal.task is not None:
+            renewal.task.cancel()
+            with suppress(asyncio.CancelledError):
+                await renewal.task
 
     async def _hear_labels(self) -> None:
         """Learn what other processes labelled, in the order it was written."""
@@ -216,10 +299,7 @@ class RiskEngine:
                 found = await rows.next_labels(tx, self._last_label, limits.LABELS_READ)
             if heard != self._heard:
                 continue  # something newer was learnt meanwhile, which must not be followed by something older
-            for _, payment, fraud in found:
-                self._profiles.learn(payment, fraud=fraud)
-                if self._rebuilding:
-                    self._meanwhile.append(Label(payment, fraud, 0))
+            self.learn([Label(payment, fraud, 0) for _, payment, fraud in found])
             if found:
                 self._last_label = found[-1][0]
             if len(found) < limits.LABELS_READ:
@@ -237,16 +317,6 @@ class RiskEngine:
                 await inforce.note_trips(tx, self.version, trips)
         del self._judge.breakers.trips[: len(trips)]
         self._noted = state
-
-    async def _relive(self, profiles: Profiles) -> None:
-        async with self._store.tx("risk rebuild") as tx:
-            first = await rows.first_to_remember(tx, 2 * WATERMARK_BLOCK, REMEMBERED)
-            if first is not None:
-                async for attempts in rows.attempts_from(tx, first, REBUILD_BATCH):
-                    profiles.observe(attempts)
-                async for labels in rows.labels_from(tx, first, REBUILD_BATCH):
-                    for payment, fraud in labels:
-                        profiles.learn(payment, fraud=fraud)
 
     async def _breakers_as_they_were(self) -> Breakers:
         """The circuit breakers after the decisions of the last hours, as long as any of them looks back."""
@@ -267,8 +337,59 @@ class RiskEngine:
         """Profiles of each kind, payments remembered, and bytes of the arrays they stand in."""
         return self._profiles.counts()
 
-    def _empty(self) -> Profiles:
-        return Profiles(self.rules, self._zone)
+
+class _Renewal:
+    """Profiles on their way: what was heard since they were begun, in order, and its ids; labels likewise."""
+
+    def __init__(self, force: Force) -> None:
+        self.force = force
+        self.heard: list[Sequence[Attempt] | Sequence[Event]] = []
+        self.ids: set[UUID] = set()
+        self.labels: list[Label] = []
+        self.task: asyncio.Task[None] | None = None
+
+    def hear(self, some: Sequence[Attempt] | Sequence[Event]) -> None:
+        """Remember what the profiles that decide were told."""
+        self.heard.append(some)
+        self.ids.update(one.id for one in some)
+
+    def tell(self, profiles: Profiles) -> None:
+        """Tell new profiles a part of it."""
+        part, self.heard = self.heard[: limits.RENEWAL_TURNS], self.heard[limits.RENEWAL_TURNS :]
+        for some in part:
+            if isinstance(some[0], Attempt):
+                profiles.observe([one for one in some if isinstance(one, Attempt)])
+            else:
+                profiles.observe_events([one for one in some if isinstance(one, Event)])
+
+
+def _judge(force: Force, breakers: Breakers | None = None) -> Judge:
+    return Judge(force, breakers=breakers, lenient=True)
+
+
+def _money(force: Force) -> tuple[object, ...]:
+    """What money is worth: profiles of another money are other profiles."""
+    return force.rules.reference, force.rules.other, sorted(force.rules.worth.items())
+
+
+def _wanted(force: Force) -> frozenset[str]:
+    """The features that anything in force reads, with those they are computed from."""
+    return force.catalogue.reading((*force.needs, *force.rules.login_features))
+
+
+def _empty(force: Force, zone: ZoneInfo) -> tuple[Profiles, frozenset[str]]:
+    wanted = _wanted(force)
+    return Profiles(force.rules, zone, force.catalogue, wanted), wanted
+
+
+def _widened(values: Matrix, given: Catalogue, wanted: Catalogue) -> Matrix:
+    """Values in the columns of another catalogue: what is not filled yet is not known."""
+    if given is wanted or given == wanted:
+        return values
+    found = np.full((len(values), len(wanted)), np.nan)
+    names = [name for name in wanted if name in given]
+    found[:, [wanted[name].index for name in names]] = values[:, [given[name].index for name in names]]
+    return found
 
 
 def _decisions(force: Force, attempts: Sequence[Attempt], judged: Judged) -> list[Decision]:

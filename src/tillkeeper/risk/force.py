@@ -72,7 +72,7 @@ class Force(msgspec.Struct, frozen=True):
 
     rules: RuleSet
     columns: tuple[str, ...]
-    catalogue: Mapping[str, Feature]
+    catalogue: Catalogue
     champion: Model | None = None
     anomaly: Model | None = None
     challengers: tuple[Model, ...] = ()

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from tillkeeper.risk import inforce, models
-from tillkeeper.risk.features import FEATURES, Feature
+from tillkeeper.risk.features import FEATURES, Catalogue
 from tillkeeper.risk.force import Force, Model, columns_of
 from tillkeeper.risk.rulefile import BadRulesError, read_rules
 from tillkeeper.risk.rules import RuleSet
@@ -45,9 +45,7 @@ class Loaded(msgspec.Struct, frozen=True):
     revision: tuple[int, ...]
 
 
-async def load(
-    store: Store, before: Force | None, now: datetime, catalogue: Mapping[str, Feature] = FEATURES
-) -> Loaded:
+async def load(store: Store, before: Force | None, now: datetime, catalogue: Catalogue = FEATURES) -> Loaded:
     """What is in force by the database. `before`: what is in force here, None at a start.
 
     Raises BadRulesError at a start when none of the last rule sets can be read by this release.
@@ -97,7 +95,7 @@ async def _stored(tx: Tx, before: Force | None, now: datetime) -> Stored:
     )
 
 
-def _made(stored: Stored, before: Force | None, catalogue: Mapping[str, Feature]) -> tuple[Force, list[str]]:
+def _made(stored: Stored, before: Force | None, catalogue: Catalogue) -> tuple[Force, list[str]]:
     faults: list[str] = []
     opened = _opened(before)
     rules, rule_set = _rules(stored.activations, before, catalogue, faults)
@@ -127,13 +125,13 @@ def _made(stored: Stored, before: Force | None, catalogue: Mapping[str, Feature]
 def _rules(
     activations: Sequence[Activation],
     before: Force | None,
-    catalogue: Mapping[str, Feature],
+    catalogue: Catalogue,
     faults: list[str],
 ) -> tuple[RuleSet, int]:
     """The rule set in force, or else what was in force here, or at a start what was before it."""
     first: BadRulesError | None = None
     for each in activations:
-        if before is not None and each.rule_set == before.rule_set and catalogue is before.catalogue:
+        if before is not None and each.rule_set == before.rule_set and catalogue == before.catalogue:
             return before.rules, before.rule_set
         try:
             return read_rules(each.source, f"rule set {each.rule_set}", catalogue), each.rule_set
@@ -149,7 +147,7 @@ def _first(
     versions: Sequence[int | None],
     opened: Mapping[int, Model],
     blobs: Mapping[int, bytes],
-    catalogue: Mapping[str, Feature],
+    catalogue: Catalogue,
     faults: list[str],
 ) -> Model | None:
     """The first of these models that opens; None when none does, or none is wanted."""
@@ -167,7 +165,7 @@ def _first(
     return None
 
 
-def _open(version: int, blob: bytes, catalogue: Mapping[str, Feature]) -> Model:
+def _open(version: int, blob: bytes, catalogue: Catalogue) -> Model:
     scorer = models.open_model(blob, catalogue)
     # The first call compiles or loads machine code: no turn is to wait for it.
     nothing = np.full((1, len(scorer.features)), np.nan)
