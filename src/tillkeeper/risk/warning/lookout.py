@@ -58,6 +58,20 @@ class Lookout:
             self._mules.sweep(batch[-1].at_us)
         return newest(found), worthy
 
+    def relive(self, batch: Sequence[Seen]) -> None:
+        """Take in once more what was seen before a restart; streams have their past elsewhere."""
+        for each in batch:
+            for detector in self._detectors:
+                detector.seen(each)
+            self._mules.seen(each)
+        if batch:
+            self._mules.sweep(batch[-1].at_us)
+
+    def relive_logins(self, batch: Sequence[SeenLogin]) -> None:
+        """The same of tries to log in."""
+        for each in batch:
+            self._stuffing.seen(each)
+
     def logged_in(self, batch: Sequence[SeenLogin], now_us: int) -> tuple[list[Finding], list[WorthyLogin]]:
         """Tries to log in."""
         found = self.streams.logged_in(batch, now_us)

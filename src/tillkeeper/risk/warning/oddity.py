@@ -13,6 +13,8 @@ KEY_LOG_BOUND: Final = math.log(KEY_EVENTS)
 _EDGE: Final = 2.0
 """The edge of the band, in units of the usual share."""
 _MOST: Final = KEY_EVENTS * math.e**3
+_START: Final = 1000.0
+"""Events' worth of what is thought before anything is known."""
 _FADES: Final = 100_000.0
 """Events that the usual share looks back on."""
 
@@ -23,7 +25,7 @@ class Usual:
     __slots__ = ("_all", "_least", "_odd")
 
     def __init__(self, start: float, least: float) -> None:
-        self._all, self._odd, self._least = 100.0, 100.0 * start, least
+        self._all, self._odd, self._least = _START, _START * start, least
 
     def learn(self, *, odd: bool, weight: float = 1.0) -> None:
         """One more event."""

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, insort
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 from uuid import UUID
 
@@ -77,7 +77,7 @@ class Budget:
         if before >= 0:
             self._losses.pop(bisect_left(self._losses, before))
         most = max(loss, before)
-        better = len(self._losses) - bisect_left(self._losses, most + 1)
+        better = len(self._losses) - bisect_left(self._losses, most)  # of equal ones, those that came first
         queued = queued or better < self.capacity
         insort(self._losses, most)
         self._subjects[subject] = at_us, most, queued
@@ -100,8 +100,3 @@ class Budget:
                 return
             subjects.popitem(last=False)
             self._losses.pop(bisect_left(self._losses, most))
-
-
-def top(losses: Sequence[int], capacity: int) -> int:
-    """The least expected loss that is still among the `capacity` largest: what the budget asks for. 0: there is room."""
-    return sorted(losses, reverse=True)[capacity - 1] if len(losses) >= capacity else 0
