@@ -163,3 +163,27 @@ async def test_a_replayed_file_has_its_own_time(
     )
     values = walk.take(found[0]).values[:, 0].tolist()
     assert values == ([0] * 8 + [1] * 4 if days == 1 else [0] * 12)
+
+
+async def test_logins_and_settings_stand_before_the_payment_they_came_before(
+    store: Store, clock: ManualClock, admin: psycopg.AsyncConnection
+) -> None:
+    start = to_us(clock.now())
+    await stored(admin, attempts(start, 50), [])
+    for n, hours in enumerate((-1, 4.5, 4.6, 30.5, 48.5)):
+        at = start + round(hours * HOUR)
+        await admin.execute(
+            "INSERT INTO risk.logins (id, at, customer, succeeded, outcome, score, reasons, known)"
+            " VALUES (%s, %s, %s, true, 'allow', 0.5, '{}', 3)",
+            (id_at(at, n), from_us(at), UUID(int=1)),
+        )
+    await admin.execute(
+        "INSERT INTO risk.setting_changes (id, at, customer, kind) VALUES (%s, %s, %s, 'password')",
+        (id_at(start + 5 * HOUR + 1000, 9), from_us(start + 5 * HOUR), UUID(int=1)),
+    )
+    found = [stretch async for stretch in stretches(store, start, rows=20)]
+    assert [[(row, each.event) for row, each in one.events] for one in found] == [
+        [(5, "login"), (5, "login"), (6, "setting")],
+        [(11, "login")],
+        [(9, "login")],
+    ]

@@ -1,12 +1,13 @@
 """History from a file, and the walk through it: no label counts before it was known."""
 
 from pathlib import Path
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 
-from tillkeeper.risk import Batch, read_rules
+from tillkeeper.risk import Batch, Event, read_rules
 from tillkeeper.risk.history import (
     HANDBOOK,
     NEVER,
@@ -81,6 +82,22 @@ def test_a_label_counts_from_the_moment_it_is_known_and_not_a_payment_sooner() -
     )
 
 
+def test_what_customers_did_besides_paying_counts_in_its_place() -> None:
+    one = stretch([0, 1, 1.01], [])
+    logins = [
+        Event(UUID(int=n), "login", START + round((0.99 + n / 1000) * DAY), UUID(int=7), succeeded=False)
+        for n in (1, 2)
+    ]
+    walk = Walk.of(RULES, ZoneInfo("UTC"), ["customer_logins_failed_1h", "amount"])
+    assert walk.take(one._replace(events=[(1, each) for each in logins])).values[:, 0].tolist() == [0, 2, 2]
+    without = Walk.of(RULES, ZoneInfo("UTC"), ["amount"])
+    assert without.take(one._replace(events=[(1, each) for each in logins])).values.tolist() == [
+        [100],
+        [100],
+        [100],
+    ]
+
+
 def test_a_label_used_early_would_change_values() -> None:
     """The test above sees a leak: labels moved to their payment's moment give other values."""
     days, verdicts = [0, 8, 9.99, 10, 11], [(0, 10.0, True)]
@@ -99,7 +116,7 @@ def test_a_cleared_payment_counts_until_it_is_cleared() -> None:
 
 def test_stretches_of_any_size_give_the_same_values(tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    at = START + np.sort(rng.integers(0, 40 * DAY, 800))
+    at = START + np.sort(rng.integers(0, 40 * DAY, 400))
     lines = [
         f"{n},{np.datetime64(moment, 'us')},{rng.integers(20)},{rng.integers(15)},{rng.integers(100, 9999) / 100},"
         f"{int(rng.random() < 0.1)}"

@@ -1,6 +1,8 @@
 """History from PostgreSQL, in columns: bounded batches in order of arrival, each with the labels of its payments."""
 
-from collections.abc import AsyncIterator
+from bisect import bisect_left
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -11,8 +13,9 @@ from numpy.typing import NDArray
 from tillkeeper.base import limits
 from tillkeeper.base.clock import EPOCH, from_us
 from tillkeeper.base.ids import NIL, first_id_at
+from tillkeeper.risk import logins
 from tillkeeper.risk.history.types import Stretch, Verdicts
-from tillkeeper.risk.types import Batch
+from tillkeeper.risk.types import Batch, Event
 from tillkeeper.store import Store, Tx, queries
 
 _sql = queries(__package__, "queries.sql")
@@ -35,18 +38,49 @@ async def stretches(
     """
     async with store.tx("history begins") as tx:
         first = await _first(tx, max(from_us(since_us), EPOCH))
-    after = NIL
-    while first is not None:
+    if first is None:
+        return
+    after, events = NIL, _Events(UUID(int=first.int - 1), rows)
+    while True:
         async with store.tx("history") as tx:
             found = (await tx.tuples(_sql.payments_from, {"first": first, "after": after, "count": rows}))[0]
             if not found[0]:
                 return
             begin, after = UUID(bytes=bytes(found[1][:16])), UUID(bytes=bytes(found[1][-16:]))
             labels = (await tx.tuples(_sql.verdicts_of, {"first": begin, "last": after}))[0]
+            between = await events.until(tx, after)
         batch = _batch(found)
         if to_us is not None and int(batch.at_us.min()) >= to_us:
             return
-        yield Stretch(batch, _clock(batch), _verdicts(found[1], labels))
+        yield Stretch(batch, _clock(batch), _verdicts(found[1], labels), _placed(found[1], between))
+
+
+class _Events:
+    """Logins and changes of settings in order of arrival, read as far as they are wanted."""
+
+    def __init__(self, last: UUID, batch: int) -> None:
+        self._last = last
+        self._batch = batch
+        self._read: deque[Event] = deque()
+
+    async def until(self, tx: Tx, last: UUID) -> list[Event]:
+        """Those up to an id that were not given out yet."""
+        while not self._read or self._read[-1].id <= last:
+            more = await anext(logins.events_after(tx, self._last, self._batch), None)
+            if more is None:
+                break
+            self._read.extend(more)
+            self._last = more[-1].id
+        found = []
+        while self._read and self._read[0].id <= last:
+            found.append(self._read.popleft())
+        return found
+
+
+def _placed(ids: bytes, events: Sequence[Event]) -> list[tuple[int, Event]]:
+    """Each event with the row of the payment that it came before."""
+    keys = _keys(ids) if events else []
+    return [(bisect_left(keys, event.id.bytes), event) for event in events]
 
 
 async def _first(tx: Tx, since: datetime) -> UUID | None:

@@ -1,12 +1,13 @@
 """Frozen values of history: payments as columns, in order of arrival, and what became known of them."""
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tillkeeper.risk.types import Batch
+from tillkeeper.risk.types import Batch, Event
 
 NEVER: Final = 2**62
 """A moment that does not come, microseconds."""
@@ -34,11 +35,13 @@ class Stretch(NamedTuple):
     """Payments that arrived one after the other, with every label that they have got to this day.
 
     `clock_us`: the moment at which each was decided, microseconds since 1970 UTC: what was known then, counted then.
+    `events`: what customers did besides paying, in order of arrival, each with the row of the payment it came before.
     """
 
     batch: Batch
     clock_us: NDArray[np.int64]
     verdicts: Verdicts
+    events: Sequence[tuple[int, Event]] = ()
 
     def truth(self, as_of_us: int = NEVER) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
         """What was known at a moment: whether each payment is a fraud, and since when its verdict stands (or NEVER).

@@ -4,15 +4,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tillkeeper.risk.features import FEATURES
+from tillkeeper.risk.features import FEATURES, Catalogue
 from tillkeeper.risk.history.types import Seen, Stretch
 from tillkeeper.risk.profiles import LATENESS_US, Profiles
-from tillkeeper.risk.types import Batch
+from tillkeeper.risk.rules import RuleSet
+from tillkeeper.risk.types import Batch, Event
 from tillkeeper.risk.windows import MEMORY
 
 REMEMBERED_US: Final = MEMORY + LATENESS_US
@@ -25,15 +27,25 @@ class Walk:
     """Takes stretches in order of arrival through profiles that begin empty; not for use by several threads.
 
     A label is learnt before the first payment whose clock has reached the moment it was known at, and never before: a
-    stretch is cut there. The clock of a walk never runs back.
+    stretch is cut there, and where customers did something besides paying. The clock of a walk never runs back.
     """
 
     def __init__(self, profiles: Profiles, features: Sequence[str] = tuple(FEATURES)) -> None:
+        catalogue = profiles.catalogue
         self._profiles = profiles
-        self._columns = np.array([FEATURES[name].index for name in features], np.int64)
+        self._columns = np.array([catalogue[name].index for name in features], np.int64)
+        declared = [catalogue[name].declaration for name in catalogue.reading(features)]
+        self._eventful = any(one is not None and one.event != "payment" for one in declared)
         self._now = -(2**62)
         self._coming = _NOTHING
         self.learnt = 0
+
+    @classmethod
+    def of(
+        cls, rules: RuleSet, zone: ZoneInfo, features: Sequence[str], catalogue: Catalogue = FEATURES
+    ) -> "Walk":
+        """A walk that computes these features and nothing else; amounts are worth what the rules say."""
+        return cls(Profiles(rules, zone, catalogue, frozenset(features)), features)
 
     def through(self, stretches: Iterable[Stretch]) -> Iterator[Seen]:
         """Each stretch with its values."""
@@ -45,14 +57,18 @@ class Walk:
         values = np.empty((len(stretch.clock_us), len(self._columns)))
         if not len(values):
             return Seen(values, stretch)
-        self._await(stretch)
         clock = np.maximum.accumulate(np.maximum(stretch.clock_us, self._now))
-        for begin, end in self._pieces(clock):
+        self._await(stretch, clock)
+        events = self._events(stretch)
+        for begin, end in pairwise(self._edges(clock, events)):
+            self._learn(int(clock[begin]))
+            if begin in events:
+                self._profiles.observe_events(events[begin])
             values[begin:end] = self._profiles.observe(part(stretch.batch, begin, end))[:, self._columns]
         self._now = int(clock[-1])
         return Seen(values, stretch)
 
-    def _await(self, stretch: Stretch) -> None:
+    def _await(self, stretch: Stretch, clock: NDArray[np.int64]) -> None:
         """Put the labels of a stretch among those to come.
 
         One that clears a payment which nobody called a fraud says nothing new to the profiles.
@@ -61,18 +77,22 @@ class Walk:
         news = np.isin(row, row[fraud])
         row, known, fraud = row[news], known[news], fraud[news]
         # Nothing is known of a payment before it arrived, whatever its label says.
-        arrived = np.maximum(known, stretch.clock_us[row] + 1)
+        arrived = np.maximum(known, clock[row] + 1)
         self._coming = self._coming.with_(_Coming(arrived, stretch.batch.ids[row], fraud))
 
-    def _pieces(self, clock: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-        """Where the stretch is cut; before each piece, what is known by then is learnt."""
+    def _events(self, stretch: Stretch) -> dict[int, list[Event]]:
+        """By the payment they came before; none where no feature reads them."""
+        found: dict[int, list[Event]] = {}
+        for row, event in stretch.events if self._eventful else ():
+            found.setdefault(row, []).append(event)
+        return found
+
+    def _edges(self, clock: NDArray[np.int64], events: Iterable[int]) -> list[int]:
+        """Where the stretch is cut, its beginning and end among them."""
         known = self._coming.known_us
         due = known[: np.searchsorted(known, clock[-1], "right")]
-        cuts = np.unique(np.searchsorted(clock, due, "left"))
-        edges = [0, *(cut for cut in cuts.tolist() if cut), len(clock)]
-        for begin, end in pairwise(edges):
-            self._learn(int(clock[begin]))
-            yield begin, end
+        cuts = {0, *np.searchsorted(clock, due, "left").tolist(), *events}
+        return [*sorted(cuts), len(clock)]
 
     def _learn(self, now_us: int) -> None:
         """Learn what is known by a moment."""
