@@ -577,3 +577,7 @@ BACKTEST_POLL_SECONDS: Final = 2.0  # between two looks for what was asked
 BACKTEST_SECONDS: Final = 3600.0  # of one backtest; then it is ended
 BACKTEST_TOLD_SECONDS: Final = 1.0  # between two words about how far it is
 BACKTEST_SAID: Final = 500  # of what went wrong
+
+# -- declared features of risk
+DECLARED_FEATURES: Final = 100  # beside the package's; each that is read costs a decision half a microsecond
+DECLARATION_CHARS: Final = 4000  # of one, as it is kept

@@ -1,12 +1,14 @@
 """Risk: exact behaviour profiles, rules over them, a decision with its receipt."""
 
 from tillkeeper.risk.breaker import Breakers, Trip
+from tillkeeper.risk.declarations import BadDeclarationsError, Declaration
 from tillkeeper.risk.engine import RiskEngine, load_rules, warm_up
-from tillkeeper.risk.features import FEATURES, Feature
+from tillkeeper.risk.features import FEATURES, Catalogue, Feature
 from tillkeeper.risk.fingerprint import fingerprint_before
 from tillkeeper.risk.force import Force, Judge, Judged, Listed, Model, Shadow
 from tillkeeper.risk.inforce import (
     ENGINE,
+    PROPOSAL_PREFIX,
     EngineState,
     activate,
     activations,
@@ -50,13 +52,17 @@ __all__ = [
     "FEATURES",
     "LOGIN_OUTCOMES",
     "OUTCOMES",
+    "PROPOSAL_PREFIX",
     "Activation",
     "Attempt",
+    "BadDeclarationsError",
     "BadRulesError",
     "Batch",
     "Breakers",
     "Bypass",
+    "Catalogue",
     "Decision",
+    "Declaration",
     "Effect",
     "EngineState",
     "Event",

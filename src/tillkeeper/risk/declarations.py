@@ -153,6 +153,26 @@ def read_declarations(source: str, name: str, known: tuple[str, ...] = ()) -> tu
     return tuple(reading.found)
 
 
+def as_json(one: Declaration) -> str:
+    """A declaration as it is kept: what was written, for this one window."""
+    delay = f"{one.delay_us // UNITS_US['s']}s" if one.delay_us else ""
+    where, value = (each.source if each else "" for each in (one.where, one.value))
+    table = _Table(
+        one.name, one.unit, one.zh, one.en, one.version, one.entity, one.event, one.aggregate, one.of, one.window,
+        delay, where, one.frauds, one.past, value,
+    )  # fmt: skip
+    return msgspec.json.encode(table).decode()
+
+
+def from_json(source: str, name: str, known: tuple[str, ...]) -> tuple[Declaration, ...]:
+    """What as_json wrote. Raises BadDeclarationsError when this release reads it differently."""
+    reading = _Reading(known)
+    reading.family(msgspec.json.decode(source), 1)
+    if reading.faults:
+        raise BadDeclarationsError(name, reading.faults)
+    return tuple(reading.found)
+
+
 def span_us(text: str) -> int:
     """`90m`, `24h`, `7d` in microseconds; 0 if it is not written like that."""
     found = _SPAN.fullmatch(text)
@@ -168,7 +188,7 @@ def span_words(text: str) -> tuple[str, str]:
     return f"{found[1]} {zh}", f"{found[1]} {en}{'' if found[1] == '1' else 's'}"
 
 
-class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A [[feature]] as it is written."""
 
     name: str
