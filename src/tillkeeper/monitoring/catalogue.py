@@ -43,6 +43,11 @@ MEASURES: Final[Mapping[str, Measure]] = {
     "risk.decision_rate": Measure(
         "percent", "higher", {"en": "Payments that got a decision of risk", "zh-CN": "得到风控决定的支付"}
     ),
+    "risk.watch_lag_seconds": Measure(
+        "seconds",
+        "lower",
+        {"en": "Since early warning was last at the present", "zh-CN": "风险预警距上次追上当前的时间"},
+    ),
     "rails.unanswered_seconds": Measure(
         "seconds",
         "lower",
@@ -125,6 +130,8 @@ _OTHERS: Final = (
     _of("api.answers", "counter", "answers", "Answers of the API by class of status", "按状态类别统计的 API 应答", "class"),
     _of("risk.decisions", "counter", "decisions", "Decisions of risk", "风控决定", "outcome"),
     _of("risk.rule_hits", "counter", "hits", "Rules that hit", "规则命中", "rule"),
+    _of("risk.signals_open", "gauge", "signals", "Signals of early warning that last", "持续中的预警信号"),
+    _of("risk.alerts_day", "gauge", "alerts", "Alerts of risk within 24 hours: queued, and below the budget", "24 小时内的风险告警：已排队与预算之外", "rank"),
     # the platform
     _of("payments.held", "gauge", "payments", "Payments that wait for a person", "等待人工审核的支付"),
     _of("rails.unanswered", "gauge", "attempts", "Attempts that wait for a bank", "等待银行答复的请求", "currency"),

@@ -13,9 +13,11 @@ from tillkeeper.monitoring.books import Books
 from tillkeeper.monitoring.sampler import Source
 from tillkeeper.monitoring.types import MoneyLook, Sample
 from tillkeeper.payments import browse, watch, webhooks
+from tillkeeper.risk import warning
 from tillkeeper.store import Tx, outbox, server
 
 _HOUR = timedelta(hours=1)
+_DAY = timedelta(days=1)
 
 
 class Money:
@@ -65,6 +67,7 @@ class Platform:
             Source("measures", lambda tx: measures.recorded(tx, self._clock)),
             Source("what waits", self._waiting),
             Source("webhooks", self._webhooks),
+            Source("early warning", self._warning),
             Source("the seal", self._seal),
             Source("money", self.money.sample),
             Source("sessions", self._sessions),
@@ -101,6 +104,17 @@ class Platform:
             Sample("webhooks.failure_rate", 100 * failed / tried if tried else 0.0),
             Sample("webhooks.waiting", await watch.webhooks_waiting(tx)),
         ]
+
+    async def _warning(self, tx: Tx) -> Sequence[Sample]:
+        now = self._clock.now()
+        queued, below = await warning.alerts_counted(tx, now - _DAY)
+        found = [
+            Sample("risk.signals_open", await warning.signals_counted(tx)),
+            Sample("risk.alerts_day", queued, {"rank": "queued"}),
+            Sample("risk.alerts_day", below, {"rank": "below"}),
+        ]
+        lag = await warning.lag_seconds(tx, now)
+        return found if lag is None else [*found, Sample("risk.watch_lag_seconds", lag)]
 
     async def _seal(self, tx: Tx) -> Sequence[Sample]:
         waiting, lag = await audit.unsealed(tx)

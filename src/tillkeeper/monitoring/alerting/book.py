@@ -8,7 +8,7 @@
     title = { en = "Payments succeed", zh = "支付成功" }
 
     [[rule]]
-    kind = "threshold"             # threshold, absence, anomaly, running, money, undelivered
+    kind = "threshold"             # threshold, absence, anomaly, running, money, warned, undelivered
     name = "disk_filling"
     ...
 
@@ -25,7 +25,16 @@ from typing import Final
 
 import msgspec
 
-from tillkeeper.monitoring.alerting.types import Absence, Anomaly, Objective, Rule, RuleBook, Threshold
+from tillkeeper.monitoring.alerting.types import (
+    Absence,
+    Anomaly,
+    Objective,
+    Rule,
+    RuleBook,
+    Threshold,
+    Warned,
+)
+from tillkeeper.risk import warning
 
 FILE: Final = "objectives.toml"
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{2,47}")
@@ -91,6 +100,8 @@ def _faults_of(each: Rule | Objective, measures: Collection[str]) -> Iterator[st
         near = difflib.get_close_matches(each.measure, measures, 1, 0.4)
         hint = f": did you mean {near[0]}?" if near else ""
         yield f"{each.name}: nothing measures {each.measure}{hint}"
+    if isinstance(each, Warned) and (strange := set(each.signals) - set(warning.KINDS)):
+        yield f"{each.name}: signals: there is no {', '.join(sorted(strange))}; there are {', '.join(warning.KINDS)}"
     if isinstance(each, Threshold) and (each.over is None) == (each.under is None):
         yield f"{each.name}: either over or under"
     if isinstance(each, Threshold | Absence | Anomaly) and not 0 < each.seconds <= 3600:

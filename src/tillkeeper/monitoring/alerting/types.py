@@ -126,13 +126,19 @@ class Money(_Rule, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_fi
     """Bad for each fault in the books, one instance for each code and currency."""
 
 
+class Warned(_Rule, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="warned"):
+    """Bad for each signal of early warning that lasts, of these kinds; one instance a signal."""
+
+    signals: tuple[str, ...]
+
+
 class Undelivered(
     _Rule, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="undelivered"
 ):
     """Bad while a notice of an alert could not be delivered within the last day."""
 
 
-Rule = Threshold | Absence | Anomaly | Running | Money | Undelivered
+Rule = Threshold | Absence | Anomaly | Running | Money | Warned | Undelivered
 
 
 class Burn(msgspec.Struct, frozen=True):

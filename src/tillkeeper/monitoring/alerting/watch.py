@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock
-from tillkeeper.base.ids import new_id
+from tillkeeper.base.ids import new_id, to_typeid
 from tillkeeper.monitoring import measures, samples
 from tillkeeper.monitoring.alerting import components, judge, rows
 from tillkeeper.monitoring.alerting.course import Step, follow, resolve, silenced_until, stand
@@ -23,6 +23,7 @@ from tillkeeper.monitoring.alerting.types import (
     Anomaly,
     Count,
     Judged,
+    Labels,
     Money,
     RuleBook,
     Running,
@@ -31,10 +32,12 @@ from tillkeeper.monitoring.alerting.types import (
     Threshold,
     Undelivered,
     Verdict,
+    Warned,
     labels_of,
 )
 from tillkeeper.monitoring.alerting.words import news_of
 from tillkeeper.monitoring.types import Measured, MoneyLook
+from tillkeeper.risk import warning
 from tillkeeper.store import Store, Tx, outbox, processes
 
 log = logging.getLogger(__name__)
@@ -47,12 +50,14 @@ _WEEK = timedelta(weeks=1)
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where values come from. `measure`: a measure's last seconds before a moment; `history`: its mean in the same hour of
-    earlier weeks; `money`: what is wrong in the books, None while that is not known.
+    earlier weeks; `money`: what is wrong in the books, None while that is not known; `signals`: those of early warning that last,
+    None where nobody looked yet.
     """
 
     measure: Callable[[Tx, str, float, datetime], Awaitable[Measured]]
     history: Callable[[Tx, str, datetime], Awaitable[Sequence[float]]]
     money: Callable[[], Awaitable[MoneyLook | None]]
+    signals: Callable[[Tx], Awaitable[Sequence[warning.Signal] | None]] = warning.standing
 
 
 def sources(clock: Clock, money: Callable[[], Awaitable[MoneyLook | None]]) -> Sources:
@@ -148,8 +153,8 @@ class Watch:
                     yield await self._judge_running(rule)
                 case Undelivered():
                     yield await self._judge_undelivered(rule, now)
-                case Money():
-                    for each in await self._judge_money(rule):
+                case Money() | Warned():
+                    for each in await self._judge_instances(rule):
                         yield each
         for each in await self._judge_objectives(now):
             yield each
@@ -174,6 +179,9 @@ class Watch:
             return Judged(rule.name, NO_LABELS, rule.severity, "unknown")
         return Judged(rule.name, NO_LABELS, rule.severity, "bad" if failed else "fine", failed, 0)
 
+    async def _judge_instances(self, rule: Money | Warned) -> list[Judged]:
+        return await (self._judge_money(rule) if isinstance(rule, Money) else self._judge_warned(rule))
+
     async def _judge_money(self, rule: Money) -> list[Judged]:
         """The look itself, and each fault; a fault that was there and is no longer is fine, if there was a look."""
         try:
@@ -191,6 +199,21 @@ class Watch:
             *(Judged(rule.name, labels, rule.severity, verdict) for labels in sorted(gone)),
             *(
                 Judged(rule.name, labels, rule.severity, "bad", each.amount, 0)
+                for labels, each in there.items()
+            ),
+        ]
+
+    async def _judge_warned(self, rule: Warned) -> list[Judged]:
+        """Each signal that lasts; one that is over is fine. While nobody looks nothing is known of new ones."""
+        found = await self._ask(self._sources.signals, rule.name)
+        known = await self._ask(rows.standings, rule.name) or []
+        verdict: Verdict = "unknown" if found is None else "fine"
+        there = {_labels_of_signal(each): each for each in found or () if each.kind in rule.signals}
+        gone = {each.labels for each in known if each.rule == rule.name} - there.keys() | {NO_LABELS}
+        return [
+            *(Judged(rule.name, labels, rule.severity, verdict) for labels in sorted(gone)),
+            *(
+                Judged(rule.name, labels, rule.severity, "bad", each.value, each.usual)
                 for labels, each in there.items()
             ),
         ]
@@ -213,6 +236,12 @@ class Watch:
             for each in self._book.objectives
             for pair in BURNS
         ]
+
+
+def _labels_of_signal(signal: warning.Signal) -> Labels:
+    """No device, no address, nobody's id: channels are no place for them."""
+    named = {"rule": signal.about} if signal.about_kind == "rule" else {}
+    return labels_of(kind=signal.kind, signal=to_typeid(warning.PREFIX, signal.id), **named)
 
 
 async def settle(tx: Tx, book: RuleBook, judged: Sequence[Judged], now: datetime) -> list[Line]:

@@ -23,9 +23,10 @@ from tillkeeper.risk.warning.types import (
     Subject,
 )
 from tillkeeper.risk.warning.watchman import Watchman
-from tillkeeper.risk.warning.words import about_in_words, kind_in_words, said
+from tillkeeper.risk.warning.words import KINDS, about_in_words, kind_in_words, said
 
 __all__ = [
+    "KINDS",
     "PREFIX",
     "Act",
     "Alert",
