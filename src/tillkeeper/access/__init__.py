@@ -29,6 +29,7 @@ from tillkeeper.access.policy import (
 from tillkeeper.access.sessions import (
     begin_session,
     confirm_session,
+    doubt_session,
     end_session,
     end_sessions_of,
     forget_dead,
@@ -84,6 +85,7 @@ __all__ = [
     "begin_session",
     "confirm_session",
     "create_key",
+    "doubt_session",
     "end_session",
     "end_sessions_of",
     "forget_dead",

@@ -112,6 +112,11 @@ async def confirm_session(tx: Tx, session_id: str, clock: Clock) -> None:
     await tx.run(_sql.confirm_session, {"token_hash": bytes.fromhex(session_id), "at": clock.now()})
 
 
+async def doubt_session(tx: Tx, session_id: str) -> None:
+    """Let the second factor that opened a session not count: the person is asked for one before what needs it fresh."""
+    await tx.run(_sql.doubt_session, {"token_hash": bytes.fromhex(session_id)})
+
+
 def is_fresh(session: Session, clock: Clock) -> bool:
     """Whether the person gave a second factor within the last CONFIRMED_SECONDS."""
     at = session.confirmed_at

@@ -41,6 +41,10 @@ UPDATE access.sessions SET seen_at = %(at)s WHERE token_hash = %(token_hash)s AN
 -- The person gave a second factor just now.
 UPDATE access.sessions SET confirmed_at = %(at)s WHERE token_hash = %(token_hash)s AND ended_at IS NULL;
 
+-- name: doubt_session
+-- The second factor given at the door does not count.
+UPDATE access.sessions SET confirmed_at = NULL WHERE token_hash = %(token_hash)s AND ended_at IS NULL;
+
 -- name: end_session
 -- Sign out one browser.
 UPDATE access.sessions SET ended_at = %(at)s

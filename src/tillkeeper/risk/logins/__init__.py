@@ -1,6 +1,6 @@
 """Logins: how unlike their customer they are, what is to be done about them, and one timeline of all a customer does."""
 
-from tillkeeper.risk.logins import watch
+from tillkeeper.risk.logins import staff, watch
 from tillkeeper.risk.logins.desk import Desk, Judging, NewAnswer, NewChange, NewLogin, Standings
 from tillkeeper.risk.logins.habits import Thresholds
 from tillkeeper.risk.logins.rows import Answered, events_after
@@ -28,6 +28,7 @@ __all__ = [
     "Verdict",
     "events_after",
     "reason_words",
+    "staff",
     "timeline",
     "watch",
 ]

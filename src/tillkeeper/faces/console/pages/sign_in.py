@@ -29,6 +29,7 @@ from tillkeeper.faces.console.desk import (
     typed,
     visitor_of,
 )
+from tillkeeper.risk.logins import staff
 
 BACK: Final = "/sign-in/provider/back"
 _RETRY_SECONDS: Final = {429: limits.TRIES_SECONDS, 503: 5}
@@ -160,10 +161,35 @@ async def _opened(
     await _leave_before(request, desk)
     if next_path == "/" and not opened.session.roles:
         next_path = "/account"
+    outcome = await _scored(request, desk, opened.session)
+    if outcome == "block":
+        return await _page(request, desk, next_path, "", Refusal("sign_in_failed"), failed)
+    if outcome == "ask_again":
+        next_path = f"/confirm?next={quote(next_path, safe='')}"
     answer = go_to(next_path)
     set_cookie(answer, request, SESSION_COOKIE, opened.cookie, limits.SESSION_SECONDS)
     forget_cookie(answer, request, CEREMONY_COOKIE)
     return answer
+
+
+async def _scored(request: Web, desk: Desk, session: Session) -> str:
+    """What risk thinks of this sign-in, and what follows from it for the session."""
+    agent = request.headers.get("user-agent", "")
+    verdict = await staff.sign_in(
+        desk.store, desk.clock, desk.zone, session.person, session.opened_by, origin_of(request), agent
+    )
+    if verdict.outcome == "allow" or (verdict.outcome == "ask_again" and session.confirmed_at is None):
+        return (
+            "allow"  # whoever gave no second factor is asked for one before anything that needs it, as ever
+        )
+    async with desk.store.tx("console sign-in doubted") as tx:
+        if verdict.outcome == "block":
+            await access.end_session(
+                tx, session.id, desk.clock, actor=session.person, origin=origin_of(request)
+            )
+        else:
+            await access.doubt_session(tx, session.id)
+    return verdict.outcome
 
 
 async def _leave_before(request: Web, desk: Desk) -> None:
