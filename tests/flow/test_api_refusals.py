@@ -430,6 +430,8 @@ ELSEWHERE = {
     "approval_needed": "tests/flow/test_api_approvals.py",
     "approval_refused": "tests/flow/test_api_approvals.py",
     "too_many_approvals": "tests/db/test_approvals.py",
+    "unknown_proposal": "tests/db/test_rule_changes.py",
+    "backtest_missing": "tests/db/test_rule_changes.py",
     **dict.fromkeys(
         ("approval_unknown", "approval_decided", "approval_expired", "approval_changed", "own_approval"),
         "tests/db/test_approvals.py: a person's press in the console",

@@ -88,6 +88,8 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "approval_changed": (409, "What was to be approved has changed"),
     "own_approval": (403, "Nobody approves what they asked for"),
     "too_many_approvals": (409, "As many questions wait as allowed"),
+    "unknown_proposal": (404, "There is no such rule proposal"),
+    "backtest_missing": (409, "The rules must be tried on history first"),
     "grant_ended": (403, "There is no such grant in force"),
     "grant_exhausted": (403, "The grant's rows are used up"),
     "sign_in_failed": (401, "That did not sign anybody in"),

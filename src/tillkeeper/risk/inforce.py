@@ -24,6 +24,7 @@ from tillkeeper.store import Tx, columns, queries
 _sql = queries(__package__, "inforce.sql")
 
 LISTS: Final = ("block", "trust", "watch")
+PROPOSAL_PREFIX: Final = "rpr"
 ENGINE: Final = "api"
 """The name under which the process that decides says what it has in force."""
 _FOREVER: Final = 2**62
@@ -127,7 +128,7 @@ async def proposal(tx: Tx, id_: UUID) -> Proposal | None:
 
 def proposal_id(id_: UUID) -> str:
     """A proposal's public id."""
-    return to_typeid("rpr", id_)
+    return to_typeid(PROPOSAL_PREFIX, id_)
 
 
 # -- lists and mutes

@@ -42,7 +42,9 @@ VALUES (%(id)s, %(rule_set)s, %(base)s, %(author)s, %(reason)s, %(at)s);
 -- Proposals, the newest first, or one of them.
 SELECT p.id, p.rule_set, p.base, p.author, p.reason, p.at, s.source, s.sha256,
        (SELECT a.at FROM risk.activations AS a WHERE a.proposal = p.id) AS active_since,
-       p.rule_set = (SELECT rule_set FROM risk.activations ORDER BY id DESC LIMIT 1) AS active
+       p.rule_set = (SELECT rule_set FROM risk.activations ORDER BY id DESC LIMIT 1) AS active,
+       (SELECT b.id FROM risk.backtests AS b
+        WHERE b.rules_sha256 = sha256(convert_to(s.source, 'UTF8')) AND b.state = 'done' ORDER BY b.id DESC LIMIT 1) AS backtest
 FROM risk.proposals AS p JOIN risk.rule_sets AS s ON s.version = p.rule_set
 WHERE %(id)s::uuid IS NULL OR p.id = %(id)s
 ORDER BY p.id DESC LIMIT %(limit)s;

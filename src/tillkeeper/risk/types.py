@@ -190,7 +190,8 @@ class Mute(msgspec.Struct, frozen=True):
 class Proposal(msgspec.Struct, frozen=True):
     """A rule set that somebody would like to see in force. `base`: what was in force when it was written.
 
-    `sha256`: of the rule set; `active_since`: when it came into force, if it did; `active`: it decides now.
+    `sha256`: of the rule set; `active_since`: when it came into force, if it did; `active`: it decides now. `backtest`: its
+    newest one that is done.
     """
 
     id: UUID
@@ -203,6 +204,7 @@ class Proposal(msgspec.Struct, frozen=True):
     sha256: bytes
     active_since: datetime | None
     active: bool
+    backtest: UUID | None = None
 
 
 class Activation(msgspec.Struct, frozen=True):
