@@ -36,6 +36,7 @@ from tillkeeper.faces.console.pages import (
     grants,
     held,
     logins,
+    models,
     overview,
     payments,
     people,
@@ -55,6 +56,8 @@ from tillkeeper.faces.console.render import Renderer
 from tillkeeper.faces.console.sites import Sites
 from tillkeeper.faces.console.statics import read_statics
 from tillkeeper.faces.console.texts import read_texts
+from tillkeeper.faces.promoting import PROMOTE
+from tillkeeper.faces.rule_deeds import ACTIVATE
 from tillkeeper.maintenance.plans import APPROVE, LIFT, OVERRIDE, Calendar, read_calendar
 from tillkeeper.monitoring import MEASURES, alerting
 from tillkeeper.parties import Register
@@ -89,6 +92,12 @@ _HANDLERS = [
     runs.pause,
     runs.steer,
     risk.overall,
+    models.models,
+    models.model,
+    models.challenge,
+    models.retire,
+    models.promote,
+    models.undo,
     logins.logins,
     logins.history,
     risk.payments,
@@ -205,7 +214,7 @@ def create_console(
         return overview.draw_live(await board.refresh(), renderers[language])
 
     kinds = [release(till), REFUND, WITHDRAWAL, access.ROLE_CHANGE, access.ROOT_CHANGE, access.grants.BULK]
-    kinds += [APPROVE, OVERRIDE, LIFT]
+    kinds += [APPROVE, OVERRIDE, LIFT, PROMOTE, ACTIVATE]
     deeds = access.approvals.deeds(*kinds, *([erasure(register, clock)] if register else []))
     live, answers_as = Live(draw), sites or Sites()
     watched = book or alerting.read_book(None, MEASURES)

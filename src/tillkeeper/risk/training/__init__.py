@@ -4,7 +4,8 @@ from tillkeeper.risk.training import handbook
 from tillkeeper.risk.training.calibration import calibrate
 from tillkeeper.risk.training.forest import RECIPE, Grown, check_known, grow
 from tillkeeper.risk.training.gather import Gathering
-from tillkeeper.risk.training.live import LEARNABLE, UNUSUAL, Trained, Wish, gathered, train
+from tillkeeper.risk.training.house import train_here
+from tillkeeper.risk.training.live import LEARNABLE, UNUSUAL, Trained, Wish, train
 from tillkeeper.risk.training.split import Slices, by_time
 from tillkeeper.risk.training.types import LeakError, Progress, Recipe, Sample, Tell, TrainingError
 
@@ -26,8 +27,8 @@ __all__ = [
     "by_time",
     "calibrate",
     "check_known",
-    "gathered",
     "grow",
     "handbook",
     "train",
+    "train_here",
 ]

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tillkeeper.risk.engine import load_rules
+from tillkeeper.risk.features import FEATURES
 from tillkeeper.risk.history import HANDBOOK, LABEL_DELAY_US, FileHistory, Walk
 from tillkeeper.risk.models import metrics
 from tillkeeper.risk.profiles import Profiles
@@ -129,7 +130,8 @@ def _rows(history: FileHistory, plan: Plan, tell: Tell) -> Iterator[_Rows]:
     """Live through the file from its beginning, and keep the plan's days."""
     begin, end = _day(plan.first_day) * DAY_US, _day(plan.end_day) * DAY_US
     first, last = history.place(begin), history.place(end)
-    walk = Walk(Profiles(load_rules(None), ZoneInfo("UTC")), LEARNABLE)
+    profiles = Profiles(load_rules(None), ZoneInfo("UTC"), FEATURES, FEATURES.reading(LEARNABLE))
+    walk = Walk(profiles, LEARNABLE)
     with tempfile.TemporaryFile(prefix="till-handbook-") as file:
         values = np.memmap(file, np.float64, "w+", shape=(last - first, len(LEARNABLE)))
         fraud, at = np.zeros(last - first, np.bool_), np.zeros(last - first, np.int64)

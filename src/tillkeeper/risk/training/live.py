@@ -1,7 +1,7 @@
 """A model from an installation's own history: gathered, parted by time, grown, calibrated, measured, sealed with its card."""
 
 import platform
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Final
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from tillkeeper.base.clock import from_us
 from tillkeeper.risk.features import FEATURES, Unit
-from tillkeeper.risk.history import Seen
 from tillkeeper.risk.models import (
     Artifact,
     Card,
@@ -206,11 +205,3 @@ def _remarks(last: Sample, sample: Sample) -> tuple[str, ...]:
 
 
 _FEW: Final = 50
-
-
-async def gathered(seen: AsyncIterator[Seen], wish: Wish) -> Sample:
-    """The payments of a walk that the wish is about."""
-    gathering = wish.gathering()
-    async for each in seen:
-        gathering.take(each)
-    return gathering.sample()
