@@ -17,6 +17,7 @@ import pytest_asyncio
 import uvicorn
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
+from tests.support.cases import furnish_cases
 from tests.support.people import Drawer, link_for, signed_in
 from tests.support.postgres import fresh_database
 from tests.support.shop import ASKED, HELD, REFUSED, ZONE, Shop, open_shop
@@ -147,6 +148,9 @@ async def furnish(place: Place) -> None:
         ids[name] = (await shop.pay(ben, cafe, HELD + 50))["id"]
     await ask_something(place)
     await raise_alarm(place)
+    others = [ann, *[await shop.customer(name, 0) for name in ("Li Na", "Tom Chen", "周杰")]]
+    about = await furnish_cases(shop, ben, others, cafe, [uuid_of(ids[name]) for name in ("held", "held_too")])
+    ids |= {"case": about[0], "case_other": about[1]}
     ids |= {"ann": to_typeid("cus", ann), "ben": to_typeid("cus", ben), "cafe": to_typeid("mer", cafe)}
 
 
@@ -282,6 +286,7 @@ def pages(ids: dict[str, str]) -> list[str]:
         f"/customers/{ids['ben']}",
         "/merchants?q=harb",
         f"/merchants/{ids['cafe']}",
+        "/models",
         "/logins",
         "/logins?span=month",
         f"/timeline/{ids['ben']}",
@@ -295,6 +300,10 @@ def pages(ids: dict[str, str]) -> list[str]:
         "/backups",
         "/plans",
         "/runs",
+        "/cases",
+        "/cases?show=closed",
+        f"/cases/{ids['case']}",
+        f"/cases/{ids['case_other']}",
         "/alerts",
         "/reports",
         "/audit",

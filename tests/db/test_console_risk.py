@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.desk import Colleague, Console, console
-from tests.support.risk_scene import furnish_risk, speak
+from tests.support.risk_scene import furnish_models, furnish_risk, speak
 from tests.support.shop import _RULES, FINE, HELD, REFUSED, Shop, open_shop
-from tillkeeper.base.ids import from_typeid
+from tillkeeper import access
+from tillkeeper.base.ids import from_typeid, to_typeid
+from tillkeeper.risk.models import in_force
 from tillkeeper.store import Store
 
 
@@ -139,3 +141,40 @@ async def test_too_many_rules_are_refused_politely(here: Console) -> None:
     assert "1 faults" in answer.text
     assert "303 rules are more than" in answer.text
     assert (await anna.post("/rules/edit", rules=many(10_000))).status_code == 413
+
+
+async def test_a_challenger_is_compared_promoted_by_two_and_taken_back_by_one(
+    here: Console, shop: Shop
+) -> None:
+    champion, challenger = await furnish_models(shop, 60)
+    anna, ben = await analyst(here), await here.sign_in("ben", ["risk_analyst"])
+    page = (await anna.get("/models")).text
+    assert f'<a href="/models/{challenger}">model {challenger}</a>' in page
+    assert "challenges</span>" in page
+    assert "On the same" in page
+    card = (await anna.get(f"/models/{challenger}")).text
+    assert '<svg class="square" role="img"' in card
+    assert "2026-07-01 to 2026-09-01: 410,000 payments, 3,520 of them fraud" in card
+    asked = await anna.post(f"/models/{challenger}/promote", reason="better on live payments")
+    assert asked.headers["location"] == f"/models/{challenger}?notice=asked"
+    question = (await ben.get("/approvals")).text
+    assert "summer" in question
+    async with shop.store.tx("test") as tx:
+        (open_one,) = await access.approvals.open_ones(tx, shop.clock, "model.promote", 2)
+    answer = {"verdict": "give", "digest": open_one.digest.hex()}
+    given = await ben.post(f"/approvals/{to_typeid('apr', open_one.id)}", **answer)
+    assert given.headers["location"] == "/approvals?notice=carried_out"
+    async with shop.store.tx("test") as tx:
+        assert (await in_force(tx)).champion == challenger
+    undone = await anna.post("/models/undo", reason="too many holds")
+    assert undone.headers["location"] == "/models?notice=model_undone"
+    async with shop.store.tx("test") as tx:
+        assert (await in_force(tx)).champion == champion
+    assert (await anna.post("/models/undo", reason="")).status_code == 422
+
+
+async def test_a_score_leads_to_its_payments(here: Console, shop: Shop) -> None:
+    await furnish_models(shop, 60)
+    page = (await (await analyst(here)).get("/risk?span=month")).text
+    assert "How many of 60 payments had which score" in page
+    assert "/risk/payments?band=0&amp;span=month" in page

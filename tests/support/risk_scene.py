@@ -1,15 +1,19 @@
 """A shop whose risk has something to show: payments from many places, small and large, and what they turned out to be."""
 
 import random
+import struct
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
+from tests.support.risk_models import booster, payments
 from tests.support.shop import ASKED, FINE, HELD, REFUSED, Shop
-from tillkeeper.base.ids import from_typeid
+from tillkeeper.base.ids import first_id_at, from_typeid, new_id
 from tillkeeper.payments.commands import Context, Pay
+from tillkeeper.risk import FEATURES
+from tillkeeper.risk.models import Artifact, Card, Figures, Forest, Line, Span, registry, seal
 
 PLACES: Final = (
     (31.23, 121.47, 12),
@@ -53,3 +57,114 @@ async def speak(shop: Shop, said: list[tuple[UUID, bool]]) -> None:
                 b" VALUES (%(payment)s, %(fraud)s, 'report', %(known)s, %(at)s)",
                 {"payment": payment, "fraud": fraud, "known": now - timedelta(minutes=1), "at": now},
             )
+
+
+async def furnish_logins(shop: Shop, customers: list[UUID], count: int, seed: int = 7) -> None:
+    """`count` logins of these customers, most as ever, some strange, some refused; and two changes of settings."""
+    rng = random.Random(seed)
+    now = shop.clock.now()
+    homes = [("China Unicom", "CN", "Chrome", "Android"), ("China Mobile", "CN", "Safari", "iOS")]
+    away = [("M247 Europe", "RO", "Chrome", "Linux"), ("DigitalOcean", "US", "Firefox", "Windows")]
+    async with shop.store.tx("test logins") as tx:
+        for number in range(count):
+            strange = rng.random() < 0.2
+            network, country, browser, system = rng.choice(away if strange else homes)
+            score = rng.uniform(0.6, 0.999) if strange else rng.uniform(0.0, 0.3)
+            outcome = "block" if score > 0.95 else "ask_again" if strange else "allow"
+            await tx.run(
+                _LOGIN,
+                {
+                    "id": new_id(), "at": now - timedelta(minutes=count - number), "customer": rng.choice(customers),
+                    "succeeded": not strange or rng.random() < 0.4, "outcome": outcome, "score": score,
+                    "reasons": ["new_network", "new_country"] if strange else [], "known": 12,
+                    "ip": f"203.0.113.{number % 200}", "network": network, "country": country,
+                    "browser": browser, "system": system, "device": f"phone-{number % 9}",
+                },
+            )  # fmt: skip
+        for kind in ("password", "payee"):
+            await tx.run(_CHANGE, {"id": new_id(), "at": now, "customer": customers[0], "kind": kind})
+
+
+_LOGIN: Final = (
+    b"INSERT INTO risk.logins (id, at, customer, succeeded, outcome, score, reasons, known, ip, network, country, browser,"
+    b" system, device) VALUES (%(id)s, %(at)s, %(customer)s, %(succeeded)s, %(outcome)s, %(score)s, %(reasons)s, %(known)s,"
+    b" %(ip)s, %(network)s, %(country)s, %(browser)s, %(system)s, %(device)s)"
+)
+_CHANGE: Final = (
+    b"INSERT INTO risk.setting_changes (id, at, customer, kind, device, ip)"
+    b" VALUES (%(id)s, %(at)s, %(customer)s, %(kind)s, 'phone-77', '203.0.113.250')"
+)
+
+
+async def furnish_models(shop: Shop, count: int = 300, seed: int = 7) -> tuple[int, int]:
+    """A champion, a challenger that is a little better, and `count` payments of the last weeks that both scored live;
+    the models' versions.
+    """
+    rng, clock = random.Random(seed), shop.clock
+    known = tuple(FEATURES)[:5]
+    async with shop.store.tx("test models") as tx:
+        blobs = [_blob(name, number, known) for number, name in enumerate(("spring", "summer"), 1)]
+        champion, challenger = [
+            (await registry.keep(tx, blob, "anna", clock, FEATURES)).version for blob in blobs
+        ]
+        await registry.challenge(tx, str(champion), "anna", clock, "the first one")
+        await registry.promote(tx, champion, "ben", clock, FEATURES, reason="better than rules alone")
+        await registry.challenge(tx, str(challenger), "anna", clock, "trained on summer too")
+        rule_set = await tx.value(b"SELECT max(version) FROM risk.rule_sets")
+        configuration = await tx.value(
+            _CONFIGURATION, {"rule_set": rule_set, "champion": champion, "at": clock.now()}
+        )
+        for number in range(count):
+            at = clock.now() - timedelta(days=rng.uniform(0, 24))
+            id_, fraud = UUID(int=first_id_at(at).int + number + (7 << 76) + (2 << 62)), rng.random() < 0.15
+            score = rng.betavariate(6, 2) if fraud else rng.betavariate(1, 14)
+            other = min(max(score + rng.gauss(0.05 if fraud else -0.01, 0.02), 0.0), 1.0)
+            await tx.run(
+                _DECISION,
+                {
+                    "id": id_, "at": at, "customer": new_id(), "payee": new_id(), "rule_set": rule_set,
+                    "features": struct.pack("<2d", 1_234.0, score), "configuration": configuration,
+                },
+            )  # fmt: skip
+            for model, said in ((champion, score), (challenger, other)):
+                outcome = "hold" if said > 0.5 else "allow"
+                await tx.run(_SAID, {"payment": id_, "model": model, "score": said, "outcome": outcome})
+            if fraud:
+                await tx.run(_LABEL, {"payment": id_, "at": at + timedelta(days=1)})
+    return champion, challenger
+
+
+def _blob(name: str, seed: int, features: tuple[str, ...]) -> bytes:
+    """A small fraud model with a whole card."""
+    values, fraud = payments(seed, 1000)
+    text = booster(seed, values, fraud, 5).model_to_string()
+    card = Card(
+        name, "2026-10-01T00:00:00Z", "anna", 7 * 86_400,
+        Span("2026-07-01T00:00:00Z", "2026-09-01T00:00:00Z", 410_000, 3_520),
+        Span("2026-09-01T00:00:00Z", "2026-09-15T00:00:00Z", 92_000, 801),
+        Span("2026-09-15T00:00:00Z", "2026-10-01T00:00:00Z", 104_000, 870),
+        Figures(0.874, 0.703, 0.312, 0.734, 0.0041),
+        tuple((each, share) for each, share in zip(features, (0.41, 0.3, 0.17, 0.08, 0.04), strict=True)),
+        ((0.002, 0.0018, 90_000), (0.06, 0.071, 9_000), (0.23, 0.21, 2_600), (0.55, 0.58, 1_400), (0.91, 0.9, 1_000)),
+        {"trees": 300, "rate": 0.04}, {"tillkeeper": "0.5", "lightgbm": "4.7"},
+    )  # fmt: skip
+    return seal(Artifact(features, Forest((text,), Line((-30.0, 30.0), (-30.0, 30.0))), card))
+
+
+_CONFIGURATION: Final = (
+    b"INSERT INTO risk.configurations (sha256, rule_set, champion, columns, at)"
+    b" VALUES (sha256('test'), %(rule_set)s, %(champion)s, '{amount,model_score}', %(at)s) RETURNING version"
+)
+_DECISION: Final = (
+    b"INSERT INTO risk.decisions (id, at, kind, customer, payee, amount, currency, outcome, reasons, rule_set, features,"
+    b" configuration) VALUES (%(id)s, %(at)s, 'payment', %(customer)s, %(payee)s, 123400, 'CNY', 'allow', '{}',"
+    b" %(rule_set)s, %(features)s, %(configuration)s)"
+)
+_SAID: Final = (
+    b"INSERT INTO risk.shadow_scores (payment, model, score, outcome)"
+    b" VALUES (%(payment)s, %(model)s, %(score)s, %(outcome)s)"
+)
+_LABEL: Final = (
+    b"INSERT INTO risk.labels (payment, fraud, source, known_at, written_at)"
+    b" VALUES (%(payment)s, true, 'report', %(at)s, %(at)s)"
+)

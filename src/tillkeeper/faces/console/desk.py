@@ -23,6 +23,7 @@ from tillkeeper.maintenance.plans import Calendar
 from tillkeeper.monitoring import alerting
 from tillkeeper.parties import Lookups
 from tillkeeper.payments import Till, browse
+from tillkeeper.risk import cases
 from tillkeeper.store import Store
 from tillkeeper.vault import Vault
 
@@ -49,6 +50,16 @@ NOTICES: Final = frozenset(
     | {"plan_kept", "plan_submitted", "plan_withdrawn", "rehearsal_asked", "plan_asked", "frozen_time"}
     | {"alert_acknowledged", "alert_silenced", "alert_unsilenced"}
     | {"backup_ordered", "backup_under_way"}
+    | {"model_challenges", "model_retired", "model_undone"}
+    | {
+        "case_claimed",
+        "case_released",
+        "case_handed_over",
+        "case_noted",
+        "case_decided",
+        "case_reopened",
+        "case_listed",
+    }
 )
 
 # In this order: most of them claim to be their neighbours too.
@@ -97,7 +108,7 @@ class Desk:
 
     async def _frame(self, request: Web) -> dict[str, Any]:
         session = session_of(request)
-        waiting = to_decide = unreviewed = firing = 0
+        waiting = to_decide = unreviewed = firing = late_cases = 0
         ahead: list[notices.Notice] = []
         if session is not None:
             async with self.store.tx("console frame") as tx:
@@ -106,6 +117,7 @@ class Desk:
                 unreviewed = await reports.count_unreviewed(tx)
                 ahead = await notices.ahead(tx, self.clock.now())
                 firing = await alerting.browse.count_firing(tx)
+                late_cases = await cases.count_late(tx, self.clock.now())
         return {
             "session": session,
             "may": access.policies().permitted("Person", session.roles) if session else frozenset(),
@@ -114,6 +126,7 @@ class Desk:
             "unreviewed": unreviewed,
             "unreviewed_most": reports.COUNTED,
             "firing_now": firing,
+            "late_cases": late_cases,
             "ahead": ahead,
             "four_eyes_amount": self.four_eyes_amount,
             "theme": theme_of(request),

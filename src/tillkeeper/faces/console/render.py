@@ -26,7 +26,9 @@ TONES: Final = {
     "declined": "bad", "failed": "bad", "deny": "bad", "rejected": "bad", "frozen": "bad", "closed": "bad", "suspended": "bad",
     "firing": "bad", "bad": "bad", "page": "bad", "acknowledged": "wait", "ticket": "wait", "unknown": "wait", "fine": "good",
     "undone": "wait", "aborted": "wait", "approved": "good", "rehearsed": "wait", "submitted": "wait", "passed": "good",
-    "running": "wait", "paused": "wait", "undoing": "bad", "done": "good", "kept": "wait",
+    "medium": "wait", "high": "bad", "critical": "bad", "fraud": "bad", "genuine": "good", "opened": "wait", "raised": "bad",
+    "overdue": "bad", "decided": "good", "reopened": "wait", "listed": "wait",
+    "champion": "good", "challenger": "wait", "ask_again": "wait", "block": "bad", "running": "wait", "paused": "wait", "undoing": "bad", "done": "good", "kept": "wait",
 }  # fmt: skip
 """How a state looks; what is not named here is over and quiet."""
 

@@ -22,7 +22,7 @@ from tillkeeper.risk.logins.watch import Slot
 
 SLOTS: Final = 48
 _NETWORKS: Final = 12
-_RISKIEST: Final = 25
+_RISKIEST: Final = 15
 _STAFF: Final = 10
 _TONES: Final = {"allow": "main", "ask_again": "wait", "block": "bad"}
 
