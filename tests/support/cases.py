@@ -1,12 +1,16 @@
 """Alerts, decisions and ties as other parts of risk would write them, for tests of cases."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import psycopg
 
+from tests.support.shop import Shop
 from tillkeeper.base.ids import new_id
+from tillkeeper.risk import cases
+from tillkeeper.store import Tx
 
 _ALERT = """
 INSERT INTO risk.alerts (id, kind, subject_kind, subject, at, found_at, payment, outcome, reasons, amount, currency, probability_ppm,
@@ -64,7 +68,25 @@ async def alert(
     queued: bool = True,
 ) -> UUID:
     """An alert about a payment; its id."""
-    made = {
+    made = _alert(
+        at, subject, payment, loss, subject_kind=subject_kind, kind=kind, reasons=reasons, queued=queued
+    )
+    await admin.execute(_ALERT, made)
+    return UUID(str(made["id"]))
+
+
+def _alert(
+    at: datetime,
+    subject: UUID,
+    payment: UUID | None,
+    loss: int,
+    *,
+    subject_kind: str = "customer",
+    kind: str = "held",
+    reasons: Sequence[str] = ("very_large",),
+    queued: bool = True,
+) -> dict[str, Any]:
+    return {
         "id": new_id(),
         "kind": kind,
         "subject_kind": subject_kind,
@@ -78,5 +100,42 @@ async def alert(
         "loss": loss,
         "queued": queued,
     }
-    await admin.execute(_ALERT, made)
-    return UUID(str(made["id"]))
+
+
+async def furnish_cases(
+    shop: Shop, mei: UUID, others: Sequence[UUID], merchant: UUID, held: Sequence[UUID]
+) -> list[str]:
+    """Cases as a team would find them: one with neighbours, held payments and a past, some that wait, one decided, one late.
+
+    `held`: payments of `mei`. The cases' public ids, the one with everything first.
+    """
+    now = shop.clock.now()
+    async with shop.store.tx("test cases") as tx:
+        for payment in held:
+            await tx.run(_ALERT.encode(), _alert(now, mei, payment, 90_000))
+        await tx.run(_ALERT.encode(), _alert(now, mei, new_id(), 40_000, kind="mule_network", reasons=()))
+        for number, other in enumerate(others):
+            await tx.run(_ALERT.encode(), _alert(now, other, new_id(), 700_000 * number + 900))
+        await tx.run(_ALERT.encode(), _alert(now, merchant, held[0], 30_000, subject_kind="merchant"))
+        await cases.take_in(tx, now - timedelta(hours=5))
+        for number, customer in enumerate([mei, *others]):
+            await _tie(tx, "device", "phone-1", customer, now)
+            await _tie(tx, "ip", f"203.0.113.{number // 2}", customer, now)
+            await _tie(tx, "payee", str(merchant), customer, now)
+        await _tie(tx, "account", str(UUID(int=77)), others[-1], now, times=30)
+        await _tie(tx, "account", str(UUID(int=77)), new_id(), now)
+        found = {each.subject: each for each in (await cases.listed(tx, "open", "anna", now)).rows}
+        await cases.claim(tx, found[mei].id, "anna", shop.clock)
+        await cases.note(tx, found[mei].id, "anna", "the shop knows the customer", shop.clock)
+        await cases.claim(tx, found[merchant].id, "ben", shop.clock)
+        await cases.claim(tx, found[others[0]].id, "ben", shop.clock)
+        await cases.decide(tx, found[others[0]].id, "ben", "genuine", [], "the customer called", shop.clock)
+        await cases.note_late(tx, now)
+    return [found[mei].public_id, *(each.public_id for each in found.values() if each.subject != mei)]
+
+
+async def _tie(tx: Tx, kind: str, entity: str, customer: UUID, at: datetime, times: int = 4) -> None:
+    await tx.run(
+        b"INSERT INTO risk.ties VALUES (%(kind)s, %(entity)s, %(customer)s, %(at)s, %(at)s, %(times)s)",
+        {"kind": kind, "entity": entity, "customer": customer, "at": at, "times": times},
+    )

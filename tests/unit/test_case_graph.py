@@ -32,7 +32,7 @@ def test_who_shares_a_thing_is_near_and_what_one_used_alone_is_counted() -> None
     )
     assert names(picture) == {party(who(1)): 0, ("device", "phone"): 1, party(who(2)): 2}
     assert picture.alone == 2
-    assert [(each.one, each.other) for each in picture.edges] == [(0, 1), (1, 2)]
+    assert [(each.user, each.thing) for each in picture.edges] == [(0, 1), (2, 1)]
 
 
 def test_two_hops_and_no_farther() -> None:
@@ -85,12 +85,12 @@ def test_a_picture_is_bounded_whole_and_always_the_same(seed: int) -> None:
     assert len(picture.nodes) <= limits.NEIGHBOURS
     assert picture.cut
     assert len({(node.level, node.place) for node in picture.nodes}) == len(picture.nodes)
-    ends = {end for each in picture.edges for end in (each.one, each.other)}
+    ends = {end for each in picture.edges for end in (each.user, each.thing)}
     assert ends | {0} == set(range(len(picture.nodes))), "nothing stands in it untied"
     beside: dict[int, set[int]] = {}
     for each in picture.edges:
-        beside.setdefault(each.one, set()).add(each.other)
-        beside.setdefault(each.other, set()).add(each.one)
+        beside.setdefault(each.user, set()).add(each.thing)
+        beside.setdefault(each.thing, set()).add(each.user)
     assert all(len(beside[n]) > 1 for n, node in enumerate(picture.nodes) if node.kind != "party"), (
         "a thing of one customer says nothing"
     )

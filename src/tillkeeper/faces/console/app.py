@@ -56,7 +56,7 @@ from tillkeeper.faces.console.render import Renderer
 from tillkeeper.faces.console.sites import Sites
 from tillkeeper.faces.console.statics import read_statics
 from tillkeeper.faces.console.texts import read_texts
-from tillkeeper.faces.promoting import PROMOTE
+from tillkeeper.faces.model_deeds import PROMOTE
 from tillkeeper.faces.rule_deeds import ACTIVATE
 from tillkeeper.maintenance.plans import APPROVE, LIFT, OVERRIDE, Calendar, read_calendar
 from tillkeeper.monitoring import MEASURES, alerting

@@ -20,7 +20,7 @@ from tillkeeper.risk.cases.graph import Edge, Node, Picture
 from tillkeeper.risk.cases.intake import Clerk, note_late, take_in
 from tillkeeper.risk.cases.neighbours import neighbours, suspects
 from tillkeeper.risk.cases.queue import SHOWS, Show, counts, listed
-from tillkeeper.risk.cases.rows import cases_of, cases_of_payments, count_late, count_open, find
+from tillkeeper.risk.cases.rows import cases_of, cases_of_payments, count_late, count_open, find, labels_of
 from tillkeeper.risk.cases.ties import Binder
 from tillkeeper.risk.cases.types import (
     PREFIX,
@@ -64,6 +64,7 @@ __all__ = [
     "dossier",
     "find",
     "hand_over",
+    "labels_of",
     "listed",
     "measure",
     "neighbours",

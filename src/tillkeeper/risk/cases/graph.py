@@ -53,10 +53,10 @@ class Node(msgspec.Struct, frozen=True):
 
 
 class Edge(msgspec.Struct, frozen=True):
-    """Two nodes, by their numbers in the picture, that are tied so often, last at a time."""
+    """A customer and a thing they used or a payee, by their numbers in the picture; how often, and when last."""
 
-    one: int
-    other: int
+    user: int
+    thing: int
     times: int
     last_at: datetime
 
@@ -97,11 +97,11 @@ def draw(start: Key, ties: Iterable[Tie], hubs: Collection[Key]) -> Picture:
     nodes = _placed(_pruned(start, chosen, joined) if cut else chosen, near, joined)
     numbers = {node.key: n for n, node in enumerate(nodes)}
     edges = [
-        Edge(min(numbers[one], numbers[other]), max(numbers[one], numbers[other]), tie.times, tie.last_at)
-        for (one, other), tie in joined.items()
-        if one in numbers and other in numbers
+        Edge(numbers[tie.ends[0]], numbers[tie.ends[1]], tie.times, tie.last_at)
+        for ends, tie in joined.items()
+        if numbers.keys() >= set(ends)
     ]
-    ordered = sorted(edges, key=lambda each: (each.one, each.other))
+    ordered = sorted(edges, key=lambda each: (each.thing, each.user))
     return Picture(tuple(nodes), tuple(ordered), tuple(sorted(hubs)), alone, cut)
 
 

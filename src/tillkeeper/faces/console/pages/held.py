@@ -13,7 +13,17 @@ from tillkeeper.base import limits
 from tillkeeper.base.forbidden import forbidden
 from tillkeeper.base.ids import to_typeid
 from tillkeeper.base.results import Refusal
-from tillkeeper.faces.console.desk import Desk, Page, TheDesk, Web, go_to, origin_of, person_of, typed
+from tillkeeper.faces.console.desk import (
+    Desk,
+    Page,
+    TheDesk,
+    Web,
+    go_to,
+    origin_of,
+    own_path,
+    person_of,
+    typed,
+)
 from tillkeeper.faces.console.names import names_of, parties_in
 from tillkeeper.faces.console.pages.decision import read_decision
 from tillkeeper.faces.console.pages.payments import cursor, id_from, releases_of
@@ -55,17 +65,19 @@ async def verdict(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page
     form = await request.form()
     release = form.get("verdict") == "release"
     reason, back = typed(form, "reason"), f"/payments/{public_id}"
+    after = typed(form, "back")  # whoever works a case goes on with it
+    after = after if after.startswith("/cases/") and own_path(after) == after else "/held"
     if problem := _mistake(str(form.get("verdict")), reason):
         return await desk.page(request, "problem.html", {"problem": problem, "detail": "", "back": back}, 422)
     if release and (asked := await _ask(request, desk, payment, reason)):
         if isinstance(asked, Refusal):
             return await _not_done(request, desk, problem_of(asked), back)
-        return go_to("/held?notice=asked")
+        return go_to(f"{after}?notice=asked")
     command = Review(payment, release, person_of(request), reason, origin=origin_of(request))
     answer = await desk.till.submit(command)
     if answer.status != _DONE:
         return await _not_done(request, desk, answer, back)
-    return go_to(f"/held?notice={'released' if release else 'refused'}")
+    return go_to(f"{after}?notice={'released' if release else 'refused'}")
 
 
 async def _ask(request: Web, desk: Desk, payment: UUID, reason: str) -> Approval | Refusal | None:

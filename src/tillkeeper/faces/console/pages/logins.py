@@ -53,7 +53,7 @@ async def logins(request: Web, desk: TheDesk) -> Page:
         "answers": answers,
         "staff": staff,
         "names": names,
-        "reasons": _reasons(renderer),
+        "reasons": reasons_in(renderer),
     }
     return await desk.page(request, "logins.html", context)
 
@@ -77,7 +77,7 @@ async def history(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page
         "later": before is not None,
         "names": names,
         "tone": tone,
-        "reasons": _reasons(desk.renderer(request)),
+        "reasons": reasons_in(desk.renderer(request)),
     }
     return await desk.page(request, "timeline.html", context)
 
@@ -105,7 +105,7 @@ def _curve(slots: Sequence[Slot], since: datetime, until: datetime, renderer: Re
     return {"plot": plot, "top": top}
 
 
-def _reasons(renderer: Renderer) -> Any:
+def reasons_in(renderer: Renderer) -> Any:
     """How reasons are written in the page's language."""
     language = renderer.texts.language.partition("-")[0]
 
