@@ -16,7 +16,7 @@ from tillkeeper.faces.cli.links import own_handle
 from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import CliError, Json, say, say_json, say_table
 from tillkeeper.faces.cli.risks.progress import Tell, progress
-from tillkeeper.faces.promoting import PROMOTE, promotion_of
+from tillkeeper.faces.model_deeds import PROMOTE, promotion_of
 from tillkeeper.risk import models, training
 from tillkeeper.risk.history import span
 from tillkeeper.risk.models import InForce, ModelRow, registry

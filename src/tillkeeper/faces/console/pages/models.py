@@ -25,7 +25,7 @@ from tillkeeper.faces.console.desk import (
     typed,
 )
 from tillkeeper.faces.console.render import Renderer
-from tillkeeper.faces.promoting import PROMOTE, promotion_of
+from tillkeeper.faces.model_deeds import PROMOTE, promotion_of
 from tillkeeper.risk.models import (
     Artifact,
     BadModelError,
