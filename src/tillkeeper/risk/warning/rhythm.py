@@ -58,6 +58,7 @@ class Rhythm:
         self._strays: deque[tuple[float, float]] = deque(maxlen=_REMEMBERED)
         self.trials = 0
         self.hours = 0
+        self._foreseen: float | None = None
         self._now: list[int] | None = None
         self.past(past)
 
@@ -94,19 +95,19 @@ class Rhythm:
                 sums[1] *= WEEK_WEIGHT
             self._squares *= WEEK_WEIGHT**2
         self._week = max(self._week, hour // WEEK_HOURS)
+        foreseen, self._foreseen = self._foreseen, self._expected(hour)[0] if self.known else None
         if before is None or before[1] == 0:
             return None
         self.hours += 1
         ended = Hour(*before)
-        self._note_stray(ended)
+        if foreseen is not None:
+            self._note_stray(ended, foreseen)
         return ended
 
-    def _note_stray(self, ended: Hour) -> None:
-        """How far an hour lay from the usual, squared, and how far chance alone takes it, both relative to the usual."""
-        usual, _ = self._expected(ended.hour)
-        if usual > 0 and self.known:
-            stray = ended.hits / ended.trials / usual - 1.0
-            self._strays.append((min(stray * stray, _CLIP), 1.0 / (usual * ended.trials)))
+    def _note_stray(self, ended: Hour, usual: float) -> None:
+        """How far an hour lay from what was foreseen, squared, and how far chance alone takes it, both relative to that."""
+        stray = ended.hits / ended.trials / usual - 1.0
+        self._strays.append((min(stray * stray, _CLIP), 1.0 / (usual * ended.trials)))
 
     def _expected(self, hour: int) -> tuple[float, float]:
         """The usual value per trial at an hour, and the trials that it rests on."""
