@@ -15,9 +15,9 @@ import numpy as np
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock, to_us
 from tillkeeper.base.ids import NIL, first_id_at
-from tillkeeper.risk import inforce, models, rows, windows
+from tillkeeper.risk import declared, inforce, models, rows, windows
 from tillkeeper.risk.breaker import Breakers
-from tillkeeper.risk.features import Catalogue
+from tillkeeper.risk.features import FEATURES, Catalogue
 from tillkeeper.risk.force import Force, Judge, Judged, Matrix
 from tillkeeper.risk.loading import Loaded, load
 from tillkeeper.risk.profiles import Profiles
@@ -31,14 +31,15 @@ from tillkeeper.store import Store, Tx, is_transient
 log = logging.getLogger(__name__)
 
 
-def load_rules(rules_file: Path | None) -> RuleSet:
-    """Read a rules file, or the rules that come with the package.
+def load_rules(rules_file: Path | None, catalogue: Catalogue = FEATURES) -> RuleSet:
+    """Read a rules file, or the rules that come with the package. `catalogue`: what rules may read.
 
     Raises BadRulesError listing every fault with its line, or OSError when the file cannot be read.
     """
     if rules_file is None:
-        return read_rules(files(__package__).joinpath("rules.toml").read_text("utf-8"), "rules.toml")
-    return read_rules(rules_file.read_text("utf-8"), str(rules_file))
+        text = files(__package__).joinpath("rules.toml").read_text("utf-8")
+        return read_rules(text, "rules.toml", catalogue)
+    return read_rules(rules_file.read_text("utf-8"), str(rules_file), catalogue)
 
 
 def warm_up(rules: RuleSet | None = None) -> None:
@@ -75,8 +76,8 @@ class RiskEngine:
 
         `timezone`: the business's (IANA name), for hour, night and weekend. Raises as load_rules does.
         """
-        rules = load_rules(rules_file)
         async with store.tx("risk rules") as tx:
+            rules = load_rules(rules_file, await declared.catalogue(tx))
             await inforce.install(tx, rules, "file" if rules_file else "package", clock.now())
         loaded = await load(store, None, clock.now())
         for fault in loaded.faults:
@@ -156,7 +157,7 @@ class RiskEngine:
         numbers = np.frombuffer(decision.features, "<f8").tolist()
         values = dict(zip(force.columns, numbers, strict=True))
         return said + [
-            (rule.name, reason_in_words(rule, values, force.rules.reference, language))
+            (rule.name, reason_in_words(rule, values, force.rules.reference, language, force.catalogue))
             for rule in force.rules.rules
             if rule.name in decision.reasons
         ]

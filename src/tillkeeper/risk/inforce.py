@@ -13,8 +13,9 @@ from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock, from_us, to_us
 from tillkeeper.base.ids import new_id, to_typeid
 from tillkeeper.base.results import refuse
+from tillkeeper.risk import declared
 from tillkeeper.risk.breaker import Trip
-from tillkeeper.risk.features import FEATURES, KINDS, Feature
+from tillkeeper.risk.features import KINDS, Feature
 from tillkeeper.risk.force import Listed, Mutes
 from tillkeeper.risk.rulefile import read_rules
 from tillkeeper.risk.rules import RuleSet
@@ -93,13 +94,21 @@ async def activations(tx: Tx, limit: int) -> list[Activation]:
 
 
 async def propose(
-    tx: Tx, source: str, author: str, reason: str, clock: Clock, catalogue: Mapping[str, Feature] = FEATURES
+    tx: Tx,
+    source: str,
+    author: str,
+    reason: str,
+    clock: Clock,
+    catalogue: Mapping[str, Feature] | None = None,
 ) -> Proposal:
     """Keep a rule set that somebody would like to see in force. It takes a second person to activate it.
 
+    `catalogue`: what rules may read, unset: all that this installation has.
+
     Raises BadRulesError, and Refused (invalid_value) when exactly these rules are in force.
     """
-    rules, now = read_rules(source, "the proposal", catalogue), clock.now()
+    known = await declared.catalogue(tx) if catalogue is None else catalogue
+    rules, now = read_rules(source, "the proposal", known), clock.now()
     await tx.run(_sql.one_at_a_time)
     last = await activations(tx, 1)
     if last and last[0].source == source:

@@ -53,6 +53,7 @@ ORDER BY p.id DESC LIMIT %(limit)s;
 -- What tells whether anything that is in force has changed, and the number of the last label.
 SELECT coalesce((SELECT max(id) FROM risk.activations), 0), coalesce((SELECT max(id) FROM risk.listings), 0),
        coalesce((SELECT max(id) FROM risk.mutes), 0), coalesce((SELECT max(id) FROM risk.model_acts), 0),
+       coalesce((SELECT max(id) FROM risk.feature_acts), 0),
        coalesce((SELECT max(id) FROM risk.labels), 0);
 
 -- name: add_configuration

@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from tillkeeper.risk import inforce, models
-from tillkeeper.risk.features import FEATURES, Catalogue
+from tillkeeper.risk import declared, inforce, models
+from tillkeeper.risk.features import Catalogue
 from tillkeeper.risk.force import Force, Model, columns_of
 from tillkeeper.risk.rulefile import BadRulesError, read_rules
 from tillkeeper.risk.rules import RuleSet
@@ -35,6 +35,7 @@ class Stored(msgspec.Struct, frozen=True):
     blobs: dict[int, bytes]
     listings: list[Listing]
     mutes: list[Mute]
+    catalogue: Catalogue
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -45,14 +46,14 @@ class Loaded(msgspec.Struct, frozen=True):
     revision: tuple[int, ...]
 
 
-async def load(store: Store, before: Force | None, now: datetime, catalogue: Catalogue = FEATURES) -> Loaded:
+async def load(store: Store, before: Force | None, now: datetime) -> Loaded:
     """What is in force by the database. `before`: what is in force here, None at a start.
 
     Raises BadRulesError at a start when none of the last rule sets can be read by this release.
     """
     async with store.tx("risk force") as tx:
         stored = await _stored(tx, before, now)
-    force, faults = await asyncio.to_thread(_made, stored, before, catalogue)
+    force, faults = await asyncio.to_thread(_made, stored, before, stored.catalogue)
     kept = (force.rule_set, _version(force.champion), _version(force.anomaly), force.columns)
     if before is None or kept != (
         before.rule_set,
@@ -92,6 +93,7 @@ async def _stored(tx: Tx, before: Force | None, now: datetime) -> Stored:
         blobs,
         await inforce.listings(tx, now),
         await inforce.mutes(tx, now),
+        await declared.catalogue(tx),
     )
 
 

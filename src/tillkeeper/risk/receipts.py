@@ -15,7 +15,7 @@ from tillkeeper.risk.models import ModelReason, Scorer
 from tillkeeper.risk.rulefile import read_rules
 from tillkeeper.risk.rules import CHALLENGE, SEVERITY, RuleSet
 from tillkeeper.risk.types import OUTCOMES, Receipt
-from tillkeeper.risk.words import effect_in_words, in_words, reason_in_words
+from tillkeeper.risk.words import effect_in_words, effects_in_words, in_words, reason_in_words
 from tillkeeper.store import Tx
 
 SILENT: Final = frozenset({"shadow", "muted"})
@@ -67,7 +67,8 @@ class Scored(msgspec.Struct, frozen=True):
 class Explanation(msgspec.Struct, frozen=True):
     """A decision made again from its receipt. `same`: outcome, hit rules and scores equal the stored ones.
 
-    `silent`: rules that hit and decided nothing: in shadow, or muted.
+    `silent`: rules that hit and decided nothing: in shadow, or muted. `told`: (rule or list, words) that the payer may hear:
+    nothing of a payment that was let through.
     """
 
     outcome: str
@@ -79,6 +80,7 @@ class Explanation(msgspec.Struct, frozen=True):
     effects: tuple[Effect, ...] = ()
     scored: tuple[Scored, ...] = ()
     configuration: int | None = None
+    told: tuple[tuple[str, str], ...] = ()
 
 
 def explain(
@@ -123,7 +125,15 @@ def explain(
         effects=effects,
         scored=scored,
         configuration=receipt.configuration,
+        told=_told(receipt, reasons, language),
     )
+
+
+def _told(receipt: Receipt, reasons: Sequence[Reason], language: str) -> tuple[tuple[str, str], ...]:
+    if receipt.outcome == "allow":
+        return ()
+    listed = effects_in_words(receipt.effects, language)
+    return tuple(listed + [(each.rule, each.text) for each in reasons])
 
 
 def concluded(reasons: Sequence[Reason], effects: Sequence[Effect]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tillkeeper.base.money import format_money
-from tillkeeper.risk.features import FEATURES, Unit
+from tillkeeper.risk.features import FEATURES, Feature, Unit
 from tillkeeper.risk.rules import Rule
 
 LOCALES: Final = {"zh": "zh_CN", "en": "en"}
@@ -30,9 +30,11 @@ _EFFECTS: Final = {
 _FLAGS: Final = {"zh": ("否", "是"), "en": ("no", "yes")}
 
 
-def in_words(name: str, value: float, reference: str, language: str) -> str:
+def in_words(
+    name: str, value: float, reference: str, language: str, catalogue: Mapping[str, Feature] = FEATURES
+) -> str:
     """A feature's value as people read it: ¥1,234.00, 3.5 h, 12, yes. `language` is "zh" or "en"."""
-    feature = FEATURES.get(name)  # of an old receipt it may be gone
+    feature = catalogue.get(name)  # of an old receipt it may be gone
     unit = feature.unit if feature else None
     if math.isnan(value):
         return _UNKNOWN[language]
@@ -45,9 +47,15 @@ def in_words(name: str, value: float, reference: str, language: str) -> str:
     return (_PLAIN.get(unit, "{:,.0f}") if unit else "{:,.6g}").format(value)
 
 
-def reason_in_words(rule: Rule, values: Mapping[str, float], reference: str, language: str) -> str:
+def reason_in_words(
+    rule: Rule,
+    values: Mapping[str, float],
+    reference: str,
+    language: str,
+    catalogue: Mapping[str, Feature] = FEATURES,
+) -> str:
     """A rule's reason with the values that made it hit."""
-    spoken = {name: in_words(name, value, reference, language) for name, value in values.items()}
+    spoken = {name: in_words(name, value, reference, language, catalogue) for name, value in values.items()}
     return rule.reason(language).format_map(spoken)
 
 

@@ -1,5 +1,7 @@
 """Payments and decisions to look at; fraud reports; the rules in force; health."""
 
+import asyncio
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
 
@@ -18,7 +20,8 @@ from tillkeeper.faces.api.paging import Cursor, Limit, id_cursor
 from tillkeeper.faces.api.problems import answer
 from tillkeeper.payments import MOVES, PaymentView, Reason, browse, payment_body, payment_view
 from tillkeeper.payments import payment as find_payment
-from tillkeeper.risk import Label, explain, receipt
+from tillkeeper.risk import Label, Receipt, explain, receipt, scorers_of
+from tillkeeper.risk.models import BadModelError, Scorer
 from tillkeeper.store import Answer, StoreUnavailableError, Tx, is_transient
 
 _encode = msgspec.json.Encoder().encode
@@ -37,7 +40,7 @@ async def payment(counter: TheCounter, payment_id: FromPath[str]) -> Response[by
         if found is None:
             raise refuse("unknown_payment", "check the id")
         decided = await receipt(tx, wanted) if found.risk else None
-    reasons = [Reason(each.rule, each.text) for each in explain(decided).reasons] if decided else []
+    reasons = [Reason(*each) for each in explain(decided).told] if decided else []
     return answer(Answer(200, payment_body(payment_view(found, reasons))))
 
 
@@ -76,9 +79,10 @@ async def decision(counter: TheCounter, payment_id: FromPath[str]) -> Response[b
     wanted = id_in("pay", payment_id, "payment")
     async with counter.store.tx("decision") as tx:
         found = await receipt(tx, wanted)
-    if found is None:
-        raise refuse("unknown_payment", "there is no decision about it")
-    explained = explain(found)
+        if found is None:
+            raise refuse("unknown_payment", "there is no decision about it")
+        scorers = await _scorers(tx, found)
+    explained = await asyncio.to_thread(explain, found, "en", scorers)
     view = views.DecisionView(
         to_typeid("dec", wanted),
         payment_id,
@@ -87,8 +91,27 @@ async def decision(counter: TheCounter, payment_id: FromPath[str]) -> Response[b
         found.rule_set,
         [views.ReasonView(each.rule, each.outcome, each.text) for each in explained.reasons],
         {each.name: each.value for each in explained.values},
+        found.configuration,
+        [views.EffectView(each.kind, each.what, each.text) for each in explained.effects],
+        [
+            views.ScoreView(
+                each.role,
+                each.model,
+                each.score,
+                [views.ScoreReason(one.feature, one.text) for one in each.reasons],
+            )
+            for each in explained.scored
+        ],
     )
     return answer(Answer(200, _encode(view)))
+
+
+async def _scorers(tx: Tx, found: Receipt) -> Mapping[int, Scorer]:
+    """The models of that day; none where this release cannot read them: the rest of the receipt is still good."""
+    try:
+        return await scorers_of(tx, found)
+    except BadModelError:
+        return {}
 
 
 @post("/v1/fraud-reports", responses=responses(201, views.FraudReportView), action="fraud.report")

@@ -98,8 +98,36 @@ class ReasonView(msgspec.Struct, frozen=True):
     text: str
 
 
+class EffectView(msgspec.Struct, frozen=True):
+    """`kind`: shadow, muted, weakened (of the rule `what`), blocked, trusted (by a list, the entity `what`), or bypassed (the
+    outcome `what` it would have had).
+    """
+
+    kind: str
+    what: str
+    text: str
+
+
+class ScoreReason(msgspec.Struct, frozen=True):
+    """A value that raised a score."""
+
+    feature: str
+    text: str
+
+
+class ScoreView(msgspec.Struct, frozen=True):
+    """What a model said, 0 to 1: the champion the probability of fraud, the anomaly model how unusual it is."""
+
+    role: str
+    model: int
+    score: float | None
+    reasons: list[ScoreReason]
+
+
 class DecisionView(msgspec.Struct, frozen=True):
-    """A decision's receipt. `features`: the values it was made of."""
+    """A decision's receipt. `features`: the values it was made of; `effects`: what decided beside the rules, or kept one from
+    deciding; `scores`: what models said, and what raised it.
+    """
 
     id: str
     payment: str
@@ -108,6 +136,9 @@ class DecisionView(msgspec.Struct, frozen=True):
     rule_set: int
     reasons: list[ReasonView]
     features: dict[str, float | None]
+    configuration: int | None = None
+    effects: list[EffectView] = []
+    scores: list[ScoreView] = []
 
 
 class EndpointView(msgspec.Struct, frozen=True):
