@@ -1,6 +1,6 @@
 """The second and third judge of live features: the SQL they are compiled to, in DuckDB and in Spark."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -87,17 +87,19 @@ def handbook(con: Connection, path: object, where: str = "true") -> None:
         FROM '{path}' WHERE {where}""")
 
 
-def in_duckdb(con: Connection, catalogue: Catalogue = FEATURES) -> Table:
-    """Every feature by SQL, by order of arrival."""
-    for statement in sql.create(sql.compile_to(DUCKDB, catalogue, catalogue, ZONE)):
+def in_duckdb(con: Connection, wanted: Iterable[str] = FEATURES, catalogue: Catalogue = FEATURES) -> Table:
+    """Features by SQL, by order of arrival."""
+    for statement in sql.create(sql.compile_to(DUCKDB, catalogue, wanted, ZONE)):
         con.sql(statement)
     found: Table = con.sql("SELECT * FROM features ORDER BY seq").fetchnumpy()
     return {name: np.ma.filled(np.ma.masked_array(column), np.nan) for name, column in found.items()}
 
 
-def live(con: Connection, catalogue: Catalogue = FEATURES) -> Table:
-    """Every feature as the profiles give it. Labels are learnt at six days: before the delay ends, none may count."""
-    profiles = Profiles(RULES, ZoneInfo(ZONE), catalogue)
+def live(con: Connection, wanted: Iterable[str] = FEATURES, catalogue: Catalogue = FEATURES) -> Table:
+    """Features as the profiles give them. Labels are learnt at six days: before the delay ends, none may count."""
+    names = [name for name in catalogue if name in frozenset(wanted)]
+    columns = [catalogue[name].index for name in names]
+    profiles = Profiles(RULES, ZoneInfo(ZONE), catalogue, frozenset(names))
     parts = [part for event in ("payments", "logins", "settings") for part in _parts(con, event)]
     labels = con.sql("SELECT seq, at_us FROM payments WHERE fraud ORDER BY at_us").fetchall()[::-1]
     seqs, rows = [], []
@@ -105,9 +107,9 @@ def live(con: Connection, catalogue: Catalogue = FEATURES) -> Table:
         while labels and labels[-1][1] <= newest - SIX_DAYS:
             profiles.learn(UUID(int=labels.pop()[0]), fraud=True)
         seqs.append(seq)
-        rows.append(take(profiles))
+        rows.append(take(profiles)[:, columns])
     matrix = np.concatenate(rows)
-    return {"seq": np.concatenate(seqs)} | {name: matrix[:, one.index] for name, one in catalogue.items()}
+    return {"seq": np.concatenate(seqs)} | {name: matrix[:, n] for n, name in enumerate(names)}
 
 
 Part = tuple[NDArray[np.int64], int, Callable[[Profiles], NDArray[np.float64]]]
@@ -156,10 +158,10 @@ def _events(rows: dict[str, list[Any]], event: str) -> Callable[[Profiles], NDAr
 
 def differences(one: Table, other: Table, catalogue: Catalogue = FEATURES) -> dict[str, int]:
     """In how many rows each declared feature differs; those that the engine fills in are left out."""
-    assert one["seq"].tolist() == other["seq"].tolist()
+    assert (one["seq"] == other["seq"]).all()
     found = {}
-    for name, feature in catalogue.items():
-        declared = feature.declaration
+    for name in (name for name in one if name in other and name != "seq"):
+        declared = catalogue[name].declaration
         assert declared
         if declared.aggregate or declared.value:
             a, b = one[name].astype(np.float64), other[name].astype(np.float64)

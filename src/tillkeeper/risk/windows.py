@@ -14,17 +14,18 @@ paid has one time: as a payee it stands at least where the same person stands as
 
 What is kept for declared features (series.py) is told of each event: its place here and the times it was seen at.
 
-This file imports nothing of ours and is not to be split: Numba's cache of machine code watches the one file of the
-function that is called, and would go on using what was compiled from constants and helpers of others.
+This file imports nothing that is compiled in, and is not to be split: Numba's cache of machine code watches the one file of
+the function that is called, and would go on using what was compiled from constants and helpers of others.
 """
 
 import math
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Any, Final, NamedTuple, cast
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from tillkeeper.risk.arrays import kernel
+from tillkeeper.risk.arrays import refill as refill  # noqa: PLC0414 - beside what it is called for
 
 # NumPy's integers, not Python's: for each value of a Python constant that is handed over Numba compiles a function anew.
 CUSTOMER, PAYEE, DEVICE, IP, NETWORK = (cast("int", np.int64(n)) for n in range(5))
@@ -32,21 +33,17 @@ CUSTOMER, PAYEE, DEVICE, IP, NETWORK = (cast("int", np.int64(n)) for n in range(
 SECOND: Final = 1_000_000
 DAY: Final = 86_400 * SECOND
 SPANS: Final = (60 * SECOND, 3600 * SECOND, DAY, 7 * DAY, 30 * DAY)  # of the windows (t - span, t]
-DELAY: Final = (
-    7 * DAY
-)  # fraud is known about a week later; a payee's fraud rate looks only at payments older than this
+DELAY: Final = 7 * DAY  # until fraud is known: a payee's fraud rate looks only at payments older than this
 DELAYED_SPANS: Final = (DAY, 7 * DAY, 30 * DAY)  # of the windows (t - delay - span, t - delay]
 MEMORY: Final = DELAY + DELAYED_SPANS[2]  # nothing older has any influence
-AGE_LIMIT: Final = (
-    7 * DAY
-)  # ages of pairs end here: more would need a longer memory to be the same after a restart
+AGE_LIMIT: Final = 7 * DAY  # of pairs: more would need a longer memory to be the same after a restart
 LONGEST: Final = len(SPANS) - 1
 
 # Pairs of profiles whose latest common event is looked up. The last is the table's other use: a payment by its id.
 PAIRS: Final = ((CUSTOMER, PAYEE), (CUSTOMER, DEVICE), (PAYEE, DEVICE), (IP, CUSTOMER), (IP, DEVICE))
 BY_ID: Final = cast("int", np.int64(len(PAIRS)))
 IN, OUT = cast("int", np.int64(1)), cast("int", np.int64(-1))
-# Per kind: the pairs that make its two distinct counts, and the kinds counted (features.OTHERS in numbers).
+# Per kind: the pairs of its two distinct counts, and the kinds counted (features.OTHERS in numbers).
 PAIRS_OF: Final = ((0, 1), (0, 2), (1, 2), (3, 4))
 OTHERS_OF: Final = ((PAYEE, DEVICE), (CUSTOMER, DEVICE), (CUSTOMER, PAYEE), (CUSTOMER, DEVICE))
 FRAUD: Final = 1 << BY_ID  # bits below: "a later event of this pair stands in the table"
@@ -139,13 +136,6 @@ RATIO, Z_SCORE, SINCE_LAST, AGE, DISTANCE, SPEED, LATE = (AMOUNT + n for n in (1
 NEW: Final = AGE + 2  # ages of the pairs customer-payee and customer-device, then whether they are new
 COLUMNS: Final = LATE + 1
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def kernel(function: F) -> F:
-    """Compile on first use, keep the machine code on disk."""
-    return cast("F", numba.njit(cache=True, error_model="numpy")(function))
-
 
 @kernel
 def distance_km(latitude: float, longitude: float, other_latitude: float, other_longitude: float) -> float:
@@ -220,18 +210,6 @@ def _remove(p: Pool, slot: int) -> None:
             hole = slot
     p.table[hole] = NONE
     p.counters[ENTRIES] -= 1
-
-
-@kernel
-def refill(old: NDArray[np.int64], new: NDArray[np.int64]) -> None:
-    """Move all entries of a table into a larger, empty one."""
-    mask = new.size - 1
-    for entry in old:
-        if entry != NONE:
-            slot = (entry >> 31) & mask
-            while new[slot] != NONE:
-                slot = (slot + 1) & mask
-            new[slot] = entry
 
 
 # -- leaving
@@ -487,14 +465,12 @@ def _read_past(
         seconds = max(MIN_TRAVEL_SECONDS, (profile.now - profile.placed_at) / SECOND)
         row[SPEED] = row[DISTANCE] / seconds * 3600.0
     profile.placed_at = profile.now
-    profile.place[0] = place[0]
-    profile.place[1] = place[1]
+    profile.place[:] = place
 
 
 @kernel
 def _read_windows(p: Pool, e: int, column: int, row: NDArray[np.float64]) -> None:
-    profile = p.profiles[e]
-    width = len(SPANS)
+    profile, width = p.profiles[e], len(SPANS)
     for w in range(width):
         row[column + w] = profile.count[w]
         row[column + width + w] = profile.total[w]
@@ -555,13 +531,10 @@ def _observe(p: Pool, turn: Turn, i: int, row: NDArray[np.float64]) -> None:
     turn.event[i] = x
     event = p.events[x]
     event.amount = turn.amount[i]
-    event.id[0] = turn.id[i, 0]
-    event.id[1] = turn.id[i, 1]
-    event.marks = 0
-    event.lists = 0
-    for k in range(4):
-        event.who[k] = turn.who[i, k]
-        event.t[k] = turn.times[i, k]
+    event.id[:] = turn.id[i]
+    event.marks = event.lists = 0
+    event.who[:] = turn.who[i, :4]
+    event.t[:] = turn.times[i, :4]
     _read_received(p, turn.who[i, 4], turn.times[i, 4], row)
     _read_past(p, event.who[CUSTOMER], turn.at[i], event.amount, turn.place[i], row)
     row[AGE : AGE + 4] = math.nan
