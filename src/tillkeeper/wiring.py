@@ -28,7 +28,7 @@ from tillkeeper.maintenance.steps import KINDS, Site
 from tillkeeper.monitoring import MEASURES, Books, alerting
 from tillkeeper.parties import Register
 from tillkeeper.payments import Till, rails, webhooks
-from tillkeeper.risk import RiskEngine, warning
+from tillkeeper.risk import RiskEngine, cases, warning
 from tillkeeper.store import Store, processes, sole
 from tillkeeper.store.opening import opened, visited
 from tillkeeper.store.private import read_private
@@ -113,6 +113,8 @@ async def agent(settings: Settings) -> None:
             "notices": Herald(store, clock).run,
             "reports": Writer(store, settings, clock).run,
             "early warning": warning.Watchman(store, clock).run,
+            "cases": cases.Clerk(store, clock).run,
+            "neighbours": cases.Binder(store, clock).run,
             **_watching(store, settings, clock),
             **backups.loops(settings, store, urls, clock),
         }

@@ -48,6 +48,9 @@ MEASURES: Final[Mapping[str, Measure]] = {
         "lower",
         {"en": "Since early warning was last at the present", "zh-CN": "风险预警距上次追上当前的时间"},
     ),
+    "risk.cases_late": Measure(
+        "cases", "lower", {"en": "Cases that nobody decided in time", "zh-CN": "未按时裁定的案件"}
+    ),
     "rails.unanswered_seconds": Measure(
         "seconds",
         "lower",
@@ -132,6 +135,7 @@ _OTHERS: Final = (
     _of("risk.rule_hits", "counter", "hits", "Rules that hit", "规则命中", "rule"),
     _of("risk.signals_open", "gauge", "signals", "Signals of early warning that last", "持续中的预警信号"),
     _of("risk.alerts_day", "gauge", "alerts", "Alerts of risk within 24 hours: queued, and below the budget", "24 小时内的风险告警：已排队与预算之外", "rank"),
+    _of("risk.cases_open", "gauge", "cases", "Open cases of risk, counted up to 1,000", "未结的风险案件，最多计到 1,000"),
     # the platform
     _of("payments.held", "gauge", "payments", "Payments that wait for a person", "等待人工审核的支付"),
     _of("rails.unanswered", "gauge", "attempts", "Attempts that wait for a bank", "等待银行答复的请求", "currency"),

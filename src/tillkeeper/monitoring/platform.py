@@ -13,7 +13,7 @@ from tillkeeper.monitoring.books import Books
 from tillkeeper.monitoring.sampler import Source
 from tillkeeper.monitoring.types import MoneyLook, Sample
 from tillkeeper.payments import browse, watch, webhooks
-from tillkeeper.risk import warning
+from tillkeeper.risk import cases, warning
 from tillkeeper.store import Tx, outbox, server
 
 _HOUR = timedelta(hours=1)
@@ -68,6 +68,7 @@ class Platform:
             Source("what waits", self._waiting),
             Source("webhooks", self._webhooks),
             Source("early warning", self._warning),
+            Source("cases", self._cases),
             Source("the seal", self._seal),
             Source("money", self.money.sample),
             Source("sessions", self._sessions),
@@ -115,6 +116,13 @@ class Platform:
         ]
         lag = await warning.lag_seconds(tx, now)
         return found if lag is None else [*found, Sample("risk.watch_lag_seconds", lag)]
+
+    async def _cases(self, tx: Tx) -> Sequence[Sample]:
+        late = await cases.count_late(tx, self._clock.now())
+        return [
+            Sample("risk.cases_open", await cases.count_open(tx)),
+            Sample("risk.cases_late", late),
+        ]
 
     async def _seal(self, tx: Tx) -> Sequence[Sample]:
         waiting, lag = await audit.unsealed(tx)
