@@ -81,7 +81,7 @@ class BustOut:
         shop.window.add(each.at_us, each)
         if not shop.suspicion.step(likely, each.at_us):
             return []
-        run = [seen for at, seen in shop.window if at >= shop.suspicion.begun_us]
+        run = _run(shop)
         if len(run) < _LEAST_SALES or not _has_grown(shop, run):
             return []
         return [_finding(shop, each, run)]
@@ -110,6 +110,13 @@ class BustOut:
         if shop.sales > _FADES:
             shop.sales, shop.seconds = shop.sales / 2, shop.seconds / 2
             shop.money, shop.large = shop.money / 2, shop.large / 2
+
+
+def _run(shop: _Shop) -> list[Seen]:
+    """The sales since it began, and those before on the same devices: the first sale on a phone is not odd."""
+    begun = shop.suspicion.begun_us
+    devices = {seen.device for at, seen in shop.window if at >= begun and seen.device is not None}
+    return [seen for at, seen in shop.window if at >= begun or seen.device in devices]
 
 
 def _has_grown(shop: _Shop, run: list[Seen]) -> bool:

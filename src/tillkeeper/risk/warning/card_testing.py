@@ -78,10 +78,11 @@ class CardTesting:
         place.window.add(each.at_us, each)
         if not place.suspicion.step(likely, each.at_us):
             return None
+        # The first wallet at a device is not odd: nobody had paid there before.
         tried = [
             seen
             for at, seen in place.window
-            if at >= place.suspicion.begun_us and (about_kind == "device" or seen.new_device)
+            if about_kind == "device" or (at >= place.suspicion.begun_us and seen.new_device)
         ]
         # One device, found by itself, needs no second signal for the address or the merchant it is at.
         alone = about_kind != "device" and len({seen.device for seen in tried}) < _LEAST_DEVICES

@@ -1,0 +1,253 @@
+"""The detectors find the attacks they are for, and leave people in peace who only look like it."""
+
+import random
+from collections.abc import Iterable, Iterator
+from itertools import count
+from uuid import UUID
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tillkeeper.base import limits
+from tillkeeper.base.ids import new_id
+from tillkeeper.risk.warning.bust_out import BustOut
+from tillkeeper.risk.warning.card_testing import CardTesting
+from tillkeeper.risk.warning.forest import HUB, Forest
+from tillkeeper.risk.warning.lookout import Lookout
+from tillkeeper.risk.warning.mules import Mules
+from tillkeeper.risk.warning.stakes import Budget, Precision, expected_loss, probability, wanted
+from tillkeeper.risk.warning.stuffing import Stuffing
+from tillkeeper.risk.warning.types import Finding, Seen, SeenLabel, SeenLogin
+
+SECOND = 1_000_000
+HOUR = 3600 * SECOND
+BEGIN = 1_775_000_000 * SECOND
+
+
+class Town:
+    """Honest people who pay their shops on their own phones, from a few shared addresses."""
+
+    def __init__(self, seed: int, people: int = 200, shops: int = 10) -> None:
+        self.rng = random.Random(seed)
+        self.people = [new_id() for _ in range(people)]
+        self.shops = [new_id() for _ in range(shops)]
+        self.now = BEGIN
+
+    def day(self, payments: int, step: int = 20 * SECOND) -> Iterator[Seen]:
+        for _ in range(payments):
+            self.now += self.rng.randrange(2 * step)
+            n = self.rng.randrange(len(self.people))
+            new = self.rng.random() < 0.01
+            yield seen(
+                self.now,
+                self.people[n],
+                self.rng.choice(self.shops),
+                device=f"new-{self.now}" if new else f"phone-{n}",
+                ip=f"10.0.0.{n % 7}",
+                amount=int(3000 * self.rng.lognormvariate(0, 0.6)),
+                new_device=new,
+            )
+
+
+def seen(
+    at_us: int, customer: UUID, payee: UUID, *, device: str | None = None, ip: str | None = None, amount: int = 1000,
+    kind: str = "payment", outcome: str = "allow", reasons: tuple[str, ...] = (), new_device: bool | None = None,
+    score: float | None = None,
+) -> Seen:  # fmt: skip
+    return Seen(
+        new_id(), at_us, kind, customer, payee, amount, device, ip, outcome, reasons, 1, score, new_device
+    )
+
+
+def keys(found: Iterable[Finding]) -> set[tuple[str, str, str]]:
+    return {each.key for each in found}
+
+
+def test_one_device_with_many_wallets_is_card_testing_and_a_familys_tablet_is_not(seed: int) -> None:
+    town, detector = Town(seed), CardTesting()
+    assert [each for one in town.day(2000) for each in detector.seen(one)] == []
+    family = town.people[:3]
+    shared = [
+        seen(town.now + n * 30 * SECOND, family[n % 3], town.shops[0], device="tablet") for n in range(60)
+    ]
+    assert [each for one in shared for each in detector.seen(one)] == []
+    begin = shared[-1].at_us + HOUR
+    attack = [
+        seen(begin + n * SECOND, town.people[n], town.shops[1], device="x", amount=300) for n in range(9)
+    ]
+    found = [each for one in attack for each in detector.seen(one)]
+    assert keys(found) == {("card_testing", "device", "x")}
+    assert found[0].at_us <= begin + 5 * SECOND
+    assert found[-1].begun_us <= begin + SECOND
+    assert {each.id for each in found[-1].subjects} == set(town.people[:9])
+
+
+def test_a_botnet_at_one_merchant_is_found_without_any_device_in_common(seed: int) -> None:
+    town, detector = Town(seed), CardTesting()
+    assert [each for one in town.day(3000) for each in detector.seen(one)] == []
+    attack = [
+        seen(town.now + n * SECOND, new_id(), town.shops[3], device=f"bot-{n}", ip=f"45.0.0.{n}", amount=200, new_device=True)
+        for n in range(20)
+    ]  # fmt: skip
+    found = [each for one in attack for each in detector.seen(one)]
+    assert keys(found) == {("card_testing", "merchant", str(town.shops[3]))}
+
+
+def login(at_us: int, customer: UUID, ip: str, *, succeeded: bool, device: str | None = None) -> SeenLogin:
+    return SeenLogin(new_id(), at_us, customer, succeeded, "allow", 0.1, (), ip, "4134", device)
+
+
+def test_a_list_of_passwords_is_stuffing_and_a_forgotten_one_is_not(seed: int) -> None:
+    rng, people, detector = random.Random(seed), [new_id() for _ in range(300)], Stuffing()
+    at, found = BEGIN, []
+    for _ in range(3000):
+        at += rng.randrange(20 * SECOND)
+        person = rng.randrange(300)
+        found += detector.seen(
+            login(at, people[person], f"39.0.0.{person % 9}", succeeded=rng.random() > 0.05)
+        )
+    for n in range(40):
+        found += detector.seen(login(at + n * SECOND, people[0], "39.0.0.1", succeeded=False))
+    assert found == []
+    at += HOUR
+    victims = people[100:130]
+    for n, victim in enumerate(victims):
+        found += detector.seen(
+            login(at + n * SECOND, victim, "185.1.1.1", succeeded=n % 15 == 14, device="bot")
+        )
+    assert {("credential_stuffing", "ip", "185.1.1.1"), ("credential_stuffing", "device", "bot")} <= keys(
+        found
+    )
+    last = [each for each in found if each.about_kind == "ip"][-1]
+    assert {each.id for each in last.subjects} == {victims[14], victims[29]}
+    assert found[0].at_us - at < 12 * SECOND
+
+
+def test_a_chain_of_mules_is_a_network_and_friends_are_not(seed: int) -> None:
+    town, detector = Town(seed), Mules()
+    found: list[Finding] = []
+    for one in town.day(2000):
+        found += detector.seen(one)
+        if town.rng.random() < 0.1:
+            a, b = town.rng.sample(town.people, 2)
+            found += detector.seen(seen(one.at_us, a, b, kind="send", amount=20_000, device=f"phone-{a}"))
+    assert found == []
+    victim, first, second, third = town.people[0], new_id(), new_id(), new_id()
+    at = town.now + HOUR
+    chain = (
+        (victim, first, 400_000),
+        (first, second, 380_000),
+        (second, third, 200_000),
+        (second, third, 150_000),
+    )
+    for n, (payer, payee, amount) in enumerate(chain):
+        found += detector.seen(seen(at + n * 60 * SECOND, payer, payee, kind="send", amount=amount, device=None if payer == victim else "office"))  # fmt: skip
+    assert keys(found) == {("mule_network", "customer", str(first))}
+    assert {each.id for each in found[-1].subjects} == {first, second, third}
+    assert victim not in {each.id for each in found[-1].subjects}
+
+
+def test_a_shop_that_suddenly_sells_much_on_few_phones_busts_out_and_a_busy_one_does_not(seed: int) -> None:
+    town, detector = Town(seed), BustOut()
+    assert [each for one in town.day(2000) for each in detector.seen(one)] == []
+    # Lunch: ten times as many, everybody with their own phone.
+    assert [each for one in town.day(300, 2 * SECOND) for each in detector.seen(one)] == []
+    begin, shop = town.now + HOUR, town.shops[5]
+    sales = [
+        seen(begin + n * SECOND, town.people[n], shop, device=f"till-{n % 2}", amount=9000) for n in range(10)
+    ]
+    found = [each for one in sales for each in detector.seen(one)]
+    assert keys(found) == {("merchant_bust_out", "merchant", str(shop))}
+    assert found[-1].money == 10 * 9000
+    assert found[-1].subjects[0].kind == "merchant"
+
+
+def test_the_order_of_what_happens_at_one_moment_changes_no_verdict(seed: int) -> None:
+    rng = random.Random(seed)
+    shop, people = new_id(), [new_id() for _ in range(12)]
+    attack = [seen(BEGIN, person, shop, device="x", amount=300) for person in people]
+    for _ in range(5):
+        rng.shuffle(attack)
+        detector = CardTesting()
+        found = [each for one in attack for each in detector.seen(one)]
+        assert keys(found) == {("card_testing", "device", "x")}
+        assert found[-1].events == 12
+
+
+def test_without_device_address_or_past_nothing_is_known_and_nothing_fails() -> None:
+    lookout = Lookout()
+    bare = [seen(BEGIN - n * HOUR, new_id(), new_id(), amount=10**12) for n in range(50)]
+    found, worthy = lookout.decided(bare, BEGIN)
+    assert (found, worthy) == ([], [])
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 30), st.integers(0, 40)), max_size=120))
+def test_components_are_those_of_the_ties_that_remain(ties: list[tuple[int, int, int]]) -> None:
+    """Against a graph made anew from scratch: hubs tie nobody, and what is older than the span is forgotten."""
+    span = 10
+    forest: Forest[int, int] = Forest(span, 1000)
+    sharing: dict[int, set[int]] = {}
+    last: dict[int, int] = {}
+    for at, (thing, account, gap) in zip(count(), ties, strict=False):
+        now = at * 2 + gap // 20
+        now = max([now, *last.values()])
+        forest.tie(thing, account, now)
+        sharing.setdefault(thing, set()).add(account)
+        last[thing] = now
+        forest.sweep(now + span // 8 + 1)
+        horizon = now + span // 8 + 1 - span
+        for old in [each for each, when in last.items() if when < horizon and len(sharing[each]) <= HUB]:
+            del sharing[old], last[old]
+        alive = [accounts for accounts in sharing.values() if len(accounts) <= HUB]
+        assert forest.component(account) == component(account, alive)
+
+
+def component(account: int, groups: list[set[int]]) -> set[int]:
+    found = {account}
+    while True:
+        more = found.union(*(group for group in groups if group & found))
+        if more == found:
+            return found
+        found = more
+
+
+def test_of_a_steady_stream_the_budget_lets_its_capacity_through(seed: int) -> None:
+    rng, budget, day = random.Random(seed), Budget(20), 24 * HOUR
+    queued = []
+    for n in range(1500):
+        at = BEGIN + n * day // 300
+        loss = int(1000 * rng.lognormvariate(0, 2))
+        queued.append((at, loss, budget.admit(new_id(), loss, at)))
+    after = [each for each in queued if each[0] > BEGIN + day]
+    assert 0.7 * 20 < sum(each[2] for each in after) / 4 < 1.3 * 20
+    assert min(each[1] for each in after if each[2]) > sorted(each[1] for each in after)[len(after) // 2]
+    assert budget.below == sum(not each[2] for each in queued)
+
+
+def test_a_subject_that_is_looked_into_costs_nothing_more() -> None:
+    budget, known = Budget(1), new_id()
+    assert budget.admit(known, 500, BEGIN)
+    assert not budget.admit(new_id(), 400, BEGIN + 1)
+    assert budget.admit(known, 1, BEGIN + 2)
+    assert budget.admit(new_id(), 900, BEGIN + 3)
+    assert budget.admit(new_id(), 1, BEGIN + 25 * HOUR)
+
+
+def test_what_somebody_should_hear_of() -> None:
+    precision = Precision({"good": (96, 96), "bad": (0, 96)})
+    one = seen(BEGIN, new_id(), new_id(), outcome="challenge", reasons=("good",))
+    assert wanted(one, probability(one, precision))
+    one = seen(BEGIN, new_id(), new_id(), outcome="challenge", reasons=("bad",))
+    assert not wanted(one, probability(one, precision))
+    one = seen(BEGIN, new_id(), new_id(), outcome="hold", reasons=("bad",))
+    assert wanted(one, probability(one, precision))
+    one = seen(BEGIN, new_id(), new_id(), score=limits.ALERT_SCORE)
+    assert wanted(one, probability(one, precision))
+    # Two rules that agree weigh more than one; labels change what a rule weighs.
+    both = seen(BEGIN, new_id(), new_id(), outcome="challenge", reasons=("a", "b"))
+    assert 0.5 < probability(both, precision) < 0.52
+    for _ in range(20):
+        precision.learn(SeenLabel(new_id(), BEGIN, fraud=False, worth=1, reasons=("a", "b")))
+    assert probability(both, precision) < 0.15
+    assert expected_loss(10**12, 999_999) == 999_999_000_000
