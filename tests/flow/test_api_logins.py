@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support import platform
 from tests.support.api import Api, calling, problem_of
 from tillkeeper.base.clock import ManualClock
 from tillkeeper.store import Store
@@ -19,6 +21,15 @@ ABROAD: dict[str, Any] = {"ip": "45.9.1.2", "user_agent": FAR, "device": "laptop
 
 @pytest.fixture
 async def api(store: Store, tmp_path: Path) -> AsyncIterator[Api]:
+    async with calling(store, ManualClock(datetime(2026, 11, 2, 12, tzinfo=UTC)), tmp_path) as caller:
+        yield caller
+
+
+@pytest.fixture
+async def guarded(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
+    """With the rules that come with the package."""
+    ours = files("tillkeeper.risk").joinpath("rules.toml").read_text("utf-8")
+    monkeypatch.setattr(platform, "_RULES", ours)
     async with calling(store, ManualClock(datetime(2026, 11, 2, 12, tzinfo=UTC)), tmp_path) as caller:
         yield caller
 
@@ -160,3 +171,39 @@ async def test_a_login_may_be_told_of_later(api: Api) -> None:
     ada = await api.customer("ada")
     at = (api.platform.clock.now() - timedelta(days=3)).isoformat()
     assert (await login(api, ada, at=at, **HOME))["at"].startswith("2026-10-30T12:00:00")
+
+
+async def test_passwords_tried_out_from_one_address_are_blocked(guarded: Api) -> None:
+    api = guarded
+    folk = [await api.customer(f"c{n}") for n in range(6)]
+    tried = [await login(api, each, succeeded=False, **ABROAD) for each in folk * 2]
+    assert tried[0]["outcome"] != "block"
+    assert tried[-1]["outcome"] == "block"
+    assert "stuffing_address" in {reason["name"] for reason in tried[-1]["reasons"]}
+    lucky = await login(api, folk[0], **ABROAD)
+    assert lucky["outcome"] == "block", "the right password at last"
+
+
+async def test_takeover_then_cash_out_is_one_rule(guarded: Api) -> None:
+    api = guarded
+    ada, eve, shop = await api.customer("ada"), await api.customer("eve"), await api.merchant("shop")
+    await settle(api, ada)
+    await api.pay(ada, shop, device="phone-1", ip="36.5.7.9")
+    send = {"payer": ada, "payee": eve, "amount": 5_000, "currency": "CNY"}
+    changed = {"customer": ada, "kind": "password", **{name: ABROAD[name] for name in ("ip", "device")}}
+
+    async def risk_of(body: dict[str, Any]) -> set[str]:
+        response = await api.post("/v1/sends", body)
+        assert response.status_code == 201, response.text
+        return {reason["rule"] for reason in response.json()["reasons"]}
+
+    assert "takeover_cash_out" not in await risk_of(send)
+    thief = await login(api, ada, **ABROAD)
+    assert (thief["outcome"], (await api.post("/v1/settings-changes", changed)).status_code) == (
+        "ask_again",
+        201,
+    )
+    mallory = await api.customer("mallory")
+    assert "takeover_cash_out" in await risk_of(send | {"payee": mallory, "device": ABROAD["device"]})
+    # A friend of old, and a shop's till, stay open.
+    assert "takeover_cash_out" not in await risk_of(send)

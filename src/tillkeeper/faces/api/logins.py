@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal
+from functools import partial
+from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
 import msgspec
@@ -21,7 +22,7 @@ from tillkeeper.faces.api.documents import responses
 from tillkeeper.faces.api.door import Counter, TheCounter, Web, call_of, id_in, storable, stored_key
 from tillkeeper.faces.api.paging import Cursor, Limit, id_cursor, moment_in
 from tillkeeper.faces.api.problems import answer
-from tillkeeper.risk import logins
+from tillkeeper.risk import RuleSet, logins
 from tillkeeper.store import Answer, Tx
 
 _encode = msgspec.json.Encoder().encode
@@ -155,12 +156,13 @@ async def standings(tx: Tx, customers: Sequence[UUID]) -> Mapping[UUID, Refusal 
 
 def desk_of(counter: Counter) -> logins.Desk:
     """The desk of this process."""
-    judging: Any = counter.engine if hasattr(counter.engine, "judge_events") else None
-    return logins.Desk(counter.store, counter.clock, counter.settings.timezone, standings, judging)
+    return logins.Desk(counter.store, counter.clock, counter.settings.timezone, standings, counter.engine)
 
 
 @post("/v1/logins", responses=responses(201, LoginView), action="login.record")
-async def new_login(request: Web, desk: TheDesk, data: JSONBody[NewLogin]) -> Response[bytes]:
+async def new_login(
+    request: Web, counter: TheCounter, desk: TheDesk, data: JSONBody[NewLogin]
+) -> Response[bytes]:
     """Say that a customer tries to log in, and hear what to do about it."""
     storable(data)
     place = data.place
@@ -174,7 +176,8 @@ async def new_login(request: Web, desk: TheDesk, data: JSONBody[NewLogin]) -> Re
         place.lat if place else None,
         place.lon if place else None,
     )
-    return answer(await desk.submit(command, stored_key(await call_of(request)), _login_answer))
+    key = stored_key(await call_of(request))
+    return answer(await desk.submit(command, key, partial(_login_answer, counter.engine.rules)))
 
 
 @post("/v1/logins/{login_id:str}/answer", responses=responses(201, AnswerView), action="login.record")
@@ -227,8 +230,9 @@ def _moment(text: str | None) -> int | None:
     return to_us(moment_in(text, "at")) if text else None
 
 
-def _login_answer(result: tuple[logins.Login, logins.Verdict]) -> Answer:
+def _login_answer(rules: RuleSet, result: tuple[logins.Login, logins.Verdict]) -> Answer:
     login, verdict = result
+    words = {rule.name: rule.reason("en") for rule in rules.rules}
     view = LoginView(
         to_typeid("lgn", login.id),
         to_typeid("cus", login.customer),
@@ -236,7 +240,7 @@ def _login_answer(result: tuple[logins.Login, logins.Verdict]) -> Answer:
         login.succeeded,
         verdict.outcome,
         round(verdict.score, 4),
-        [LoginReason(name, logins.reason_words(name)) for name in verdict.reasons],
+        [LoginReason(name, words.get(name) or logins.reason_words(name)) for name in verdict.reasons],
         login.network.name or None,
         login.network.country or None,
     )

@@ -178,7 +178,7 @@ def compare(trace: Trace, past: Sequence[Trace], population: Population) -> Comp
     often = math.log((population.usual_past() + 1) / (len(past) + 1))
     risk = often - sum(lifts)
     return Comparison(
-        risk if past else max(risk, _MIDDLE),  # of whom nothing is known, nothing speaks for them either
+        risk if past else _MIDDLE,  # of whom nothing is known, nothing speaks for them nor against them
         tuple(
             None if _absent(factor, trace, past) else lift
             for factor, lift in zip(FACTORS, lifts, strict=True)
