@@ -15,7 +15,7 @@ from tillkeeper.risk.cases.acts import (
     reopen,
 )
 from tillkeeper.risk.cases.bypass import Bypassed, measure
-from tillkeeper.risk.cases.dossier import Dossier, dossier
+from tillkeeper.risk.cases.dossier import Dossier, dossier, vicinity
 from tillkeeper.risk.cases.graph import Edge, Node, Picture
 from tillkeeper.risk.cases.intake import Clerk, note_late, take_in
 from tillkeeper.risk.cases.neighbours import neighbours, suspects
@@ -75,4 +75,5 @@ __all__ = [
     "reopen",
     "suspects",
     "take_in",
+    "vicinity",
 ]

@@ -1,11 +1,14 @@
 """Everything that is known of one case: what a page or a command shows of it."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
 from tillkeeper.risk.cases import rows
+from tillkeeper.risk.cases.graph import Picture
+from tillkeeper.risk.cases.neighbours import neighbours
 from tillkeeper.risk.cases.types import Case, CaseAlert, CaseEvent, Verdict
 from tillkeeper.store import Tx
 
@@ -39,3 +42,10 @@ async def dossier(tx: Tx, case: UUID) -> Dossier | None:
         labels=await rows.labels_of(tx, [each[0] for each in payments]),
         others=[each for each in await rows.cases_of(tx, found.subject) if each.id != case],
     )
+
+
+async def vicinity(tx: Tx, found: Dossier, now: datetime) -> Picture:
+    """Who is near the subject of a case; near a merchant first of all those whose payments to it were alerted about."""
+    subject = found.case.subject
+    payers = {customer: now for _, customer, payee in found.payments if payee == subject}
+    return await neighbours(tx, subject, list(payers.items()), now)

@@ -45,8 +45,7 @@ async def read_vicinity(
 ) -> Mapping[str, Any]:
     """What the page shows of neighbours."""
     subject = dossier.case.subject
-    payers = {customer: now for _, customer, payee in dossier.payments if payee == subject}
-    picture = await cases.neighbours(tx, subject, list(payers.items()), now)
+    picture = await cases.vicinity(tx, dossier, now)
     parties = {
         UUID(text) for kind, text in (*(n.key for n in picture.nodes), *picture.hubs) if kind == "party"
     }
