@@ -185,18 +185,18 @@ def test_without_device_address_or_past_nothing_is_known_and_nothing_fails() -> 
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 30), st.integers(0, 40)), max_size=120))
 def test_components_are_those_of_the_ties_that_remain(ties: list[tuple[int, int, int]]) -> None:
     """Against a graph made anew from scratch: hubs tie nobody, and what is older than the span is forgotten."""
-    span = 10
+    span = 24
     forest: Forest[int, int] = Forest(span, 1000)
     sharing: dict[int, set[int]] = {}
     last: dict[int, int] = {}
     for at, (thing, account, gap) in zip(count(), ties, strict=False):
-        now = at * 2 + gap // 20
+        now = at * 6 + gap // 20
         now = max([now, *last.values()])
         forest.tie(thing, account, now)
         sharing.setdefault(thing, set()).add(account)
         last[thing] = now
-        forest.sweep(now + span // 8 + 1)
-        horizon = now + span // 8 + 1 - span
+        forest.sweep(now + 1)
+        horizon = now + 1 - span
         for old in [each for each, when in last.items() if when < horizon and len(sharing[each]) <= HUB]:
             del sharing[old], last[old]
         alive = [accounts for accounts in sharing.values() if len(accounts) <= HUB]
