@@ -41,10 +41,9 @@ class Expression(msgspec.Struct, frozen=True):
     def over(self, code: Callable[[str, str], int]) -> Callable[[Mapping[str, NDArray[Any]]], NDArray[Any]]:
         """Compiled for columns of numbers; texts stand there as the numbers that `code(column, text)` gives."""
         written = ast.unparse(_Numbers(code).visit(ast.parse(self.source, mode="eval")))
-        unknown = (_NAN,) if _NAN in written else ()
-        compiled = _compiled(written, self.names + unknown)
-        nan = (np.array(np.nan),) * len(unknown)
-        return lambda columns: compiled(*[columns[name] for name in self.names], *nan)
+        names, compiled = _compiled(written)
+        nan = np.array(np.nan)
+        return lambda columns: compiled(*[nan if name == _NAN else columns[name] for name in names])
 
     def sql(self, column: Callable[[str], str]) -> str:
         """As SQL of any dialect, a DOUBLE or a BOOLEAN; `column` writes a name."""
@@ -52,8 +51,10 @@ class Expression(msgspec.Struct, frozen=True):
 
 
 @lru_cache(maxsize=1024)
-def _compiled(written: str, names: tuple[str, ...]) -> Any:
-    return numexpr.NumExpr(written, [(name, np.float64) for name in names])
+def _compiled(written: str) -> tuple[list[str], Any]:
+    """With the names that are left when what is constant was computed."""
+    names = numexpr.necompiler.getExprNames(written, {})[0]
+    return names, numexpr.NumExpr(written, [(name, np.float64) for name in names])
 
 
 def read(source: str, known: Sequence[str], texts: Sequence[str] = ()) -> Expression:

@@ -31,7 +31,7 @@ LATENESS_US: Final = windows.DAY
 """How far an attempt may lie behind the recent ones and still find all of its past remembered."""
 MOST: Final = 2**62
 """An amount above this over the reference currency's units counts as this: what is computed stays within 64 bits."""
-SWEPT_PER_PAYMENT: Final = 4
+SWEPT_PER_ARRIVAL: Final = 5
 """Idle profiles are looked for a few at a time, so that no turn pays for all."""
 
 _WATCHED: Final = [FEATURES[f"{kind}_watched"].index for kind in KINDS]
@@ -112,7 +112,9 @@ class Profiles:
         seen = np.empty((len(events), 4), np.int64)
         series.witness(self._pool.profiles, at, who, seen)
         matrix = np.full((len(events), len(self.catalogue)), np.nan)
-        self._kept.take(self._event_rows(events, at, who, seen), matrix, *self._numbers_given())
+        if len(events):
+            self._kept.take(self._event_rows(events, at, who, seen), matrix, *self._numbers_given())
+            self._forget(at)
         return matrix
 
     def _payment_rows(self, batch: Batch, turn: windows.Turn, matrix: NDArray[np.float64]) -> Rows:
@@ -267,7 +269,7 @@ class Profiles:
             self._arrived = 0
             self._oldest = [self._oldest[1], 2**62]
         begin = self._swept
-        end = min(begin + SWEPT_PER_PAYMENT * len(at), len(self._keys))
+        end = min(begin + SWEPT_PER_ARRIVAL * len(at), len(self._keys))
         self._swept = 0 if end == len(self._keys) else end
         idle = np.empty(end - begin, np.int64)
         found = windows.sweep(self._pool, np.arange(begin, end, dtype=np.int32), horizon, idle)
