@@ -6,9 +6,9 @@ from random import Random
 import pytest
 
 from tillkeeper.simulation import City, build_city
-from tillkeeper.simulation.acts import HONEST, Intent, Pay, Send, Withdraw
+from tillkeeper.simulation.acts import HONEST, Change, Intent, LogIn, Pay, Send, Withdraw
 from tillkeeper.simulation.places import distance_km
-from tillkeeper.simulation.thieves import KINDS
+from tillkeeper.simulation.thieves import KINDS, LOGIN_KINDS
 
 Attack = Callable[[str], list[list[Intent]]]
 START = 100.0
@@ -59,7 +59,9 @@ def test_every_attack_is_labelled_and_over_in_thirteen_seconds(attack: Attack, k
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_thief_answers_challenges_only_from_accounts_that_are_theirs(attack: Attack, kind: str) -> None:
     for intents in attack(kind):
-        answers = {intent.answers for intent in stolen(intents) if not isinstance(intent.act, Withdraw)}
+        answers = {
+            intent.answers for intent in stolen(intents) if not isinstance(intent.act, Withdraw | LogIn)
+        }
         assert answers == {kind == "mule_chain"}
 
 
@@ -77,6 +79,11 @@ def test_takeover_is_a_new_device_far_away_that_drains_to_a_mule(attack: Attack,
     for intents in attack("takeover"):
         (probe,), drains, withdrawal = pays(intents), sends(intents), intents[-1].act
         victim = city.customer(probe.payer)
+        login, change = intents[0].act, intents[1].act
+        assert isinstance(login, LogIn)
+        assert isinstance(change, Change)
+        assert (login.customer, change.customer, change.kind) == (victim.index, victim.index, "password")
+        assert login.scene == change.scene == probe.scene
         assert {act.payer for act in drains} == {probe.payer}
         assert {act.scene for act in drains} == {probe.scene}
         assert probe.scene.device not in own_devices(city)
@@ -87,6 +94,18 @@ def test_takeover_is_a_new_device_far_away_that_drains_to_a_mule(attack: Attack,
         assert 3 <= len(drains) <= 5
         assert isinstance(withdrawal, Withdraw)
         assert withdrawal.owner == drains[0].payee
+
+
+def test_stuffing_tries_many_accounts_from_one_address_and_few_passwords_are_right(
+    city: City, seed: int
+) -> None:
+    rng = Random(seed)
+    for _ in range(TIMES):
+        acts = [intent.act for intent in LOGIN_KINDS["stuffing"](rng, city, START, 1)]
+        logins = [act for act in acts if isinstance(act, LogIn)]
+        assert 30 <= len(acts) == len(logins) == len({act.customer for act in logins})
+        assert len({act.scene.ip for act in logins}) == 1
+        assert sum(act.succeeded for act in logins) <= len(logins) / 3
 
 
 def test_mule_chain_runs_from_hand_to_hand_and_out(attack: Attack, city: City) -> None:

@@ -70,7 +70,24 @@ class Spoil(msgspec.Struct, frozen=True):
     merchant: int
 
 
-Act = Pay | Send | Withdraw | Spoil
+class LogIn(msgspec.Struct, frozen=True):
+    """Log in with a program. `succeeded`: the password was right; the intent's `answers` says who can give a second proof."""
+
+    customer: int
+    scene: Scene
+    agent: str
+    succeeded: bool = True
+
+
+class Change(msgspec.Struct, frozen=True):
+    """Change a setting: `kind` as the platform names it (password, phone, payee, …)."""
+
+    customer: int
+    kind: str
+    scene: Scene
+
+
+Act = Pay | Send | Withdraw | Spoil | LogIn | Change
 
 
 class Intent(msgspec.Struct, frozen=True):

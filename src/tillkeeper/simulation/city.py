@@ -22,6 +22,11 @@ class City(msgspec.Struct, frozen=True):
         """The person or mule of this index: mules are numbered after people."""
         return self.people[index] if index < len(self.people) else self.mules[index - len(self.people)]
 
+    @property
+    def regulars(self) -> tuple[Customer, ...]:
+        """Those who log in each time they come; everybody else stays signed in."""
+        return self.people[: max(len(self.people) // 30, 1)]
+
     def everybody(self) -> tuple[Customer, ...]:
         """People and mules in the order of their indexes."""
         return self.people + self.mules

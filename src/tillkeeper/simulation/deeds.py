@@ -4,7 +4,19 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any, Final
 
-from tillkeeper.simulation.acts import BASIS_POINTS, HONEST, After, Intent, Pay, Scene, Send, Spoil, Withdraw
+from tillkeeper.simulation.acts import (
+    BASIS_POINTS,
+    HONEST,
+    After,
+    Change,
+    Intent,
+    LogIn,
+    Pay,
+    Scene,
+    Send,
+    Spoil,
+    Withdraw,
+)
 from tillkeeper.simulation.client import Api, Reply, Unanswered
 from tillkeeper.simulation.faults import FAULTS
 from tillkeeper.simulation.journal import Journal
@@ -49,6 +61,10 @@ class Deeds:
                     await self._withdraw(intent.act)
                 case Spoil():
                     await self._spoil(intent.act)
+                case LogIn():
+                    await self._log_in(intent, intent.act)
+                case Change():
+                    await self._change(intent.act)
         except Unanswered:
             self.tally.unanswered += 1
 
@@ -231,6 +247,33 @@ class Deeds:
             return
         self.journal.write(reply.body)
         self.tally.besides["withdrawal"] += 1
+
+    # -- coming in
+
+    async def _log_in(self, intent: Intent, act: LogIn) -> None:
+        """Log in; whoever is asked again gives a second proof, if they can."""
+        body: Body = {"customer": self.roll.customers[act.customer], "succeeded": act.succeeded}
+        body |= _scene(act.scene) | {"user_agent": act.agent}
+        reply = await self.api.post("/v1/logins", body, self.roll.key())
+        if not reply.done:
+            self._refused(reply)
+            return
+        login = reply.body
+        self.tally.logged_in(login, intent.truth)
+        if login["outcome"] != "ask_again" or not act.succeeded:
+            return
+        if await self._pause(self._rng.uniform(*TYPING_SECONDS)):
+            path = f"/v1/logins/{login['id']}/answer"
+            await self.api.post(path, {"passed": intent.answers}, self.roll.key())
+
+    async def _change(self, act: Change) -> None:
+        body: Body = {"customer": self.roll.customers[act.customer], "kind": act.kind} | _scene(act.scene)
+        body.pop("place", None)
+        reply = await self.api.post("/v1/settings-changes", body, self.roll.key())
+        if reply.done:
+            self.tally.besides["setting changed"] += 1
+        else:
+            self._refused(reply)
 
     # -- what goes wrong
 

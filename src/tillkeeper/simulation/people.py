@@ -196,6 +196,22 @@ def device(rng: Random, kind: str) -> str:
     return f"{kind}-{rng.getrandbits(48):012x}"
 
 
+_BUILDS = ("126.0.6478.71", "127.0.6533.64", "125.0.6422.165")
+_MODELS = ("Pixel 8", "SM-S9210", "V2309A", "PJD110", "23127PN0CC", "M2102K1C")
+
+
+def agent(device: str) -> str:
+    """The User-Agent of a device, always the same for one."""
+    rng = Random(device)
+    if device.startswith("tablet"):
+        return f"Mozilla/5.0 (iPad; CPU OS 17_{rng.randrange(2, 7)} like Mac OS X) AppleWebKit/605.1.15 Version/17.4 Safari/604.1"
+    if rng.random() < 0.35:
+        system = f"17_{rng.randrange(2, 7)}"
+        return f"Mozilla/5.0 (iPhone; CPU iPhone OS {system} like Mac OS X) AppleWebKit/605.1.15 Version/17.4 Mobile Safari/604.1"
+    build, model = rng.choice(_BUILDS), rng.choice(_MODELS)
+    return f"Mozilla/5.0 (Linux; Android 14; {model}) AppleWebKit/537.36 Chrome/{build} Mobile Safari/537.36"
+
+
 def home_ip(rng: Random) -> str:
     """An address as fixed lines have them."""
     return f"{rng.choice((36, 58, 101, 114, 180, 223))}.{rng.randrange(1, 255)}.{rng.randrange(255)}.{rng.randrange(1, 255)}"

@@ -6,7 +6,8 @@ from heapq import merge
 from tillkeeper.simulation.acts import Intent
 from tillkeeper.simulation.city import City
 from tillkeeper.simulation.habits import HonestLife
-from tillkeeper.simulation.thieves import attacks
+from tillkeeper.simulation.thieves import attacks, login_attacks
+from tillkeeper.simulation.visits import visits
 
 
 def city_life(city: City, rate: float, chapter: str = "") -> Iterator[Intent]:
@@ -14,5 +15,10 @@ def city_life(city: City, rate: float, chapter: str = "") -> Iterator[Intent]:
 
     A city that awakes again lives another `chapter`, or thieves would come back with devices long known.
     """
-    honest = HonestLife(city, rate, chapter).intents()
-    return merge(honest, attacks(city, rate, chapter), key=lambda intent: intent.at)
+    streams = (
+        HonestLife(city, rate, chapter).intents(),
+        attacks(city, rate, chapter),
+        visits(city, rate, chapter),
+        login_attacks(city, rate, chapter),
+    )
+    return merge(*streams, key=lambda intent: intent.at)

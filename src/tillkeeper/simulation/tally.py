@@ -56,6 +56,7 @@ class Tally:
         self.failures: Counter[str] = Counter()
         self.problems: Counter[str] = Counter()
         self.besides: Counter[str] = Counter()
+        self.logins: dict[str, Counter[str]] = {}
         self.replays = Replays()
         self.spoiled = Spoiled()
         self.latency = Latencies()
@@ -106,6 +107,10 @@ class Tally:
             catch.stopped -= payment["amount"]
             catch.missed += 1
             catch.lost += payment["amount"]
+
+    def logged_in(self, login: Mapping[str, Any], truth: str) -> None:
+        """What was to be done about a login; `truth` as of intents."""
+        self.logins.setdefault(truth or "honest", Counter())[login["outcome"]] += 1
 
     def captured(self, payment: Mapping[str, Any]) -> None:
         """A shop took what a hold reserved."""

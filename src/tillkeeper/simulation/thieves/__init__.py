@@ -13,10 +13,11 @@ from tillkeeper.simulation.thieves import (
     impossible_travel,
     mule_chain,
     skimming,
+    stuffing,
     takeover,
 )
 
-__all__ = ["KINDS", "PAYMENTS_PER_ROUND", "attacks"]
+__all__ = ["KINDS", "LOGIN_KINDS", "PAYMENTS_PER_ROUND", "attacks", "login_attacks"]
 
 Plan = Callable[[Random, City, float, int], list[Intent]]
 
@@ -24,6 +25,9 @@ KINDS: Final[dict[str, Plan]] = {
     module.KIND: module.plan
     for module in (card_testing, takeover, mule_chain, bust_out, impossible_travel, skimming)
 }
+
+LOGIN_KINDS: Final[dict[str, Plan]] = {stuffing.KIND: stuffing.plan}
+"""Attacks that make no payment."""
 
 # One round is about 45 fraudulent payments: 1.5 % of so many.
 PAYMENTS_PER_ROUND: Final = 3000
@@ -51,3 +55,18 @@ def attacks(city: City, rate: float, chapter: str = "") -> Iterator[Intent]:
         begin += seconds
         while waiting and waiting[0][0] < begin:
             yield heappop(waiting)[2]
+
+
+def login_attacks(city: City, rate: float, chapter: str = "") -> Iterator[Intent]:
+    """The attacks on logins in order of time, for ever: each kind once a round, as above."""
+    rng = Random(f"{city.seed}/login thieves/{chapter}")
+    seconds = PAYMENTS_PER_ROUND / rate
+    number, begin = 0, 0.0
+    while True:
+        for plan in LOGIN_KINDS.values():
+            number += 1
+            start = begin + seconds * rng.uniform(FIRST_START, LAST_START)
+            planned = sorted(plan(rng, city, start, number), key=lambda intent: intent.at)
+            yield from planned
+            begin = max(begin, planned[-1].at - seconds)  # in a hasty city one attack ends before the next begins
+        begin += seconds
