@@ -287,6 +287,8 @@ def pages(ids: dict[str, str]) -> list[str]:
         "/merchants?q=harb",
         f"/merchants/{ids['cafe']}",
         "/models",
+        "/signals",
+        "/lists",
         "/logins",
         "/logins?span=month",
         f"/timeline/{ids['ben']}",

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.desk import Colleague, Console, console
-from tests.support.risk_scene import furnish_models, furnish_risk, speak
+from tests.support.risk_scene import furnish_models, furnish_risk, furnish_signals, speak
 from tests.support.shop import _RULES, FINE, HELD, REFUSED, Shop, open_shop
 from tillkeeper import access
 from tillkeeper.base.ids import from_typeid, to_typeid
@@ -160,7 +160,7 @@ async def test_a_challenger_is_compared_promoted_by_two_and_taken_back_by_one(
     question = (await ben.get("/approvals")).text
     assert "summer" in question
     async with shop.store.tx("test") as tx:
-        (open_one,) = await access.approvals.open_ones(tx, shop.clock, "model.promote", 2)
+        (open_one,) = await access.approvals.open_ones(tx, shop.clock, None, 2)
     answer = {"verdict": "give", "digest": open_one.digest.hex()}
     given = await ben.post(f"/approvals/{to_typeid('apr', open_one.id)}", **answer)
     assert given.headers["location"] == "/approvals?notice=carried_out"
@@ -178,3 +178,68 @@ async def test_a_score_leads_to_its_payments(here: Console, shop: Shop) -> None:
     page = (await (await analyst(here)).get("/risk?span=month")).text
     assert "How many of 60 payments had which score" in page
     assert "/risk/payments?band=0&amp;span=month" in page
+
+
+async def test_a_rule_that_the_machine_proposes_goes_the_way_of_every_rule(here: Console, shop: Shop) -> None:
+    lasting = await furnish_signals(shop, await shop.customer("Ann"))
+    anna = await analyst(here)
+    page = (await anna.get("/signals")).text
+    assert "Credential stuffing" in page
+    assert "37 customers failed to log in here, 2 accounts were opened" in page
+    assert "stuffing_m247" in page
+    signal = to_typeid("sig", lasting)
+    made = await anna.post(f"/signals/{signal}/propose", reason="passwords are tried from there")
+    where = made.headers["location"].partition("?")[0]
+    assert where.startswith("/rules/proposals/rpr_")
+    proposal = (await anna.get(where)).text
+    assert '<span class="chip good">new</span> <code>stuffing_m247</code>' in proposal
+    assert "They must be tried on past payments before a colleague can agree." in proposal
+    asked = await anna.post(f"{where}/activate", reason="now")
+    assert asked.status_code == 409
+    closed = await anna.post(f"/signals/{signal}/close", reason="the network is blocked upstream")
+    assert closed.headers["location"] == "/signals?notice=signal_closed"
+    assert "2 signals" not in (await anna.get("/signals")).text
+
+
+async def test_people_overrule_rules_for_a_while_and_on_record(here: Console, shop: Shop) -> None:
+    ann = to_typeid("cus", await shop.customer("Ann"))
+    anna = await analyst(here)
+    block = {
+        "deed": "list",
+        "list": "block",
+        "entity": "customer",
+        "key": ann,
+        "hours": "24",
+        "reason": "known mule",
+    }
+    assert (await anna.post("/lists", **block)).headers["location"] == "/lists?notice=list_changed"
+    assert f'href="/customers/{ann}"' in (await anna.get("/lists")).text
+    mute = {"deed": "mute", "rule": "large", "entity": "", "key": "", "hours": "4", "reason": "sales day"}
+    assert (await anna.post("/lists", **mute)).status_code == 303
+    assert "silent until" in (await anna.get("/rules")).text
+    inside = str(from_typeid("cus", ann))
+    assert (await anna.post("/lists/end", list="block", entity="customer", key=inside)).status_code == 303
+    assert (await anna.post("/lists/end", rule="large", entity="", key="")).status_code == 303
+    assert "Nobody is on a list" in (await anna.get("/lists")).text
+    for wrong in (
+        {"key": "cus_x"},
+        {"hours": "5"},
+        {"hours": "0", "list": "trust"},
+        {"reason": ""},
+        {"list": "x"},
+    ):
+        assert (await anna.post("/lists", **(block | wrong))).status_code == 422, wrong
+
+
+async def test_a_proposal_is_kept_and_says_what_it_needs(here: Console) -> None:
+    anna = await analyst(here)
+    text = _RULES.replace("100_000", "90_000")
+    assert (await anna.post("/rules/proposals", rules=text, reason="")).status_code == 200
+    made = await anna.post("/rules/proposals", rules=text, reason="large ones from 900 on")
+    where = made.headers["location"].partition("?")[0]
+    page = (await anna.get(where)).text
+    assert "large ones from 900 on" in page
+    assert "<ins>amount &gt;= 90_000</ins>" in page
+    assert "large ones from 900 on" in (await anna.get("/rules")).text
+    same = await anna.post("/rules/proposals", rules=_RULES, reason="nothing")
+    assert "exactly these rules are in force" in same.text

@@ -168,3 +168,49 @@ _LABEL: Final = (
     b"INSERT INTO risk.labels (payment, fraud, source, known_at, written_at)"
     b" VALUES (%(payment)s, true, 'report', %(at)s, %(at)s)"
 )
+
+
+async def furnish_signals(shop: Shop, customer: UUID) -> UUID:
+    """A signal that lasts with a rule proposed against it, and one that is over; the lasting one's id."""
+    now, lasting = shop.clock.now(), new_id()
+    rows = [
+        (lasting, "credential_stuffing", "network", "M247 Europe", "page", None),
+        (new_id(), "mule_network", "customer", str(customer), "ticket", now - timedelta(minutes=2)),
+    ]
+    async with shop.store.tx("test signals") as tx:
+        for id_, kind, about_kind, about, severity, over in rows:
+            begun = now - timedelta(minutes=9)
+            row = {
+                "id": id_,
+                "kind": kind,
+                "about_kind": about_kind,
+                "about": about,
+                "severity": severity,
+                "over": over,
+            }
+            await tx.run(_SIGNAL, row | {"begun": begun, "found": begun + timedelta(seconds=41), "seen": now})
+        rule = (
+            '[[rule]]\nname = "stuffing_m247"\nversion = 1\noutcome = "challenge"\nwhen = "amount > 70_000"\n'
+            'reason.zh = "撞库期间金额达 {amount}"\nreason.en = "{amount} while passwords are tried"\n'
+        )
+        remedy = {
+            "id": new_id(),
+            "signal": lasting,
+            "at": now,
+            "rule": rule,
+            "until": now + timedelta(hours=20),
+        }
+        await tx.run(_REMEDY, remedy)
+    return lasting
+
+
+_SIGNAL: Final = (
+    b"INSERT INTO risk.signals (id, kind, about_kind, about, severity, direction, begun_at, found_at, seen_at, over_at,"
+    b" value, log_e, log_bound, events, money, currency, evidence) VALUES (%(id)s, %(kind)s, %(about_kind)s, %(about)s,"
+    b" %(severity)s, 'up', %(begun)s, %(found)s, %(seen)s, %(over)s, 7, 9, 7, 41, 128000, 'CNY',"
+    b' \'{"failed": 37, "opened": 2, "passers": 3}\')'
+)
+_REMEDY: Final = (
+    b"INSERT INTO risk.remedies (id, signal, at, name, rule, until)"
+    b" VALUES (%(id)s, %(signal)s, %(at)s, 'stuffing_m247', %(rule)s, %(until)s)"
+)

@@ -50,6 +50,7 @@ NOTICES: Final = frozenset(
     | {"plan_kept", "plan_submitted", "plan_withdrawn", "rehearsal_asked", "plan_asked", "frozen_time"}
     | {"alert_acknowledged", "alert_silenced", "alert_unsilenced"}
     | {"backup_ordered", "backup_under_way"}
+    | {"rules_proposed", "signal_closed", "list_changed"}
     | {"model_challenges", "model_retired", "model_undone"}
     | {
         "case_claimed",

@@ -75,6 +75,7 @@ async def page(request: Web, desk: Desk, draft: Draft, active: Sequence[RuleSetR
         **differences(active[0].source if active else None, draft.rules),
         "features": meanings(desk.renderer(request)),
         "problem": None,
+        "reason": "",
         **more,
     }
     return await desk.page(request, "rule_form.html", context, 422 if draft.faults else 200)

@@ -1,17 +1,23 @@
 """The rules that decide: the active set, its hits, its text, and what each rule hit last."""
 
+from typing import Final
+
 from litestar import get
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
 from tillkeeper import risk
 from tillkeeper.base import limits
+from tillkeeper.base.clock import from_us
 from tillkeeper.faces.console.desk import Page, TheDesk, Web
 from tillkeeper.faces.console.names import names_of, parties_in
 from tillkeeper.payments import browse
 from tillkeeper.risk import Rule
 from tillkeeper.risk import browse as risks
 from tillkeeper.risk.browse import RuleSetRow
+
+_PROPOSALS: Final = 10
+_TRIPS: Final = 10
 
 
 @get("/rules", action="rules.view")
@@ -20,6 +26,10 @@ async def rules(request: Web, desk: TheDesk) -> Page:
     async with desk.store.tx("console rules") as tx:
         sets = await risks.rule_sets(tx)
         hits = await risks.hits(tx)
+        proposals = await risk.proposals(tx, _PROPOSALS)
+        silent = {each.rule: each for each in await risk.mutes(tx, desk.clock.now()) if not each.entity}
+        trips = await risk.trips(tx, _TRIPS)
+        state = await risk.engine_state(tx)
     shown = _chosen(sets, request.query_params.get("version"))
     rules = risk.read_rules(shown.source, "stored rules").rules if shown else ()
     language = desk.renderer(request).texts.language
@@ -28,6 +38,10 @@ async def rules(request: Web, desk: TheDesk) -> Page:
         "shown": shown,
         "rules": [(rule, in_general(rule, language)) for rule in rules],
         "hits": hits,
+        "proposals": [(each, risk.proposal_id(each.id)) for each in proposals],
+        "silent": silent,
+        "trips": [(trip, from_us(trip.at_us)) for trip, _ in trips],
+        "engine": state,
     }
     return await desk.page(request, "rules.html", context)
 
