@@ -3,11 +3,10 @@
 Money is in minor units of the rule set's reference currency. A value that cannot be known (no device was given, the
 customer has no past) is NaN: every comparison with it is false, so a rule asks for what it needs to be known.
 
-What there is stands in declared/features.toml; declarations.py says how it is written. An installation declares more.
+What there is stands in declared/*.toml; declarations.py says how it is written. An installation declares more.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -158,10 +157,12 @@ def _block_column(one: Declaration) -> int | None:
     return begin + measures.index((one.aggregate, one.of)) * len(_SPANS) + _SPANS.index(one.window_us)
 
 
-@lru_cache(maxsize=1)
 def _packaged() -> Catalogue:
-    path = Path(__file__).parent / "declared" / "features.toml"
-    return Catalogue(read_declarations(path.read_text("utf-8"), path.name))
+    found = Catalogue([])
+    for name in ("windows.toml", "features.toml"):
+        source = (Path(__file__).parent / "declared" / name).read_text("utf-8")
+        found = found.with_(read_declarations(source, name, tuple(found)))
+    return found
 
 
 FEATURES: Final = _packaged()
