@@ -108,7 +108,12 @@ class RiskEngine:
     @property
     def faults(self) -> tuple[str, ...]:
         """What could not be taken into force, or fails: what was there before decides."""
-        return (*self._faults, *self._judge.faults)
+        coming = self._coming
+        waits = (
+            coming
+            and f"rule set {coming.rule_set} values money otherwise: it waits for its profiles to be filled"
+        )
+        return (*self._faults, *self._judge.faults, *([waits] if waits else []))
 
     def breakers_open(self) -> dict[str, int]:
         """Rules that are weakened because they hit too often, and until when at least (microseconds since 1970 UTC)."""
