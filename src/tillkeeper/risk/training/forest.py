@@ -21,6 +21,7 @@ RECIPE: Final = Recipe(
 
 FEWEST_FRAUDS: Final = 30
 _THREADS: Final = 2
+_WORTH_SHARING: Final = 30_000  # payments; of fewer the threads wait for each other
 _NEGLIGIBLE: Final = 0.0005  # of the whole gain: what tells less is noise
 
 
@@ -40,7 +41,9 @@ class Grown:
 
     def raw(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Log-odds before calibration."""
-        said = [each.predict(values, raw_score=True, num_threads=_THREADS) for each in self._boosters]
+        said = [
+            each.predict(values, raw_score=True, num_threads=_threads(len(values))) for each in self._boosters
+        ]
         return sum_of(said) / len(said)
 
 
@@ -79,6 +82,10 @@ def check_known(sample: Sample, as_of_us: int) -> None:
         raise LeakError("a verdict is younger than the moment the model is made at")
 
 
+def _threads(payments: int) -> int:
+    return _THREADS if payments > _WORTH_SHARING else 1
+
+
 def _telling(sample: Sample, recipe: Recipe) -> list[int]:
     """The columns that tell something, in their order."""
     first = Grown((), [_booster(sample, recipe, 0, max(recipe.rounds // 2, 1))]).gain
@@ -101,7 +108,7 @@ def _booster(sample: Sample, recipe: Recipe, seed: int, rounds: int) -> "lightgb
         "min_data_in_leaf": recipe.least_in_leaf,
         "feature_fraction": recipe.feature_share,
         "seed": seed,
-        "num_threads": _THREADS,
+        "num_threads": _threads(len(sample.fraud)),
         "deterministic": True,
         "force_row_wise": True,
         "verbosity": -1,

@@ -85,7 +85,7 @@ class Plan(msgspec.Struct, frozen=True):
         return self.train_start + timedelta(days=WEEK * (self.folds - 1) + WEEK + DELAY + WEEK)
 
 
-class _Rows(NamedTuple):
+class Rows(NamedTuple):
     """All payments of the plan's days. `values` lies in a file, so memory is bounded by a training, not by the plan."""
 
     values: NDArray[np.float64]
@@ -126,7 +126,7 @@ def _check_days(history: FileHistory, plan: Plan) -> None:
 
 
 @contextmanager
-def _rows(history: FileHistory, plan: Plan, tell: Tell) -> Iterator[_Rows]:
+def _rows(history: FileHistory, plan: Plan, tell: Tell) -> Iterator[Rows]:
     """Live through the file from its beginning, and keep the plan's days."""
     begin, end = _day(plan.first_day) * DAY_US, _day(plan.end_day) * DAY_US
     first, last = history.place(begin), history.place(end)
@@ -147,13 +147,13 @@ def _rows(history: FileHistory, plan: Plan, tell: Tell) -> Iterator[_Rows]:
                 cards[place] = [one & _LOW for one in seen.stretch.batch.customers[kept]]
             done += n
             tell(Progress("features", done, last))
-        yield _Rows(values, fraud, at, cards)
+        yield Rows(values, fraud, at, cards)
 
 
 _LOW: Final = (1 << 63) - 1
 
 
-def _summary(rows: _Rows, plan: Plan, days: int, recipe: Recipe, tell: Tell) -> Summary:
+def _summary(rows: Rows, plan: Plan, days: int, recipe: Recipe, tell: Tell) -> Summary:
     folds = []
     for n in range(plan.folds):
         tell(Progress(f"folds of {days} days", n, plan.folds))
@@ -169,7 +169,7 @@ def _summary(rows: _Rows, plan: Plan, days: int, recipe: Recipe, tell: Tell) -> 
     )
 
 
-def _fold(rows: _Rows, start: date, days: int, recipe: Recipe) -> Fold:
+def _fold(rows: Rows, start: date, days: int, recipe: Recipe) -> Fold:
     begin = _day(start)
     learnt = rows.sample(rows.between(begin + WEEK - days, begin + WEEK))
     grown = grow(learnt, LEARNABLE, (begin + WEEK + DELAY) * DAY_US, recipe)
@@ -194,7 +194,7 @@ def _fold(rows: _Rows, start: date, days: int, recipe: Recipe) -> Fold:
     )
 
 
-def not_known(rows: _Rows, begin: int) -> NDArray[np.bool_]:
+def not_known(rows: Rows, begin: int) -> NDArray[np.bool_]:
     """Which payments stay in the measured week of the fold whose 7 days begin on day `begin`; of other days none."""
     kept = np.zeros(len(rows.fraud), np.bool_)
     for n in range(WEEK):

@@ -36,7 +36,7 @@ class Sample(NamedTuple):
     cards: NDArray[np.int64]
     weight: NDArray[np.float64]
 
-    def where(self, rows: NDArray[np.bool_] | slice) -> "Sample":
+    def where(self, rows: NDArray[np.bool_] | NDArray[np.int64] | slice) -> "Sample":
         """Some of the payments."""
         return Sample(
             self.values[rows], self.fraud[rows], self.known_us[rows],
