@@ -83,7 +83,7 @@ class _Words:
     def label(self, kind: str, text: str) -> str:
         """In few words: a name (a customer's is masked), or the end of an id."""
         if kind == "account":
-            return f"{self._texts('near.account')} …{text[-6:]}"
+            return self._texts("near.account_of", end=text[-6:])
         if kind != "party":
             return text
         named = self._names.get(UUID(text))
