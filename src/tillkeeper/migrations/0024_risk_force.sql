@@ -94,13 +94,15 @@ CREATE TABLE risk.trips (
 GRANT SELECT, INSERT ON risk.trips TO till_app;
 
 -- What the process that decides has in force: the one state of this file. `faults`: what it was told and could not take,
--- so that it goes on with what it had.
+-- so that it goes on with what it had. `label`: the last label it learnt; `filling`: features that it still fills from history.
 CREATE TABLE risk.engines (
     name          text PRIMARY KEY,
     configuration integer NOT NULL,
     faults        text[] NOT NULL,
+    label         bigint NOT NULL,
+    filling       integer NOT NULL,
     since         timestamptz NOT NULL,
     at            timestamptz NOT NULL
 );
 GRANT SELECT, INSERT ON risk.engines TO till_app;
-GRANT UPDATE (configuration, faults, since, at) ON risk.engines TO till_app;
+GRANT UPDATE (configuration, faults, label, filling, since, at) ON risk.engines TO till_app;

@@ -43,6 +43,16 @@ MEASURES: Final[Mapping[str, Measure]] = {
     "risk.decision_rate": Measure(
         "percent", "higher", {"en": "Payments that got a decision of risk", "zh-CN": "得到风控决定的支付"}
     ),
+    "risk.faults": Measure(
+        "faults",
+        "lower",
+        {"en": "What risk was told to put in force and could not", "zh-CN": "风控未能启用的内容"},
+    ),
+    "risk.profiles_lag_seconds": Measure(
+        "seconds",
+        "lower",
+        {"en": "Age of the oldest label that profiles have not learnt", "zh-CN": "画像尚未学习的最早标签的时长"},
+    ),
     "risk.watch_lag_seconds": Measure(
         "seconds",
         "lower",
@@ -133,6 +143,7 @@ _OTHERS: Final = (
     _of("api.answers", "counter", "answers", "Answers of the API by class of status", "按状态类别统计的 API 应答", "class"),
     _of("risk.decisions", "counter", "decisions", "Decisions of risk", "风控决定", "outcome"),
     _of("risk.rule_hits", "counter", "hits", "Rules that hit", "规则命中", "rule"),
+    _of("risk.features_filling", "gauge", "features", "Features that are still filled from history", "正在由历史回填的特征数"),
     _of("risk.signals_open", "gauge", "signals", "Signals of early warning that last", "持续中的预警信号"),
     _of("risk.alerts_day", "gauge", "alerts", "Alerts of risk within 24 hours: queued, and below the budget", "24 小时内的风险告警：已排队与预算之外", "rank"),
     _of("risk.cases_open", "gauge", "cases", "Open cases of risk, counted up to 1,000", "未结的风险案件，最多计到 1,000"),

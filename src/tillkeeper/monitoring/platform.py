@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from tillkeeper import audit
+from tillkeeper import audit, risk
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock
 from tillkeeper.monitoring import measures, money
@@ -67,6 +67,7 @@ class Platform:
             Source("measures", lambda tx: measures.recorded(tx, self._clock)),
             Source("what waits", self._waiting),
             Source("webhooks", self._webhooks),
+            Source("risk", self._risk),
             Source("early warning", self._warning),
             Source("cases", self._cases),
             Source("the seal", self._seal),
@@ -116,6 +117,16 @@ class Platform:
         ]
         lag = await warning.lag_seconds(tx, now)
         return found if lag is None else [*found, Sample("risk.watch_lag_seconds", lag)]
+
+    async def _risk(self, tx: Tx) -> Sequence[Sample]:
+        state = await risk.engine_state(tx)
+        if state is None:
+            return []
+        return [
+            Sample("risk.faults", len(state.faults)),
+            Sample("risk.features_filling", state.filling),
+            Sample("risk.profiles_lag_seconds", self._age(state.behind_since)),
+        ]
 
     async def _cases(self, tx: Tx) -> Sequence[Sample]:
         late = await cases.count_late(tx, self._clock.now())

@@ -61,7 +61,7 @@ class RiskEngine:
         self._revision = loaded.revision
         self._faults = loaded.faults
         self._since = clock.now()
-        self._noted: tuple[int, tuple[str, ...]] | None = None
+        self._noted: inforce.Noted | None = None
         self._read_at = clock.monotonic()
         self._profiles, self._wanted = _empty(loaded.force, zone)
         self._renewal: _Renewal | None = None
@@ -313,12 +313,14 @@ class RiskEngine:
 
     async def _note(self) -> None:
         """Say in the database what is in force here, when it changes; keep which circuit breakers opened."""
-        now, state = self._clock.now(), (self.force.version, self.faults)
+        now = self._clock.now()
+        filling = 0 if self._renewal is None else len(_wanted(self._renewal.force) - self._wanted)
+        state = inforce.Noted(self.force.version, self.faults, self._last_label, filling)
         trips = self._judge.breakers.trips[:]
         if state == self._noted and not trips:
             return
         async with self._store.tx("risk engine") as tx:
-            await inforce.note_engine(tx, *state, self._since, now)
+            await inforce.note_engine(tx, state, self._since, now)
             if trips:
                 await inforce.note_trips(tx, self.version, trips)
         del self._judge.breakers.trips[: len(trips)]

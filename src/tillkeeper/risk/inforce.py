@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -32,15 +32,29 @@ _FOREVER: Final = 2**62
 
 
 class EngineState(msgspec.Struct, frozen=True):
-    """What the process that decides has in force since when, when it said so last, and what it could not take."""
+    """What the process that decides has in force since when, when it said so last, and what it could not take.
+
+    `filling`: features it still fills from history. `behind_since`: when the oldest label was written that it has not learnt.
+    """
 
     configuration: int
     rule_set: int | None
     champion: int | None
     anomaly: int | None
     faults: tuple[str, ...]
+    filling: int
     since: datetime
     at: datetime
+    behind_since: datetime | None
+
+
+class Noted(NamedTuple):
+    """What the process that decides says of itself: see the table risk.engines."""
+
+    configuration: int
+    faults: tuple[str, ...]
+    label: int
+    filling: int
 
 
 # -- rule sets
@@ -293,9 +307,9 @@ async def configuration(
     return version
 
 
-async def note_engine(tx: Tx, version: int, faults: Sequence[str], since: datetime, at: datetime) -> None:
+async def note_engine(tx: Tx, state: Noted, since: datetime, at: datetime) -> None:
     """Say what is in force here."""
-    row = {"name": ENGINE, "configuration": version, "faults": list(faults), "since": since, "at": at}
+    row = {**state._asdict(), "faults": list(state.faults), "name": ENGINE, "since": since, "at": at}
     await tx.run(_sql.note_engine, row)
 
 

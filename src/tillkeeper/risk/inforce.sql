@@ -111,13 +111,15 @@ SELECT rule, rule_set, hits, at_most, within_s, at FROM risk.trips ORDER BY id D
 
 -- name: note_engine
 -- What the process that decides has in force.
-INSERT INTO risk.engines (name, configuration, faults, since, at)
-VALUES (%(name)s, %(configuration)s, %(faults)s, %(since)s, %(at)s)
+INSERT INTO risk.engines (name, configuration, faults, label, filling, since, at)
+VALUES (%(name)s, %(configuration)s, %(faults)s, %(label)s, %(filling)s, %(since)s, %(at)s)
 ON CONFLICT (name) DO UPDATE
-SET configuration = excluded.configuration, faults = excluded.faults, since = excluded.since, at = excluded.at;
+SET configuration = excluded.configuration, faults = excluded.faults, label = excluded.label, filling = excluded.filling,
+    since = excluded.since, at = excluded.at;
 
 -- name: engine
--- What the process that decides has in force.
-SELECT e.configuration, c.rule_set, c.champion, c.anomaly, e.faults, e.since, e.at
+-- What the process that decides has in force, and when the oldest label was written that it has not learnt.
+SELECT e.configuration, c.rule_set, c.champion, c.anomaly, e.faults, e.filling, e.since, e.at,
+       (SELECT l.written_at FROM risk.labels AS l WHERE l.id > e.label ORDER BY l.id LIMIT 1) AS behind_since
 FROM risk.engines AS e LEFT JOIN risk.configurations AS c ON c.version = e.configuration
 WHERE e.name = %(name)s;

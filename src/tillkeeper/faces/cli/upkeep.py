@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Final
 
+from tillkeeper import risk
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock
 from tillkeeper.base.settings import Settings
@@ -11,6 +12,7 @@ from tillkeeper.faces.cli.findings import Finding
 from tillkeeper.maintenance import reports, runs
 from tillkeeper.maintenance.backups import Backup, Backups, WalState, wal_state
 from tillkeeper.monitoring import alerting
+from tillkeeper.risk import EngineState
 from tillkeeper.store import Store, leases
 
 OLD_BACKUP: Final = timedelta(seconds=limits.PREFLIGHT_BACKUP_SECONDS)
@@ -29,11 +31,29 @@ async def upkeep_findings(store: Store, chosen: Settings, clock: Clock) -> Async
         run = await runs.open_run(tx)
         unreviewed = await reports.count_unreviewed(tx)
         working = await leases.holder(tx, "agent") is not None
+        engine = await risk.engine_state(tx)
     yield wal_finding(archived, now)
     yield alert_finding([each.rule for each in firing], working=working)
     yield run_finding(run)
+    yield risk_finding(engine)
     if unreviewed:
         yield Finding("reports", "notice", f"{unreviewed} nobody has reviewed", "till report list")
+
+
+def risk_finding(engine: EngineState | None) -> Finding:
+    """Whether risk decides by what people put in force."""
+    name = "risk in force"
+    if engine is None:
+        return Finding(name, "not assessed", "no api has run yet", "till up")
+    if engine.faults:
+        return Finding(
+            name,
+            "wrong",
+            "\n".join(engine.faults),
+            "propose or promote another; docs/operating/tuning-rules.md",
+        )
+    filling = f"; {engine.filling} features are filled from history" if engine.filling else ""
+    return Finding(name, "fine", f"configuration {engine.configuration}, rule set {engine.rule_set}{filling}")
 
 
 def place_finding(chosen: Settings) -> Finding:
