@@ -1,6 +1,7 @@
 """The simpler judge of declared features: by definition, from a plain list of everything that happened."""
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -35,7 +36,7 @@ class Everything:
         found = {}
         for one in declarations:
             found[one.name] = self._before(what, one) if payment or one.event != "payment" else math.nan
-        self._append(what, "payment" if payment else what.event)
+        self._append(what, "payment" if isinstance(what, Attempt) else what.event)
         for one in declarations:
             if not one.past and one.entity != "received" and (payment or one.event != "payment"):
                 found[one.name] = self._before(what, one)
@@ -97,14 +98,13 @@ class Everything:
             return float(known[one.aggregate])
         if not counted:
             return math.nan
-        return float(
-            {
-                "mean": lambda: sum(values) / len(values),
-                "max": lambda: max(values),
-                "min": lambda: min(values),
-                "last": lambda: values[-1],
-                "first": lambda: values[0],
-                "age": lambda: (now - counted[-1].t) / SECOND,
-                "age_of_first": lambda: (now - counted[0].t) / SECOND,
-            }[one.aggregate]()
-        )
+        read: dict[str, Callable[[], float]] = {
+            "mean": lambda: sum(values) / len(values),
+            "max": lambda: max(values),
+            "min": lambda: min(values),
+            "last": lambda: values[-1],
+            "first": lambda: values[0],
+            "age": lambda: (now - counted[-1].t) / SECOND,
+            "age_of_first": lambda: (now - counted[0].t) / SECOND,
+        }
+        return float(read[one.aggregate]())

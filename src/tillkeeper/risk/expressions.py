@@ -82,32 +82,41 @@ class _Check:
         self.texts: list[tuple[str, str]] = []
 
     def kind(self, node: ast.expr) -> str:
-        match node:
-            case ast.Constant(value=bool()) | ast.Constant(value=complex()):
-                raise BadExpressionError(f"{ast.unparse(node)}: write numbers or 'texts'")
-            case ast.Constant(value=int() | float()):
-                return "number"
-            case ast.Constant(value=str()):
-                return "text"
-            case ast.Name(id=name):
-                return self._name(name)
-            case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
-                return self._both(left, right, "number", "number")
-            case ast.BinOp(left=left, op=op, right=right) if type(op) in _LOGIC:
-                return self._both(left, right, "truth", "truth")
-            case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return self._of(operand, "number")
-            case ast.UnaryOp(op=ast.Invert(), operand=operand):
-                return self._of(operand, "truth")
-            case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _ORDER:
-                return self._comparison(left, op, right)
-            case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
-                return self._call(name, args)
-        raise BadExpressionError(
-            f"{ast.unparse(node)} is not understood: use + - * / < <= > >= == != & | ~ and ( )"
-        )
+        """Checks it, too."""
+        check = {
+            ast.Constant: self._constant,
+            ast.Name: self._name,
+            ast.BinOp: self._operation,
+            ast.UnaryOp: self._sign,
+            ast.Compare: self._comparison,
+            ast.Call: self._call,
+        }.get(type(node))
+        if check is None:
+            raise _not_understood(node)
+        found: str = check(node)  # type: ignore[operator]
+        return found
 
-    def _name(self, name: str) -> str:
+    def _constant(self, node: ast.Constant) -> str:
+        if isinstance(node.value, str):
+            return "text"
+        if isinstance(node.value, bool) or not isinstance(node.value, int | float):
+            raise _not_understood(node)
+        return "number"
+
+    def _operation(self, node: ast.BinOp) -> str:
+        if type(node.op) in _ARITHMETIC:
+            return self._both(node.left, node.right, "number", "number")
+        if type(node.op) in _LOGIC:
+            return self._both(node.left, node.right, "truth", "truth")
+        raise _not_understood(node)
+
+    def _sign(self, node: ast.UnaryOp) -> str:
+        if not isinstance(node.op, ast.USub | ast.Invert):
+            raise _not_understood(node)
+        return self._of(node.operand, "number" if isinstance(node.op, ast.USub) else "truth")
+
+    def _name(self, node: ast.Name) -> str:
+        name = node.id
         if name not in self._known:
             raise BadExpressionError(
                 f"{name} is not known here; there are {', '.join(sorted(self._known)[:20])}"
@@ -125,7 +134,10 @@ class _Check:
         self._of(right, wanted)
         return result
 
-    def _comparison(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> str:
+    def _comparison(self, node: ast.Compare) -> str:
+        if len(node.ops) > 1 or type(node.ops[0]) not in _ORDER:
+            raise _not_understood(node)
+        left, op, right = node.left, node.ops[0], node.comparators[0]
         if isinstance(left, ast.Name) and self.kind(left) == "text":
             if not isinstance(op, ast.Eq | ast.NotEq) or not isinstance(right, ast.Constant):
                 raise BadExpressionError(f"{left.id} is a text: compare it by == or != to a 'text'")
@@ -134,8 +146,9 @@ class _Check:
             return "truth"
         return self._both(left, right, "number", "truth")
 
-    def _call(self, name: str, args: list[ast.expr]) -> str:
-        if FUNCTIONS.get(name) != len(args):
+    def _call(self, node: ast.Call) -> str:
+        name, args = ast.unparse(node.func), node.args
+        if FUNCTIONS.get(name) != len(args) or node.keywords:
             raise BadExpressionError(
                 f"{name}() of {len(args)} is not known; there are {', '.join(FUNCTIONS)}"
             )
@@ -143,6 +156,12 @@ class _Check:
             self._of(args[0], "truth")
             return self._both(args[1], args[2], "number", "number")
         return self._of(args[0], "number")
+
+
+def _not_understood(node: ast.AST) -> BadExpressionError:
+    return BadExpressionError(
+        f"{ast.unparse(node)} is not understood: use numbers, + - * / < <= > >= == != & | ~ and ( )"
+    )
 
 
 class _Numbers(ast.NodeTransformer):
@@ -180,9 +199,6 @@ def _guarded(node: ast.expr, op: ast.cmpop) -> ast.expr:
 
 
 def _sql(node: ast.expr, column: Callable[[str], str]) -> str:
-    def part(one: ast.expr) -> str:
-        return _sql(one, column)
-
     match node:
         case ast.Constant(value=str(text)):
             return "'" + text.replace("'", "''") + "'"
@@ -190,20 +206,23 @@ def _sql(node: ast.expr, column: Callable[[str], str]) -> str:
             return f"CAST('{float(number)!r}' AS DOUBLE)"
         case ast.Name(id=name):
             return column(name)
-        case ast.BinOp(left=left, op=ast.Div(), right=right):
-            return f"({part(left)} / nullif({part(right)}, 0))"
-        case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
-            return f"({part(left)} {_ARITHMETIC[type(op)]} {part(right)})"
-        case ast.BinOp(left=left, op=op, right=right):
-            return f"({part(left)} {_LOGIC[type(op)][1]} {part(right)})"
         case ast.UnaryOp(op=op, operand=operand):
-            return f"({'NOT ' if isinstance(op, ast.Invert) else '-'}{part(operand)})"
-        case ast.Compare(left=left, ops=[op], comparators=[right]):
-            unknown = "TRUE" if isinstance(op, ast.NotEq) else "FALSE"
-            return f"coalesce({part(left)} {_ORDER[type(op)]} {part(right)}, {unknown})"
+            return f"({'NOT ' if isinstance(op, ast.Invert) else '-'}{_sql(operand, column)})"
         case ast.Call(func=ast.Name(id=name), args=args):
-            return _sql_call(name, [part(one) for one in args])
-    raise AssertionError(node)
+            return _sql_call(name, [_sql(one, column) for one in args])
+    return _sql_of_two(node, column)
+
+
+def _sql_of_two(node: ast.expr, column: Callable[[str], str]) -> str:
+    if isinstance(node, ast.Compare):
+        left, right = _sql(node.left, column), _sql(node.comparators[0], column)
+        unknown = "TRUE" if isinstance(node.ops[0], ast.NotEq) else "FALSE"
+        return f"coalesce({left} {_ORDER[type(node.ops[0])]} {right}, {unknown})"
+    assert isinstance(node, ast.BinOp), node
+    left, right, op = _sql(node.left, column), _sql(node.right, column), type(node.op)
+    if op is ast.Div:
+        return f"({left} / nullif({right}, 0))"
+    return f"({left} {_ARITHMETIC[op] if op in _ARITHMETIC else _LOGIC[op][1]} {right})"
 
 
 def _sql_call(name: str, args: list[str]) -> str:

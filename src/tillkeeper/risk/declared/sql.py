@@ -14,6 +14,8 @@ for every feature, NULL where it is not known. The steps for one entity are its 
 of arrival), then a query with all windows over it.
 """
 
+# ruff: noqa: S608 - what is put into a query comes from declarations, whose names and expressions are checked
+
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Final, NamedTuple
@@ -257,9 +259,8 @@ def _together(asked: list[Declaration], timelines: list[str], events: list[str])
         joins.append(
             "LEFT JOIN payee_payments looks ON looks.seq = r.seq AND looks.role = 'look' AND r.role = 'payment'"
         )
-    for one in asked:
-        if one.aggregate:
-            columns.append(f"{'looks' if one.entity == 'received' else _timeline(one)}.{one.name}")
+    counted = (one for one in asked if one.aggregate)
+    columns += [f"{'looks' if one.entity == 'received' else _timeline(one)}.{one.name}" for one in counted]
     yield Step("counted", f"SELECT {', '.join(columns)} FROM ({rows}) r {' '.join(joins)}")
     table, ready = "counted", {one.name for one in asked if one.aggregate}
     values = [one for one in asked if one.value]
