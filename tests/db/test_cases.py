@@ -61,7 +61,7 @@ async def test_alerts_about_one_subject_are_one_case_while_it_is_open(
 ) -> None:
     mei, tom, payment = new_id(), new_id(), new_id()
     await alert(admin, clock.now(), mei, payment, loss=40_000)
-    await alert(admin, clock.now(), mei, payment, loss=30_000, kind="score_high")
+    await alert(admin, clock.now(), mei, payment, loss=30_000, kind="login")
     await alert(admin, clock.now(), tom, loss=600_000)
     await alert(admin, clock.now(), tom, loss=1, subject_kind="merchant")
     await alert(admin, clock.now(), new_id(), loss=9_000_000, queued=False)

@@ -62,7 +62,7 @@ def test_a_case_from_the_queue_to_the_verdict(till: Till, database: Database) ->
     assert "is with ben" in till("risk", "cases", "hand-over", id_, "--to", "ben")[1]
     assert till("risk", "cases", "release", id_)[0] == 2, "it is ben's now"
     code, out, _ = till("risk", "cases", "show", id_)
-    for words in ("held", "very_large", "CN¥6,000.00", "the bank called", "handed_over"):
+    for words in ("decision", "very_large", "CN¥6,000.00", "the bank called", "handed_over"):
         assert words in out, words
     whole = json.loads(till("risk", "cases", "show", id_, "--json")[1])
     assert whole["payments"] == [to_typeid("pay", payment)]

@@ -63,7 +63,7 @@ async def alert(
     *,
     loss: int = 10_000,
     subject_kind: str = "customer",
-    kind: str = "held",
+    kind: str = "decision",
     reasons: Sequence[str] = ("very_large",),
     queued: bool = True,
 ) -> UUID:
@@ -82,7 +82,7 @@ def _alert(
     loss: int,
     *,
     subject_kind: str = "customer",
-    kind: str = "held",
+    kind: str = "decision",
     reasons: Sequence[str] = ("very_large",),
     queued: bool = True,
 ) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import msgspec
 
 from tillkeeper import audit, ledger
 from tillkeeper.audit import Event
+from tillkeeper.base.ids import to_typeid
 from tillkeeper.faces.console.names import Named, names_of
 from tillkeeper.faces.console.pages.decision import DecisionView, read_decision
 from tillkeeper.faces.console.render import Renderer, payment_id
@@ -17,6 +18,7 @@ from tillkeeper.faces.console.texts import Texts
 from tillkeeper.ledger import Hold, Transfer
 from tillkeeper.payments import Payment, Refund, Wallet, browse
 from tillkeeper.payments.browse import Story
+from tillkeeper.risk import cases
 from tillkeeper.store import Tx
 from tillkeeper.vault import Vault
 
@@ -65,8 +67,10 @@ async def read_story(tx: Tx, vault: Vault, row: Payment, renderer: Renderer) -> 
     names = await names_of(tx, vault, [row.payer, row.payee, *[wallet.owner for wallet in wallets.values()]])
     sides = {id_: each.side for id_, each in (await ledger.accounts(tx, accounts)).items()}
     where = _where(row, story.refunds)
+    case = (await cases.cases_of_payments(tx, [row.id])).get(row.id)
     return {
         "p": row,
+        "case": to_typeid(cases.PREFIX, case) if case else None,
         "names": names,
         "story": story,
         "holds": holds,
