@@ -28,7 +28,7 @@ from tillkeeper.maintenance.steps import KINDS, Site
 from tillkeeper.monitoring import MEASURES, Books, alerting
 from tillkeeper.parties import Register
 from tillkeeper.payments import Till, rails, webhooks
-from tillkeeper.risk import RiskEngine, cases, warning
+from tillkeeper.risk import RiskEngine, backtest, cases, warning
 from tillkeeper.store import Store, processes, sole
 from tillkeeper.store.opening import opened, visited
 from tillkeeper.store.private import read_private
@@ -112,6 +112,7 @@ async def agent(settings: Settings) -> None:
             "rehearsals": Rehearser(store, clock).run,
             "notices": Herald(store, clock).run,
             "reports": Writer(store, settings, clock).run,
+            "backtests": backtest.Tester(store, clock).run,
             "early warning": warning.Watchman(store, clock).run,
             "cases": cases.Clerk(store, clock).run,
             "neighbours": cases.Binder(store, clock).run,

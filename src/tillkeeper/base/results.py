@@ -89,6 +89,8 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "own_approval": (403, "Nobody approves what they asked for"),
     "too_many_approvals": (409, "As many questions wait as allowed"),
     "unknown_proposal": (404, "There is no such rule proposal"),
+    "too_many_backtests": (409, "Too many backtests wait already"),
+    "unknown_backtest": (404, "There is no such backtest"),
     "backtest_missing": (409, "The rules must be tried on history first"),
     "grant_ended": (403, "There is no such grant in force"),
     "grant_exhausted": (403, "The grant's rows are used up"),

@@ -183,8 +183,21 @@ REMARKS = {
 """What each code of Report.remarks says, in English."""
 
 
+class Question(msgspec.Struct, frozen=True):
+    """Rules (their text) and a model (its version, None: none) over [from_at, to_at), beside a base (`base_rules` empty:
+    nothing is compared).
+    """
+
+    from_at: datetime
+    to_at: datetime
+    rules: str
+    model: int | None = None
+    base_rules: str = ""
+    base_model: int | None = None
+
+
 class Asked(msgspec.Struct, frozen=True):
-    """A backtest as stored. `rules`: the text; `model`: its version; None is none; `base_rules` empty: nothing is compared.
+    """A backtest as stored: a question, who asked it, and what came of it.
 
     `state`: asked, running, done, failed; `share` of the work, 0..1.
     """
@@ -204,3 +217,8 @@ class Asked(msgspec.Struct, frozen=True):
     ended_at: datetime | None
     said: str
     report: Report | None
+
+    @property
+    def question(self) -> Question:
+        """What is to be found out."""
+        return Question(self.from_at, self.to_at, self.rules, self.model, self.base_rules, self.base_model)

@@ -6,6 +6,7 @@ with FileHistory(path) as history:
         seen.values, seen.stretch.batch.amounts, seen.stretch.truth(as_of_us)
 """
 
+from tillkeeper.risk.history.apart import Apart
 from tillkeeper.risk.history.files import LABEL_DELAY_US, FileHistory
 from tillkeeper.risk.history.rows import span, stretches
 from tillkeeper.risk.history.types import (
@@ -25,6 +26,7 @@ __all__ = [
     "LABEL_DELAY_US",
     "NEVER",
     "REMEMBERED_US",
+    "Apart",
     "Columns",
     "FileHistory",
     "HistoryError",
