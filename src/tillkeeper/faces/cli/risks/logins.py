@@ -79,32 +79,6 @@ def networks(*, hours: Hours = 24, limit: Rows = 25, json: Json = False) -> None
     say_table(["network", "country", "logins", "failed", "customers", "addresses"], rows, figures=_FIGURES)
 
 
-@group.command("evaluate")
-def evaluate(
-    *,
-    people: Annotated[int, typer.Option(min=50, max=5000, help="People in each crowd.")] = protocol.PEOPLE,
-    seeds: Annotated[str, typer.Option(help="Seeds of the crowds.")] = ",".join(map(str, protocol.SEEDS)),
-    json: Json = False,
-) -> None:
-    """Measure how often honest people are asked again where 98 % and 99.5 % of attackers are stopped, on a made-up crowd.
-
-    Example: till risk logins evaluate --people 200
-    """
-    from rich.progress import Progress
-
-    try:
-        numbers = [int(each) for each in seeds.split(",")]
-    except ValueError:
-        raise CliError(f"--seeds {seeds!r}: whole numbers with commas between them") from None
-    with Progress(transient=True, disable=json) as bar:
-        task = bar.add_task("logins", total=1.0)
-        found = protocol.run(numbers, people, lambda share: bar.update(task, completed=share))
-    if json:
-        say_json(found)
-    else:
-        show_protocol(found)
-
-
 def show_protocol(found: protocol.Found) -> None:
     """The protocol's table and what the platform's own thresholds do."""
     say_table(protocol.HEADS, protocol.table(found), figures=protocol.HEADS[2:])
