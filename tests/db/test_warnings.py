@@ -106,7 +106,9 @@ def tried_out(count: int, device: str = "thief") -> list[Paid]:
 async def test_a_device_that_tries_wallets_is_one_signal_with_alerts_and_a_rule(
     store: Store, admin: psycopg.AsyncConnection, clock: ManualClock, watchman: warning.Watchman
 ) -> None:
+    await stored(admin, clock, [Paid(new_id(), new_id())])
     await watchman.look()
+    clock.advance(60)
     attack = tried_out(8)
     await stored(admin, clock, attack)
     await watchman.look()
@@ -130,6 +132,10 @@ async def test_a_device_that_tries_wallets_is_one_signal_with_alerts_and_a_rule(
     assert shown is not None
     assert shown.remedy is not None
     assert "device_customers_1h >= 2" in shown.remedy.rule
+    # Nobody need ask what it would have done: it is being tried on history.
+    assert shown.backtest is not None
+    assert (shown.backtest.author, shown.backtest.state) == ("watch", "asked")
+    assert shown.remedy.rule.strip() in shown.backtest.rules
     # Looking again finds nothing new.
     await watchman.look()
     assert len(await of_device(store)) == 1

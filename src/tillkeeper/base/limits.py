@@ -558,6 +558,7 @@ SIGNALS_PAST: Final = 100  # shown on one page
 ALERT_BUDGET_SUBJECTS: Final = 100_000  # ranked against each other: those of the last 24 hours
 ALERT_SCORE: Final = 0.5  # so probable a fraud is alerted about whatever was decided
 ACCOUNT_STAKE: Final = 100_000  # minor units of the reference: an account in a thief's hands is worth so much at least
+REMEDY_TRIAL_SECONDS: Final = 3600.0  # between two backtests of rules proposed against one kind of attack
 REMEDY_SECONDS: Final = 24 * 3600.0  # a rule proposed by the machine ends so soon
 assert WATCH_LATE_SECONDS > TURN_RETRY_SECONDS * 2**TURN_TRIES / 2
 TIMELINE_LOOK: Final = 2000  # a device is new if nothing of so many of the customer's entries before came from it

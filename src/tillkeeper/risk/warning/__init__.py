@@ -1,6 +1,6 @@
 """Early warning: what leaves its band, attacks as they begin, alerts ranked by what is at stake, rules proposed against them."""
 
-from tillkeeper.risk.warning.browse import Board, Shown, board, lag_seconds, show, standing
+from tillkeeper.risk.warning.browse import Board, Shown, backtest_of, board, lag_seconds, show, standing
 from tillkeeper.risk.warning.deeds import close, draw_up, propose
 from tillkeeper.risk.warning.lookout import Lookout
 from tillkeeper.risk.warning.rows import (
@@ -44,6 +44,7 @@ __all__ = [
     "about_in_words",
     "alerts_counted",
     "alerts_ranked",
+    "backtest_of",
     "board",
     "close",
     "draw_up",

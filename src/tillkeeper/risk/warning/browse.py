@@ -1,14 +1,20 @@
 """Read models for people: what lasts, what is over, what was proposed and done. Bounded, by index."""
 
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import msgspec
 
+from tillkeeper.risk import inforce
+from tillkeeper.risk.rulefile import with_rule
 from tillkeeper.risk.warning import rows
 from tillkeeper.risk.warning.types import Act, Alert, Remedy, Signal
 from tillkeeper.risk.warning.watchman import READER
 from tillkeeper.store import Tx
+
+if TYPE_CHECKING:  # it reads files of history, which only few processes do
+    from tillkeeper.risk.backtest import Asked
 
 _DAY = timedelta(days=1)
 
@@ -20,6 +26,8 @@ class Shown(msgspec.Struct, frozen=True):
     remedy: Remedy | None
     acts: tuple[Act, ...]
     alerts: tuple[Alert, ...] = ()
+    backtest: "Asked | None" = None
+    """Of the remedy among the rules that are in force now; it was asked for by itself for the first signal of a kind."""
 
 
 class Board(msgspec.Struct, frozen=True):
@@ -58,7 +66,17 @@ async def show(tx: Tx, signal_id: UUID) -> Shown | None:
         return None
     remedies, acts = await rows.remedies(tx, [signal_id]), await rows.acts(tx, [signal_id])
     alerts = await rows.alerts_of(tx, signal_id)
-    return Shown(found, remedies.get(signal_id), tuple(acts.get(signal_id, ())), tuple(alerts))
+    remedy = remedies.get(signal_id)
+    tried = await backtest_of(tx, remedy) if remedy is not None else None
+    return Shown(found, remedy, tuple(acts.get(signal_id, ())), tuple(alerts), tried)
+
+
+async def backtest_of(tx: Tx, remedy: Remedy) -> "Asked | None":
+    """What a remedy would have done, if that was asked: the newest backtest of the rules in force with it among them."""
+    from tillkeeper.risk import backtest
+
+    in_force = await inforce.activations(tx, 1)
+    return await backtest.of_rules(tx, with_rule(in_force[0].source, remedy.rule)) if in_force else None
 
 
 async def standing(tx: Tx) -> list[Signal] | None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from tillkeeper.base import limits
 
-FACTORS: Final = (1.5, 2.0, 4.0, 10.0)
+FACTORS: Final = (1.2, 1.5, 2.0, 4.0, 10.0)
 """Sizes of change that the mixture looks for: small ones take many events, large ones few."""
 STAKES: Final = (0.05, 0.2, 0.5)
 """Shares of the capital that are bet on the mean of a stream of money being higher than the edge of its band."""

@@ -16,6 +16,7 @@ import msgspec
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock, from_us, to_us
 from tillkeeper.base.ids import new_id
+from tillkeeper.base.results import Refused
 from tillkeeper.risk import inforce
 from tillkeeper.risk.rulefile import BadRulesError, read_rules, with_rule
 from tillkeeper.risk.rules import RuleSet
@@ -49,6 +50,8 @@ class Watchman:
         self._rule_set: int | None = None
         self._open: dict[Key, Signal] = {}
         self._told: dict[UUID, set[UUID]] = {}
+        self._untried: dict[str, str] = {}
+        self._tried_at: dict[str, datetime] = {}
 
     async def run(self) -> None:
         """Until cancelled. What fails in the midst of a look is begun anew from what was written."""
@@ -121,6 +124,7 @@ class Watchman:
             await rows.add_hours(tx, self._lookout.streams.ended_hours(), before)
             await rows.move_cursor(tx, READER, present)
         self._seen = present
+        await self._have_tried(now)
 
     async def _decisions(self, present: Snapshot, rules: RuleSet) -> None:
         after, full = rows.lower(self._seen), True
@@ -218,12 +222,33 @@ class Watchman:
         until = now + timedelta(seconds=limits.REMEDY_SECONDS)
         name = remedies.rule_name(signal)
         text = remedies.as_text(name, made, until)
+        whole = with_rule(self._rules.source, text)
         try:
-            await asyncio.to_thread(read_rules, with_rule(self._rules.source, text), name)
+            await asyncio.to_thread(read_rules, whole, name)
         except BadRulesError as error:
             log.info("no rule is proposed against %s: %s", signal.kind, error)
             return
         await rows.add_remedy(tx, Remedy(new_id(), signal.id, now, name, text, until))
+        self._untried[signal.kind] = whole
+
+    async def _have_tried(self, now: datetime) -> None:
+        """Have what was proposed tried on history, so that whoever decides sees what it would have done. One of a kind at a time:
+        the next one of an attack in many places would say the same.
+        """
+        from tillkeeper.risk import backtest
+
+        while self._untried:
+            kind, text = self._untried.popitem()
+            last = self._tried_at.get(kind)
+            if last is not None and (now - last).total_seconds() < limits.REMEDY_TRIAL_SECONDS:
+                continue
+            self._tried_at[kind] = now
+            try:
+                question = await backtest.question_of(self._store, self._clock, rules=text)
+                async with self._store.tx("watch asks for a backtest") as tx:
+                    await backtest.ask(tx, question, READER, now)
+            except Refused as error:
+                log.info("the rule proposed against %s is not tried: %s", kind, error)
 
     async def _end_quiet(self, tx: Tx, now: datetime) -> None:
         """What was not seen for long is over."""

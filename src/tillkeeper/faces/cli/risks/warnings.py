@@ -88,6 +88,7 @@ def show(which: Which, *, json: Json = False) -> None:
         _show_alerts(list(shown.alerts))
     if shown.remedy is not None:
         say(f"Proposed by the machine, until {shown.remedy.until:%Y-%m-%d %H:%M} UTC:\n\n{shown.remedy.rule}")
+        say(_tried(shown))
         say(f"Next: till risk warnings propose {_public(signal)} --reason …")
 
 
@@ -222,7 +223,12 @@ def _as_dict(shown: warning.Shown) -> dict[str, Any]:
         remedy = {"name": shown.remedy.name, "rule": shown.remedy.rule, "until": shown.remedy.until}
     words = {"en": warning.said(signal, "en"), "zh-CN": warning.said(signal, "zh")}
     acts = [{"at": act.at, "person": act.person, "act": act.act, "reason": act.reason, "proposal": act.proposal} for act in shown.acts]  # fmt: skip
-    return {"id": _public(signal)} | told | {"words": words, "remedy": remedy, "acts": acts}
+    tried = None
+    if shown.backtest is not None:
+        tried = {"id": shown.backtest.id, "state": shown.backtest.state, "share": shown.backtest.share}
+    return (
+        {"id": _public(signal)} | told | {"words": words, "remedy": remedy, "backtest": tried, "acts": acts}
+    )
 
 
 def _alert_dict(alert: warning.Alert) -> dict[str, Any]:
@@ -233,6 +239,23 @@ def _alert_dict(alert: warning.Alert) -> dict[str, Any]:
         "payment": to_typeid("pay", alert.payment) if alert.payment else None,
         "signal": to_typeid(warning.PREFIX, alert.signal) if alert.signal else None,
     }
+
+
+def _tried(shown: warning.Shown) -> str:
+    """What the proposed rule would have done, if that is known."""
+    asked = shown.backtest
+    if asked is None:
+        return "It was not tried on history with the rules that are in force now: till risk backtest --rules FILE"
+    if asked.report is None:
+        return f"Its backtest is {asked.state} ({asked.share:.0%}) {asked.said}".rstrip()
+    name = shown.remedy.name if shown.remedy else ""
+    line = next((each for each in asked.report.candidate.each_rule if each.rule == name), None)
+    if line is None:
+        return "Its backtest is done; the rule had nothing to say."
+    return (
+        f"Backtest {asked.from_at:%Y-%m-%d} to {asked.to_at:%Y-%m-%d}: {line.hits} hits, {line.frauds} frauds, {line.honest} honest;"
+        f" alone it catches {line.alone} and costs {line.alone_honest} honest payments."
+    )
 
 
 def _show_all(signals: list[warning.Shown]) -> None:
