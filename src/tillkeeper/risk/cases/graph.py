@@ -62,8 +62,8 @@ class Edge(msgspec.Struct, frozen=True):
 
 
 class Picture(msgspec.Struct, frozen=True):
-    """What is drawn. `hubs`: what so many customers are tied to that it says nothing; `alone`: how many things only one
-    customer of the picture used; `cut`: whether there was more than fits.
+    """What is drawn. `hubs`: what the start and so many others are tied to that it says nothing; `alone`: how many things of
+    the start nobody else used; `cut`: whether there was more than fits.
     """
 
     nodes: tuple[Node, ...]
@@ -88,6 +88,7 @@ def node_of(kind: str, entity: str) -> Key:
 
 def draw(start: Key, ties: Iterable[Tie], hubs: Collection[Key]) -> Picture:
     """The picture around a node of what ties say; hubs are named beside it."""
+    ties = list(ties)
     joined = _joined(ties, set(hubs))
     near = _distances(start, joined)
     alone = sum(near[key] == 1 for key in _loose(near, joined))
@@ -102,7 +103,8 @@ def draw(start: Key, ties: Iterable[Tie], hubs: Collection[Key]) -> Picture:
         if numbers.keys() >= set(ends)
     ]
     ordered = sorted(edges, key=lambda each: (each.thing, each.user))
-    return Picture(tuple(nodes), tuple(ordered), tuple(sorted(hubs)), alone, cut)
+    own = {tie.ends[1] for tie in ties if tie.ends[0] == start}
+    return Picture(tuple(nodes), tuple(ordered), tuple(sorted(own & set(hubs))), alone, cut)
 
 
 Joined = Mapping[tuple[Key, Key], Tie]

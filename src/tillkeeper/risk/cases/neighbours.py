@@ -1,8 +1,11 @@
 """Who is near a customer or merchant: the ties read hop by hop, each bounded, and the picture made of them."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from tillkeeper.base import limits
 from tillkeeper.risk.cases.graph import FARTHEST, Key, Picture, Tie, draw, hubs_of, party
@@ -18,19 +21,26 @@ async def neighbours(
     since = now - timedelta(days=limits.TIE_DAYS)
     start = party(subject)
     own = [Tie("payee", str(subject), customer, at, 1) for customer, at in others if customer != subject]
-    ties, hubs = {_name(each): each for each in own}, set[Key]()
-    asked: set[Key] = set()
-    edge = {start, *(party(each.customer) for each in own)}
-    for _ in range(FARTHEST):
-        found, new_hubs = await _hop(tx, edge - asked, since)
-        asked |= edge
-        hubs |= new_hubs
+    ties, hubs, asked = {_name(each): each for each in own}, set[Key](), set[Key]()
+    edge, cut = _nearest([start], own, asked)
+    for _ in range(FARTHEST + 1):  # once more than the picture reaches: only then it is known what is a hub
+        found, new_hubs = await _hop(tx, edge, since)
+        asked, hubs = asked | edge, hubs | new_hubs
         ties |= {_name(each): each for each in found}
-        edge = {end for each in found for end in each.ends} - asked - hubs
-        if not edge or len(ties) > limits.NEIGHBOURS * limits.TIE_HUB:
+        edge, more = _nearest((), found, asked | hubs)
+        cut = cut or more
+        if not edge:
             break
     hubs.discard(start)
-    return draw(start, ties.values(), hubs)
+    picture = draw(start, ties.values(), hubs)
+    return replace(picture, cut=picture.cut or cut)
+
+
+def _nearest(first: Collection[Key], ties: Sequence[Tie], known: Collection[Key]) -> tuple[set[Key], bool]:
+    """Whom to ask about next: as many as a picture holds, the most tied first; and whether that leaves somebody out."""
+    counts = Counter(end for each in ties for end in each.ends if end not in known)
+    ordered = [*first, *sorted(counts.keys() - set(first), key=lambda key: (-counts[key], key))]
+    return set(ordered[: limits.NEIGHBOURS]), len(ordered) > limits.NEIGHBOURS
 
 
 async def suspects(tx: Tx, subjects: Collection[UUID]) -> dict[UUID, UUID]:
