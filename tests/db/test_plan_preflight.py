@@ -79,6 +79,10 @@ async def test_what_is_planted_is_found(
         "INSERT INTO monitoring.alerts (id, rule, labels, severity, state, cause, value, bound, fired_at)"
         " VALUES (gen_random_uuid(), 'payments.burn', '{}', 'page', 'acknowledged', 'bad', 1, 2, now())"
     )
+    await admin.execute(
+        "INSERT INTO monitoring.alerts (id, rule, labels, severity, state, cause, value, bound, fired_at) VALUES"
+        """ (gen_random_uuid(), 'thieves', '{"kind":"card_testing"}', 'page', 'firing', 'bad', 1, 2, now())"""
+    )
     monkeypatch.setattr(limits, "PREFLIGHT_TRANSACTION_SECONDS", 0)
     monkeypatch.setattr(limits, "PREFLIGHT_CONNECTIONS_PERCENT", 0)
     monkeypatch.setattr(limits, "PREFLIGHT_DISK_BYTES", 2**60)
@@ -90,6 +94,7 @@ async def test_what_is_planted_is_found(
     )
     assert "shop" in found["keys_expire"].said
     assert "payments.burn" in found["alerts_open"].said
+    assert "thieves" not in found["alerts_open"].said
 
 
 async def test_growth_is_measured_by_the_rehearsal_and_an_old_one_does_not_count(

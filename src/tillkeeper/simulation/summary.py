@@ -22,6 +22,8 @@ class Ending(msgspec.Struct, frozen=True):
     """Whether every acknowledged payment was looked for."""
     tour: dict[str, Any] | None = None
     """What became of the tour of maintenance, if there was one."""
+    watch: dict[str, Any] | None = None
+    """What became of the tour of the watch: the case, labels, and models' average precision."""
 
 
 def progress(deeds: Deeds, seconds: float, rate: float, books: str) -> str:
@@ -81,6 +83,7 @@ def facts(deeds: Deeds, ending: Ending) -> dict[str, Any]:
         "missing": len(journal.missing) if ending.verified else None,
         "books_balanced": ending.balanced,
         "tour": ending.tour,
+        "watch": ending.watch,
     }
 
 
@@ -110,6 +113,7 @@ def as_text(deeds: Deeds, ending: Ending) -> str:
         ("refused", _counts(tally.problems)),
         ("no answer", f"{tally.unanswered} after all tries, {tally.late_answers:,} answered on a later try"),
         ("maintenance", ending.tour["state"] if ending.tour else ""),
+        ("watch", _watch(ending.watch) if ending.watch else ""),
         ("missing", _missing(journal, ending)),
         ("books", BOOKS[ending.balanced]),
     ]
@@ -166,3 +170,9 @@ def _counts(counter: dict[str, int]) -> str:
 
 def _money(amount: int, currency: str = "CNY") -> str:
     return format_money(amount, currency, LOCALE)
+
+
+def _watch(watch: dict[str, Any]) -> str:
+    models = ", ".join(f"model {model} {value:.2f}" for model, value in watch["figures"].items())
+    better = "the challenger overtook" if watch["overtook"] else "the champion stayed"
+    return f"{watch['labels']} labels from case {watch['case']}; average precision: {models}: {better}"

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 import typer
@@ -22,9 +22,11 @@ from tillkeeper.base.settings import ENVIRONMENT_PREFIX, Settings
 from tillkeeper.faces.cli.links import sign_in_url
 from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import FOUND, CliError, say
+from tillkeeper.faces.cli.pair import TourError
 from tillkeeper.faces.cli.platform import Platform, platform
 from tillkeeper.faces.cli.serve import listen
-from tillkeeper.faces.cli.tour import Tour, Toured, TourError
+from tillkeeper.faces.cli.tour import Tour, Toured
+from tillkeeper.faces.cli.vigil import Vigil, Watched
 from tillkeeper.maintenance import reports
 from tillkeeper.simulation import (
     Api,
@@ -62,7 +64,7 @@ _TOUR_AFTER_SECONDS: Final = 10.0  # of life: guardrails compare with the minute
 
 
 class Fault(StrEnum):
-    """What may be planted in the tour."""
+    """What may be planted in the tour of maintenance."""
 
     MONEY = "money"
 
@@ -90,9 +92,10 @@ def demo(
     """Start everything and let a city of customers, shops and thieves live in it.
 
     The city finds its accounts again when it was here before. Meanwhile a tour of maintenance: a backup, a plan rehearsed
-    on a restored copy, its run under traffic, a report. The city lives on until the tour is over. At the end: a summary, and
-    the same as one line of JSON. Exit code 1 if the books do not balance, an acknowledged payment is missing, or the
-    tour did not end as it was meant to.
+    on a restored copy, its run under traffic, a report; and one of the watch: a case from alert to label, a model, its
+    challenger. The city lives on until both are over. At the end: a summary, and
+    the same as one line of JSON. Exit code 1 if the books do not balance, an acknowledged payment is missing, or
+    the tours did not end as they were meant to.
 
     Example: till demo --seconds 30
     """
@@ -134,8 +137,8 @@ async def _demo(chosen: Settings, wish: Wish) -> bool:
             api = Api(Wire(chosen.host, chosen.api_port, CONNECTIONS), secret, SystemClock())
             try:
                 street = await _settled(api, wish)
-                tour = _tour(chosen, store, running)
-                seconds, toured = await _lived(street, store, tour, wish)
+                tours = _tours(chosen, store, running, street)
+                seconds, toured = await _lived(street, store, tours, wish)
             except (Trouble, Unanswered) as error:
                 raise CliError(f"the city cannot live: {error}", f"see {running.logs}") from error
             finally:
@@ -145,6 +148,25 @@ async def _demo(chosen: Settings, wish: Wish) -> bool:
     say(summary.as_json(street.deeds, ending))
     whole = bool(ending.balanced) and ending.verified and not street.deeds.journal.missing
     return whole and (toured is None or toured.as_meant)
+
+
+class Tours(NamedTuple):
+    """What is shown while the city lives."""
+
+    maintenance: Tour
+    watch: Vigil
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """What became of the tours; `watch` is None where it broke off."""
+
+    maintenance: Toured
+    watch: Watched | None
+
+    @property
+    def as_meant(self) -> bool:
+        """Whether both ended as they were meant to; which model is the better one is nobody's to mean."""
+        return self.maintenance.as_meant and self.watch is not None
 
 
 @asynccontextmanager
@@ -175,8 +197,8 @@ async def _settled(api: Api, wish: Wish) -> Street:
     return Street(api, roll)
 
 
-async def _lived(street: Street, store: Store, tour: Tour | None, wish: Wish) -> tuple[float, Toured | None]:
-    """Let the city live; how many seconds it did, and what became of the tour meanwhile.
+async def _lived(street: Street, store: Store, tours: Tours | None, wish: Wish) -> tuple[float, Shown | None]:
+    """Let the city live; how many seconds it did, and what became of the tours meanwhile.
 
     The first Ctrl-C ends its life, one more ends everything.
     """
@@ -195,7 +217,7 @@ async def _lived(street: Street, store: Store, tour: Tour | None, wish: Wish) ->
     start = clock.monotonic()
     line = Line()
     watching = asyncio.create_task(_watch(street, store, line))
-    touring: asyncio.Task[Toured | None] = asyncio.create_task(_toured(street, tour, wish, line.tell))
+    touring: asyncio.Task[Shown | None] = asyncio.create_task(_toured(street, tours, wish, line.tell))
     try:
         life = city_life(street.deeds.roll.city, wish.rate, street.deeds.roll.chapter)
         await street.live(life)
@@ -207,36 +229,56 @@ async def _lived(street: Street, store: Store, tour: Tour | None, wish: Wish) ->
     return lived, None if touring.cancelled() else touring.result()
 
 
-def _tour(chosen: Settings, store: Store, running: Platform) -> Tour | None:
-    """The tour, where the database is one that may be copied."""
+def _tours(chosen: Settings, store: Store, running: Platform, street: Street) -> Tours | None:
+    """The tours, where the database is one that may be copied, and that models may be tried in."""
     if chosen.database_url is not None:
-        say("Tour     left out: a database of one's own (TILL_DATABASE_URL) is not for a demo to copy")
+        say(
+            "Tours    left out: a database of one's own (TILL_DATABASE_URL) is not for a demo to copy or to try models in"
+        )
         return None
-    return Tour(store, running.urls.admin, reports.folder_of(chosen), SystemClock())
+    clock = SystemClock()
+    return Tours(
+        Tour(store, running.urls.admin, reports.folder_of(chosen), clock),
+        Vigil(store, lambda: street.deeds.tally.besides["fraud report"], clock),
+    )
 
 
 async def _toured(
-    street: Street, tour: Tour | None, wish: Wish, tell: Callable[[str], None]
-) -> Toured | None:
-    """The tour; then the city's time is over, if it was given one."""
+    street: Street, tours: Tours | None, wish: Wish, tell: Callable[[str], None]
+) -> Shown | None:
+    """The tours, side by side; then the city's time is over, if it was given one."""
     clock, end = SystemClock(), None
     if wish.seconds is not None:
         end = clock.monotonic() + wish.seconds
     await asyncio.sleep(min(_TOUR_AFTER_SECONDS, wish.seconds or _TOUR_AFTER_SECONDS))
-    toured = None
-    if tour is not None:
-        try:
-            toured = await tour.lead(tell, fault=wish.fault is Fault.MONEY)
-            tell(
-                f"Tour     the run has ended: {toured.state}; its report: {toured.report or 'not written yet'}"
-            )
-        except TourError as error:
-            tell(f"Tour     broken off: {error}")
-            toured = Toured("broken off", as_meant=False, report=None)
+    shown = None
+    if tours is not None:
+        maintained, watched = await asyncio.gather(
+            _maintained(tours.maintenance, wish, tell), _kept_watch(tours.watch, tell)
+        )
+        shown = Shown(maintained, watched)
     if end is not None:
         await asyncio.sleep(max(0.0, end - clock.monotonic()))
         street.stop()
+    return shown
+
+
+async def _maintained(tour: Tour, wish: Wish, tell: Callable[[str], None]) -> Toured:
+    try:
+        toured = await tour.lead(tell, fault=wish.fault is Fault.MONEY)
+    except TourError as error:
+        tell(f"Tour     broken off: {error}")
+        return Toured("broken off", as_meant=False, report=None)
+    tell(f"Tour     the run has ended: {toured.state}; its report: {toured.report or 'not written yet'}")
     return toured
+
+
+async def _kept_watch(vigil: Vigil, tell: Callable[[str], None]) -> Watched | None:
+    try:
+        return await vigil.lead(tell)
+    except TourError as error:
+        tell(f"Watch    broken off: {error}")
+        return None
 
 
 async def _watch(street: Street, store: Store, line: "Line") -> None:
@@ -271,7 +313,7 @@ async def _books(store: Store) -> str:
     return summary.BOOKS[balanced]
 
 
-async def _ending(street: Street, store: Store, seconds: float, toured: Toured | None) -> summary.Ending:
+async def _ending(street: Street, store: Store, seconds: float, shown: Shown | None) -> summary.Ending:
     """Look for every acknowledged payment, and have the books recomputed."""
     say("Looking for every acknowledged payment, recomputing the books …")
     verified, balanced = True, None
@@ -284,7 +326,9 @@ async def _ending(street: Street, store: Store, seconds: float, toured: Toured |
     except Exception as error:
         if not is_transient(error):
             raise
-    return summary.Ending(seconds, balanced, verified, msgspec.to_builtins(toured) if toured else None)
+    toured = msgspec.to_builtins(shown.maintenance) if shown else None
+    watched = msgspec.to_builtins(shown.watch) if shown else None
+    return summary.Ending(seconds, balanced, verified, toured, watched)
 
 
 class Line:

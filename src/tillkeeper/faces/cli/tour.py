@@ -1,20 +1,17 @@
 """The demo's tour of maintenance, while the city pays: backup, plan, rehearsal, a second person, run, report."""
 
 import asyncio
-import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
-from tillkeeper import access, ledger
-from tillkeeper.access import Session
+from tillkeeper import ledger
 from tillkeeper.base.clock import Clock
 from tillkeeper.base.ids import new_id
-from tillkeeper.base.results import Refusal, Refused
+from tillkeeper.faces.cli.pair import AUTHOR, COLLEAGUE, Pair, TourError, command, granted
 from tillkeeper.ledger import Entry, NewAccount, Op
 from tillkeeper.maintenance import plans, runs
 from tillkeeper.maintenance.plans import Filed, Guardrail, Plan, Step
@@ -22,16 +19,12 @@ from tillkeeper.maintenance.runs import ENDS, RunView
 from tillkeeper.maintenance.steps import KINDS
 from tillkeeper.store import Store, as_owner
 
-AUTHOR: Final = "you"
-COLLEAGUE: Final = "colleague"
 _POLL_SECONDS: Final = 0.5
 _TELL_SECONDS: Final = 5.0
 _RUN_SECONDS: Final = 600.0
-_CHILD_SECONDS: Final = 600.0
 _REPORT_SECONDS: Final = 30.0
 
 Say = Callable[[str], None]
-T = TypeVar("T")
 
 _GUARDRAILS: Final = (
     Guardrail("payments.success_rate", worse_by=2.0, seconds=5.0),
@@ -101,10 +94,6 @@ class Toured(msgspec.Struct, frozen=True):
     report: str | None
 
 
-class TourError(Exception):
-    """The tour cannot go on. The message says where, and why."""
-
-
 class Tour:
     """All of it, step by step. `folder`: where the agent writes reports."""
 
@@ -113,23 +102,24 @@ class Tour:
         self._admin_url = admin_url
         self._folder = folder
         self._clock = clock
+        self._pair = Pair(store, clock)
 
     async def lead(self, say: Say, *, fault: bool) -> Toured:
         """All of it; with a fault, somebody meddles with the money meanwhile. Raises TourError; the city lives on."""
         plan = FAULTY if fault else PLAN
-        await self._signed_in(AUTHOR)  # no run begins while no operator is there
-        taken = await self._till("backup", "now")
+        await self._pair.sign_in(AUTHOR)  # no run begins while no operator is there
+        taken = await command("backup", "now")
         say(f"Tour     backup taken: {taken['bytes'] / 1e6:,.1f} MB, sealed")
-        proof = await self._till("backup", "drill")
+        proof = await command("backup", "drill")
         say(
             f"Tour     drilled: restored beside in {proof['rto_seconds']:.1f} s, books and audit trail hold;"
             f" {proof['rpo_seconds']:.1f} s would have been lost"
         )
         filed = await self._submitted(plan)
         say(f"Tour     plan {filed.public_id}: {plan.goal}; rehearsing it on a restored copy …")
-        rehearsed = await self._till("plan", "rehearse", filed.public_id)
+        rehearsed = await command("plan", "rehearse", filed.public_id)
         say(f"Tour     rehearsed under replayed load: {rehearsed['said']}")
-        await self._agreed(filed)
+        await self._pair.agree(plans.APPROVE, filed.public_id)
         say(f"Tour     {COLLEAGUE} agreed to exactly this plan (the demo plays both; it takes two)")
         meddling = [asyncio.create_task(self._meddle(filed, say))] if fault else []
         try:
@@ -141,58 +131,14 @@ class Tour:
         meant = "undone" if fault else "succeeded"
         return Toured(run.run.state, run.run.state == meant, await self._report(run))
 
-    async def _till(self, *arguments: str) -> Any:
-        """What a command of ours said, as a process of its own. Raises TourError."""
-        command = [sys.executable, "-m", "tillkeeper", *arguments, "--json"]
-        child = await asyncio.create_subprocess_exec(
-            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, start_new_session=True
-        )
-        try:
-            async with asyncio.timeout(_CHILD_SECONDS):
-                out, err = await child.communicate()
-        except TimeoutError:
-            raise TourError(f"till {' '.join(arguments)} did not end within {_CHILD_SECONDS:g} s") from None
-        finally:
-            if child.returncode is None:
-                with suppress(ProcessLookupError):
-                    child.kill()
-                await child.wait()
-        if child.returncode != 0:
-            raise TourError(f"till {' '.join(arguments)}: {(err or out).decode().strip()[-500:]}")
-        return msgspec.json.decode(out)
-
     async def _submitted(self, plan: Plan) -> Filed:
         async with self._store.tx("tour plan") as tx:
-            return _granted(await plans.submit(tx, plan, AUTHOR, KINDS, self._clock, origin="till demo"))
-
-    async def _signed_in(self, person: str) -> Session:
-        """Somebody of the team comes in by a link."""
-        async with self._store.tx("tour signs in") as tx:
-            token = await access.sign_in_link(tx, person, self._clock, actor="till demo")
-            return _granted(await access.open_session(tx, token, self._clock)).session
-
-    async def _agreed(self, filed: Filed) -> None:
-        """The colleague signs in by a link, agrees, and signs out."""
-        kinds = access.approvals.deeds(plans.APPROVE)
-        async with self._store.tx("tour colleague") as tx:
-            open_ = await access.approvals.open_about(tx, plans.APPROVE.name, [filed.public_id], self._clock)
-        if (asked := open_.get(filed.public_id)) is None:
-            raise TourError("nobody was asked to agree: see the plan's page")
-        session = await self._signed_in(COLLEAGUE)
-        async with self._store.tx("tour agreement") as tx:
-            _granted(
-                await access.approvals.decide(
-                    tx, kinds, asked.id, asked.digest, session, self._clock, give=True
-                )
-            )
-        _granted(await access.approvals.carry_out(self._store, kinds, asked.id, self._clock))
-        async with self._store.tx("tour colleague leaves") as tx:
-            await access.end_session(tx, session.id, self._clock, actor=COLLEAGUE)
+            return granted(await plans.submit(tx, plan, AUTHOR, KINDS, self._clock, origin="till demo"))
 
     async def _ran(self, filed: Filed, say: Say) -> RunView:
         """The run, watched to its end."""
         async with self._store.tx("tour run") as tx:
-            run = _granted(await runs.start(tx, filed.id, AUTHOR, self._clock, origin="till demo"))
+            run = granted(await runs.start(tx, filed.id, AUTHOR, self._clock, origin="till demo"))
         deadline, told = self._clock.monotonic() + _RUN_SECONDS, -_TELL_SECONDS
         while (now := self._clock.monotonic()) < deadline:
             async with self._store.tx("tour watches") as tx:
@@ -265,9 +211,3 @@ def progress(seen: RunView) -> str:
         now += f": {seen.pause_reason}"
     lights = ", ".join(f"{light.measure} {light.verdict}" for light in seen.lights)
     return f"{seen.run.public}: {done} of {len(seen.steps)} steps · {now} · {lights or 'guardrails not looked at yet'}"
-
-
-def _granted(answer: T | Refusal) -> T:
-    if isinstance(answer, Refusal):
-        raise TourError(str(Refused(answer)))
-    return answer

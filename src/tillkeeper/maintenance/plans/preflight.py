@@ -131,7 +131,7 @@ async def _keys(tx: Tx, now: datetime, ends: datetime) -> Finding:
 
 
 async def _alerts(tx: Tx, now: datetime) -> Finding:
-    found = await alerts.open_pages(tx)
+    found = await alerts.troubled(tx)
     if found:
         names = ", ".join(sorted({each.rule for each in found}))
         return Finding("alerts_open", f"critical alerts are open: {names}; see to them first")

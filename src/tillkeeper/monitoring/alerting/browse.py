@@ -28,6 +28,9 @@ from tillkeeper.store import Tx, queries
 _sql = queries(__package__, "queries.sql")
 _WORSE: Final[tuple[Verdict, ...]] = ("bad", "unknown", "fine")
 
+ATTACKS: Final = frozenset({"card_testing", "credential_stuffing", "mule_network", "merchant_bust_out"})
+"""Signals that say what thieves do, not that the platform is unwell."""
+
 
 class Told(msgspec.Struct, frozen=True):
     """A notice as it went out, or did not. `said`: the channels that did not take it."""
@@ -151,6 +154,14 @@ class Public(NamedTuple):
 async def open_pages(tx: Tx) -> list[Alert]:
     """What lasts and is worth waking somebody for, acknowledged or not."""
     return [each for each in await rows.show_alerts(tx) if each.severity == "page"]
+
+
+async def troubled(tx: Tx) -> list[Alert]:
+    """Troubles of the platform that last and are worth waking somebody for, acknowledged or not.
+
+    Attacks are not among them: somebody always tries, and the platform has to be maintained all the same.
+    """
+    return [each for each in await open_pages(tx) if each.names.get("kind") not in ATTACKS]
 
 
 async def public(tx: Tx, book: RuleBook, now: datetime) -> Public:
