@@ -14,6 +14,7 @@ from tests.support.shop import HELD, Shop, open_shop
 from tillkeeper import risk
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.ids import from_typeid, new_id, to_typeid
+from tillkeeper.risk import warning
 from tillkeeper.risk.cases import Clerk
 from tillkeeper.store import Store
 
@@ -150,3 +151,19 @@ async def test_neighbours_are_drawn_and_listed_and_the_rest_is_seen_by_who_may(
         assert (await zora.get(f"/cases?show={show}&after=1.x")).status_code == 200
     gina = await here.sign_in("gina", ["support"])
     assert (await gina.get("/cases")).status_code == 403
+
+
+async def test_a_payment_that_risk_holds_is_a_case_by_itself(store: Store, shop: Shop, here: Console) -> None:
+    watchman, clerk = warning.Watchman(store, shop.clock), Clerk(store, shop.clock)
+    await watchman.begin()
+    mei, cafe = await shop.customer("王美"), await shop.merchant("Harbour Café")
+    held = await shop.pay(mei, cafe, HELD + 50)
+    await shop.pay(mei, cafe)
+    await watchman.look()
+    assert await clerk.beat() == 1
+    anna = await here.sign_in("anna", ["risk_analyst"])
+    (path,) = set(re.findall(r'href="(/cases/case_\w+)"', await text(anna, "/cases")))
+    case = await text(anna, path)
+    assert "very_large" in case
+    assert f"/payments/{held['id']}" in case
+    assert f'href="{path}"' in await text(anna, f"/payments/{held['id']}")
