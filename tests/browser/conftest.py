@@ -297,6 +297,7 @@ def pages(ids: dict[str, str]) -> list[str]:
         "/risk/payments?of=lost",
         "/rules",
         "/rules/edit",
+        "/rules/backtests",
         "/rules/very_large",
         "/monitoring",
         "/backups",

@@ -5,7 +5,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.desk import Colleague, Console, console
-from tests.support.risk_scene import furnish_models, furnish_risk, furnish_signals, speak
+from tests.support.risk_scene import (
+    furnish_backtests,
+    furnish_models,
+    furnish_risk,
+    furnish_signals,
+    speak,
+)
 from tests.support.shop import _RULES, FINE, HELD, REFUSED, Shop, open_shop
 from tillkeeper import access
 from tillkeeper.base.ids import from_typeid, to_typeid
@@ -243,3 +249,35 @@ async def test_a_proposal_is_kept_and_says_what_it_needs(here: Console) -> None:
     assert "large ones from 900 on" in (await anna.get("/rules")).text
     same = await anna.post("/rules/proposals", rules=_RULES, reason="nothing")
     assert "exactly these rules are in force" in same.text
+
+
+async def test_a_backtest_is_asked_for_followed_and_read(here: Console, shop: Shop) -> None:
+    anna = await analyst(here)
+    payment = from_typeid(
+        "pay", (await shop.pay(await shop.customer("Ann"), await shop.merchant("Café")))["id"]
+    )
+    text = _RULES.replace("100_000", "90_000").strip() + "\n"
+    asked = await anna.post("/rules/backtests", rules=text, span="month")
+    where = asked.headers["location"]
+    waiting = (await anna.get(where)).text
+    assert 'hx-trigger="every 2s"' in waiting
+    assert "waits for the agent" in waiting
+    done, _, failed = await furnish_backtests(shop, payment, text, _RULES)
+    page = (await anna.get(f"/rules/backtests/{to_typeid('bkt', done)}")).text
+    assert "people decide" in page
+    assert "CN¥10,000.00" in page
+    assert f'href="/payments/{to_typeid("pay", payment)}"' in page
+    assert "Fewer than 30 known frauds" in page
+    assert "Propose these rules" in page
+    assert "take a shorter range" in (await anna.get(f"/rules/backtests/{to_typeid('bkt', failed)}")).text
+    assert (await anna.get("/rules/backtests")).text.count("/rules/backtests/bkt_") == 4
+    assert (await anna.post("/rules/backtests", rules=text, span="x")).status_code == 422
+    assert (await anna.post("/rules/backtests", rules="[", span="week")).status_code == 422
+    # What was tried can be proposed, and then a colleague can be asked.
+    made = await anna.post("/rules/proposals", rules=text, reason="from 900 on")
+    proposal = made.headers["location"].partition("?")[0]
+    assert f"/rules/backtests/{to_typeid('bkt', done)}" in (await anna.get(proposal)).text
+    asked = await anna.post(f"{proposal}/activate", reason="see the backtest")
+    assert asked.headers["location"] == f"{proposal}?notice=asked"
+    ben = await here.sign_in("ben", ["risk_analyst"])
+    assert "Put proposed risk rules in force" in (await ben.get("/approvals")).text

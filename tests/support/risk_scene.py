@@ -7,12 +7,26 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
+from msgspec import structs
 
 from tests.support.risk_models import booster, payments
 from tests.support.shop import ASKED, FINE, HELD, REFUSED, Shop
-from tillkeeper.base.ids import first_id_at, from_typeid, new_id
+from tillkeeper.base.ids import first_id_at, from_typeid, new_id, to_typeid
 from tillkeeper.payments.commands import Context, Pay
-from tillkeeper.risk import FEATURES
+from tillkeeper.risk import FEATURES, backtest
+from tillkeeper.risk.backtest import (
+    Change,
+    Day,
+    Level,
+    Outcome,
+    Part,
+    Question,
+    Ranking,
+    Report,
+    RuleLine,
+    Side,
+    Workload,
+)
 from tillkeeper.risk.models import Artifact, Card, Figures, Forest, Line, Span, registry, seal
 
 PLACES: Final = (
@@ -214,3 +228,112 @@ _REMEDY: Final = (
     b"INSERT INTO risk.remedies (id, signal, at, name, rule, until)"
     b" VALUES (%(id)s, %(signal)s, %(at)s, 'stuffing_m247', %(rule)s, %(until)s)"
 )
+
+
+def report_of(shop: Shop, payment: UUID) -> Report:
+    """What a backtest found that compared two rule sets: one catches more, and disturbs more."""
+    now = shop.clock.now()
+
+    def side(rules: tuple[RuleLine, ...], saved: int, disturbed: int) -> Side:
+        days = tuple(
+            Day(
+                f"2026-10-{n:02}",
+                4000 + 90 * n,
+                31,
+                12 + n % 5,
+                10 + n % 5,
+                saved // 20 + 900 * n,
+                40_000 - 700 * n,
+                0.3,
+            )
+            for n in range(1, 21)
+        )
+        scores = tuple(
+            Part(
+                n / 20,
+                (n + 1) / 20,
+                n * n // 3,
+                90_000 // (1 + n**3),
+                40,
+                (n + 1) / 21,
+                1 - n / 20,
+                0.01,
+                0,
+                0,
+            )
+            for n in range(20)
+        )
+        outcomes = (Outcome("allow", 80_000, 210, 79_000, 790, 41_000, 1, 70_000),)
+        levels = (Level("challenge", 1200, 0.41, 0.66, 1.4, saved, disturbed, 510),)
+        load = Workload(100, 20, 11.8, 14, 0)
+        rank = Ranking(0.871, 0.703, 0.734, 0.312, 0.42)
+        return Side(
+            "00",
+            len(rules),
+            1,
+            None,
+            outcomes,
+            levels,
+            rank,
+            rank,
+            load,
+            saved,
+            420_000,
+            disturbed,
+            rules,
+            scores,
+            days,
+        )
+
+    line = RuleLine(
+        "very_large",
+        1,
+        "hold",
+        False,
+        512,
+        210,
+        302,
+        0.41,
+        0.5,
+        900_000,
+        310_000,
+        120,
+        220,
+        510_000,
+        190_000,
+        0,
+    )
+    other = structs.replace(
+        line,
+        rule="odd_sum",
+        outcome="deny",
+        hits=44,
+        frauds=31,
+        honest=13,
+        precision=0.7,
+        alone=12,
+        shadow=True,
+    )
+    gone = structs.replace(line, rule="unlucky", hits=7)
+    change = Change("allow", "hold", 31, 44, 2, 260_000, 180_000, (to_typeid("pay", payment),))
+    return Report(
+        now - timedelta(days=20), now, "CNY", 7 * 86_400, 81_200, 80_010, 620, 930_000_000, 1_420_000,
+        side((structs.replace(line, hits=560), other), 1_000_000, 640_000), side((line, gone), 760_000, 610_000),
+        (change,), ("few_frauds", "no_lists"), 4.2,
+    )  # fmt: skip
+
+
+async def furnish_backtests(shop: Shop, payment: UUID, rules: str, base: str) -> list[UUID]:
+    """A backtest that is done, one that waits, and one that failed."""
+    now = shop.clock.now()
+    question = Question(now - timedelta(days=20), now, rules, None, base, None)
+    async with shop.store.tx("test backtests") as tx:
+        done = await backtest.keep(tx, question, "anna", now, now, report_of(shop, payment))
+        waits = await backtest.ask(tx, question, "anna", now)
+        failed = await backtest.ask(tx, question, "ben", now)
+        await tx.run(
+            b"UPDATE risk.backtests SET state = 'failed', said = 'it did not end within 3600 s: take a shorter range'"
+            b" WHERE id = %(id)s",
+            {"id": failed},
+        )
+    return [done, waits, failed]
