@@ -27,6 +27,7 @@ NAMES: Final = (
     "maintenance",
     "backups",
     "faults",
+    "watch",
 )
 
 

@@ -147,6 +147,18 @@ def test_a_chain_of_mules_is_a_network_and_friends_are_not(seed: int) -> None:
     assert victim not in {each.id for each in found[-1].subjects}
 
 
+def test_accounts_that_empty_themselves_into_one_bank_account_are_a_network() -> None:
+    detector, bank, found = Mules(), new_id(), []
+    mules = [new_id() for _ in range(3)]
+    for n, mule in enumerate(mules):
+        at = BEGIN + n * 600 * SECOND
+        found += detector.seen(seen(at, new_id(), mule, kind="send", amount=300_000))
+        found += detector.seen(seen(at + 60 * SECOND, mule, bank, kind="withdrawal", amount=290_000))
+    assert keys(found) == {("mule_network", "customer", str(mules[0]))}
+    assert {each.id for each in found[-1].subjects} == set(mules)
+    assert found[-1].money == 3 * 290_000
+
+
 def test_a_shop_that_suddenly_sells_much_on_few_phones_busts_out_and_a_busy_one_does_not(seed: int) -> None:
     town, detector = Town(seed), BustOut()
     assert [each for one in town.day(2000) for each in detector.seen(one)] == []

@@ -71,7 +71,7 @@ class BustOut:
 
     def seen(self, each: Seen) -> list[Finding]:
         """One sale; what it shows."""
-        if each.to_person:
+        if not each.is_sale:
             return []
         shop = self._shops.use(each.payee)
         shared = each.device is not None and shop.shares(each.device, each.customer, each.at_us)

@@ -52,7 +52,7 @@ class CardTesting:
             self._new_devices.learn(odd=each.new_device)
             if each.ip is not None:
                 found.append(self._where_devices_are_new("ip", each.ip, each))
-            if not each.to_person:
+            if each.is_sale:
                 found.append(self._where_devices_are_new("merchant", str(each.payee), each))
         return [finding for finding in found if finding is not None]
 

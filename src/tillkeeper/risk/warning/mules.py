@@ -1,6 +1,6 @@
 """Mule networks: accounts that pass money on, tied together by the phones that operate them. Pure.
 
-An account passes money on when most of what it received goes out again soon, to a person, and it does little else. One alone
+An account passes money on when most of what it received goes out again soon, to a person or a bank, and it does little else. One alone
 may be a favour between friends; two in one component, or one on a phone that operates several accounts, are a network.
 """
 
@@ -56,18 +56,19 @@ class Mules:
             if len(used) > _HELD:
                 used.pop(next(iter(used)))
         payer = self._accounts.use(each.customer)
-        if not each.to_person:
+        if not each.leaves:
             payer.spent.add(each.at_us, each.worth)
             return []
         payer.sent.add(each.at_us, each.worth)
         passes = self._passes_on(payer, each.at_us)
-        if each.outcome != "deny":
+        if each.kind == "send" and each.outcome != "deny":
             self._accounts.use(each.payee).received.add(each.at_us, each.worth)
         if not passes:
             return []
         payer.passed = [*payer.passed[-_HELD:], each]
         self._forest.tie(("payee", each.payee), each.customer, each.at_us)
-        self._forest.tie(("payee", each.payee), each.payee, each.at_us)
+        if each.kind == "send":
+            self._forest.tie(("payee", each.payee), each.payee, each.at_us)
         return self._network(each)
 
     def sweep(self, at_us: int) -> None:
@@ -103,7 +104,7 @@ def _finding(each: Seen, members: set[UUID], passers: dict[UUID, list[Seen]], op
     passed = sorted((seen for some in passers.values() for seen in some), key=lambda seen: seen.at_us)
     money = sum(seen.worth for seen in passed if not seen.stopped)
     last = passed[-1]
-    mules = {**dict.fromkeys(passers, 0), last.payee: 0}
+    mules = dict.fromkeys(passers, 0) | ({last.payee: 0} if last.kind == "send" else {})
     for seen in passed:
         mules[seen.customer] += seen.worth
         if seen.payee in mules:

@@ -40,9 +40,14 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
         return self.outcome != "allow"
 
     @property
-    def to_person(self) -> bool:
-        """Whether it goes to another customer, not to a merchant."""
-        return self.kind == "send"
+    def is_sale(self) -> bool:
+        """Whether it goes to a merchant."""
+        return self.kind == "payment"
+
+    @property
+    def leaves(self) -> bool:
+        """Whether money leaves the customer's wallet for a person's wallet or a bank account."""
+        return self.kind in ("send", "withdrawal")
 
 
 class SeenLogin(msgspec.Struct, frozen=True, gc=False):

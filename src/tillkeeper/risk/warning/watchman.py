@@ -24,11 +24,13 @@ from tillkeeper.risk.warning import remedies, rows
 from tillkeeper.risk.warning.lookout import Key, Lookout, Worthy, WorthyLogin
 from tillkeeper.risk.warning.rows import BEGINNING, Snapshot
 from tillkeeper.risk.warning.stakes import Budget, Precision, expected_loss
-from tillkeeper.risk.warning.types import Alert, Finding, Remedy, Signal
+from tillkeeper.risk.warning.types import Alert, Finding, Remedy, Signal, SubjectKind
 from tillkeeper.store import Store, Tx
 
 log = logging.getLogger(__name__)
 
+PAYOUT: Final = "payout"
+"""The kind of decision of which the customer is a merchant."""
 READER: Final = "watch"
 DECISION: Final = "decision"
 LOGIN: Final = "login"
@@ -283,8 +285,9 @@ class Watchman:
         seen = worthy.seen
         loss = expected_loss(seen.worth, worthy.ppm)
         queued = self._budget.admit(seen.customer, loss, to_us(now))
+        kind: SubjectKind = "merchant" if seen.kind == PAYOUT else "customer"
         return Alert(
-            new_id(), DECISION, "customer", seen.customer, from_us(seen.at_us), now, seen.id, None, None,
+            new_id(), DECISION, kind, seen.customer, from_us(seen.at_us), now, seen.id, None, None,
             seen.outcome, seen.reasons, seen.worth, self._currency, worthy.ppm, loss, queued,
         )  # fmt: skip
 
