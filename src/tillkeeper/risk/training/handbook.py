@@ -18,10 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tillkeeper.risk.engine import load_rules
-from tillkeeper.risk.features import FEATURES
 from tillkeeper.risk.history import HANDBOOK, LABEL_DELAY_US, FileHistory, Walk
 from tillkeeper.risk.models import metrics
-from tillkeeper.risk.profiles import Profiles
 from tillkeeper.risk.training.forest import RECIPE, grow
 from tillkeeper.risk.training.live import LEARNABLE
 from tillkeeper.risk.training.types import DAY_US, Progress, Recipe, Sample, Tell, TrainingError, quiet
@@ -30,6 +28,13 @@ WEEK: Final = 7
 DELAY: Final = 7
 LONGER: Final = 28
 _EPOCH: Final = date(1970, 1, 1)
+READ: Final = tuple(
+    name
+    for name in LEARNABLE
+    if not name.startswith(("device_", "ip_", "network_", "login_", "customer_login", "received_"))
+    and "_devices_" not in name
+)
+"""What can be computed of the file: it holds no devices, addresses and logins, and nobody is paid who pays."""
 
 
 class Fold(msgspec.Struct, frozen=True):
@@ -130,10 +135,9 @@ def _rows(history: FileHistory, plan: Plan, tell: Tell) -> Iterator[Rows]:
     """Live through the file from its beginning, and keep the plan's days."""
     begin, end = _day(plan.first_day) * DAY_US, _day(plan.end_day) * DAY_US
     first, last = history.place(begin), history.place(end)
-    profiles = Profiles(load_rules(None), ZoneInfo("UTC"), FEATURES, FEATURES.reading(LEARNABLE))
-    walk = Walk(profiles, LEARNABLE)
+    walk = Walk.of(load_rules(None), ZoneInfo("UTC"), READ)
     with tempfile.TemporaryFile(prefix="till-handbook-") as file:
-        values = np.memmap(file, np.float64, "w+", shape=(last - first, len(LEARNABLE)))
+        values = np.memmap(file, np.float64, "w+", shape=(last - first, len(READ)))
         fraud, at = np.zeros(last - first, np.bool_), np.zeros(last - first, np.int64)
         cards = np.zeros(last - first, np.int64)
         done = 0
@@ -172,11 +176,11 @@ def _summary(rows: Rows, plan: Plan, days: int, recipe: Recipe, tell: Tell) -> S
 def _fold(rows: Rows, start: date, days: int, recipe: Recipe) -> Fold:
     begin = _day(start)
     learnt = rows.sample(rows.between(begin + WEEK - days, begin + WEEK))
-    grown = grow(learnt, LEARNABLE, (begin + WEEK + DELAY) * DAY_US, recipe)
+    grown = grow(learnt, READ, (begin + WEEK + DELAY) * DAY_US, recipe)
     asked = rows.between(begin + WEEK + DELAY, begin + WEEK + DELAY + WEEK)
     kept = not_known(rows, begin)[asked]
     measured = rows.sample(asked).where(kept)
-    columns = [LEARNABLE.index(name) for name in grown.features]
+    columns = [READ.index(name) for name in grown.features]
     scores = grown.raw(measured.with_columns(columns).values)
     on = measured.at_us // DAY_US
     truth = measured.fraud.astype(np.float64)

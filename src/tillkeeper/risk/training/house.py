@@ -5,9 +5,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from tillkeeper.base.clock import to_us
-from tillkeeper.risk.features import FEATURES
 from tillkeeper.risk.history import REMEMBERED_US, Walk, span, stretches
-from tillkeeper.risk.profiles import Profiles
 from tillkeeper.risk.rules import RuleSet
 from tillkeeper.risk.training.live import Trained, Wish, train
 from tillkeeper.risk.training.types import Progress, Sample, Tell, TrainingError, quiet
@@ -32,7 +30,7 @@ async def _gathered(store: Store, rules: RuleSet, zone: ZoneInfo, wish: Wish, te
     known = await span(store)
     if known is None:
         raise TrainingError("there is no payment yet", "models learn from payments: till demo makes some")
-    walk = Walk(Profiles(rules, zone, FEATURES, FEATURES.reading(wish.features)), wish.features)
+    walk = Walk.of(rules, zone, wish.features)
     gathering = wish.gathering()
     begin, end = max(to_us(known[0]), wish.begin_us - REMEMBERED_US), min(to_us(known[1]), wish.end_us)
     async for stretch in stretches(store, begin, wish.end_us):
