@@ -22,9 +22,8 @@ from tillkeeper.faces.console.pages.payments import id_from, releases_of
 from tillkeeper.faces.console.pages.vicinity import read_vicinity
 from tillkeeper.payments import Payment, browse
 from tillkeeper.payments.browse import Filter
-from tillkeeper.risk import cases
+from tillkeeper.risk import cases, logins
 from tillkeeper.risk.cases import Case, Dossier, Show
-from tillkeeper.risk.logins import timeline
 from tillkeeper.store import Tx
 
 DAYS: Final = (1, 7, 30)
@@ -238,7 +237,7 @@ async def _context(tx: Tx, request: Web, desk: Desk, dossier: Dossier) -> Mappin
 
 async def _told(tx: Tx, request: Web, desk: Desk, found: Case) -> Mapping[str, Any]:
     """The newest of the timeline, and what of it can be put on a list, or is on one."""
-    moments = await timeline(tx, found.subject, None, _MOMENTS)
+    moments = await logins.timeline(tx, found.subject, None, _MOMENTS)
     seen = dict.fromkeys(
         (kind, text) for m in moments for kind, text in (("device", m.device), ("ip", m.ip)) if text
     )
