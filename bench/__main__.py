@@ -1,4 +1,4 @@
-"""`python -m bench [payments|ledger|risk|replay|growth|vault|access|audit|maintenance|faults …] [--quick]`: measure this machine.
+"""`python -m bench [payments|ledger|risk|replay|growth|vault|access|audit|maintenance|faults|backtest …] [--quick]`: measure this machine.
 
 Without a name: payments, ledger, risk and replay. Figures are printed, and written to bench/out/<name>.json.
 """
@@ -28,6 +28,8 @@ NAMES: Final = (
     "backups",
     "faults",
     "watch",
+    "scoring",
+    "backtest",
 )
 
 

@@ -112,7 +112,7 @@ async def agent(settings: Settings) -> None:
             "rehearsals": Rehearser(store, clock).run,
             "notices": Herald(store, clock).run,
             "reports": Writer(store, settings, clock).run,
-            "backtests": backtest.Tester(store, clock).run,
+            "backtests": backtest.Examiner(store, clock).run,
             "early warning": warning.Watchman(store, clock).run,
             "cases": cases.Clerk(store, clock).run,
             "neighbours": cases.Binder(store, clock).run,

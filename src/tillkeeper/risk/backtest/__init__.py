@@ -5,7 +5,7 @@ id_ = await ask(tx, question, author, clock.now())           # the agent does it
 asked = await one(tx, id_)                                   # asked.report, when it is done
 """
 
-from tillkeeper.risk.backtest.house import USUAL, Tell, Tester, do_asked, question_of, standing, tried
+from tillkeeper.risk.backtest.house import USUAL, Examiner, Tell, do_asked, question_of, standing, tried
 from tillkeeper.risk.backtest.rows import ask, keep, latest, of_rules, one
 from tillkeeper.risk.backtest.trial import Range, Trial
 from tillkeeper.risk.backtest.types import (
@@ -30,6 +30,7 @@ __all__ = [
     "Asked",
     "Change",
     "Day",
+    "Examiner",
     "Level",
     "Outcome",
     "Part",
@@ -40,7 +41,6 @@ __all__ = [
     "RuleLine",
     "Side",
     "Tell",
-    "Tester",
     "Trial",
     "Workload",
     "ask",

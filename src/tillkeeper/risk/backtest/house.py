@@ -76,6 +76,7 @@ async def tried(
     store: Store, question: Question, zone: str, clock: Clock, tell: Tell = lambda _: None
 ) -> Report:
     """Do it. The work is done by a process and a thread of their own. Raises BadRulesError, BadModelError, Refused."""
+    began = clock.monotonic()
     async with store.tx("backtest forces") as tx:
         catalogue = await declared.catalogue(tx)
         candidate = await _force(tx, question.rules, question.model, catalogue)
@@ -89,7 +90,7 @@ async def tried(
         async for seen in walk.through(stretches(store, first, end)):
             await asyncio.to_thread(trial.take, seen)
             tell((int(seen.stretch.clock_us[-1]) - first) / (end - first))
-    return trial.report()
+    return trial.report(clock.monotonic() - began)
 
 
 async def _force(tx: Tx, rules: str, model: int | None, catalogue: Catalogue) -> Force:
@@ -132,7 +133,7 @@ async def _telling(store: Store, id_: UUID, shares: list[float]) -> None:
             await rows.tell(tx, id_, shares[0])
 
 
-class Tester:
+class Examiner:
     """The agent's part: has what was asked for done, one after the other, each by a process of its own.
 
     `command`: what does the backtest whose id is put behind it.

@@ -1,6 +1,5 @@
 """The trial: what is in force, or would be, judges history as it judges live payments."""
 
-import time
 from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -58,7 +57,6 @@ class Trial:
         self._amount = self.names.index("amount")
         self._day = -(2**62)
         self._first_us: int | None = None
-        self._cpu = time.process_time()
         self.payments = self._judged = self._frauds = self._money = self._fraud_money = 0
 
     def take(self, seen: Seen) -> None:
@@ -99,8 +97,8 @@ class Trial:
         amount = values[:, self._amount].astype(np.int64)
         return Facts(stretch.batch.ids[rows], day, codes, amount, fraud, judged, known)
 
-    def report(self) -> Report:
-        """What was found."""
+    def report(self, seconds: float = 0.0) -> Report:
+        """What was found. `seconds`: how long it took."""
         span, candidate = self._span, self._forces[0]
         sides = [tally.side() for tally in self._tallies]
         return Report(
@@ -117,7 +115,7 @@ class Trial:
             base=sides[1] if len(sides) == 2 else None,
             changes=self._changes.found(),
             remarks=self._remarks(),
-            seconds=round(time.process_time() - self._cpu, 3),
+            seconds=round(seconds, 3),
         )
 
     def _remarks(self) -> tuple[str, ...]:

@@ -151,7 +151,7 @@ class Change(msgspec.Struct, frozen=True):
 
 class Report(msgspec.Struct, frozen=True):
     """A backtest done. `judged`: payments whose truth is known; `frauds` among them. `remarks`: codes of what a reader
-    must know, see REMARKS; `base` and `changes` only where two were compared. `seconds`: of work.
+    must know, see REMARKS; `base` and `changes` only where two were compared. `seconds`: how long it took.
     """
 
     begin: datetime

@@ -21,7 +21,7 @@ from tillkeeper.faces.cli.risks.progress import Tell, progress
 from tillkeeper.risk import backtest, declared, models
 from tillkeeper.risk.backtest import Question, Report, Side
 from tillkeeper.risk.features import FEATURES
-from tillkeeper.risk.history import Apart, FileHistory, HistoryError, Layout, Stretch
+from tillkeeper.risk.history import LABEL_DELAY_US, Apart, FileHistory, HistoryError, Layout, Stretch
 from tillkeeper.store.opening import opened
 
 app = typer.Typer()
@@ -134,6 +134,7 @@ async def _of_file(
             catalogue = await declared.catalogue(tx)
             row = await models.registry.find(tx, str(model))
             champion = risk.Model(row.version, await models.registry.opened(tx, row.version, catalogue))
+    began = _clock.monotonic()
     layout = msgspec.convert(msgspec.to_builtins(mapping), Layout)
     with FileHistory(path, layout) as history:
         begin = history.first_us if span[0] is None else to_us(span[0])
@@ -143,17 +144,16 @@ async def _of_file(
                 "no payment of the file lies in this range",
                 f"it has {from_us(history.first_us):%Y-%m-%d %H:%M} to {from_us(history.last_us):%Y-%m-%d %H:%M} UTC",
             )
-        trial = backtest.Trial(
-            backtest.Range(begin, end, max(end, history.last_us), zone=mapping.zone),
-            risk.Force.of(rules, champion),
-        )
+        # A file with labels tells the whole truth; what the walk lets features know of it still waits its time.
+        judged = backtest.Range(begin, end, max(end, history.last_us) + LABEL_DELAY_US, zone=mapping.zone)
+        trial = backtest.Trial(judged, risk.Force.of(rules, champion))
         async with Apart.walk(rules, ZoneInfo(mapping.zone), trial.names, FEATURES) as walk:
             done = 0
             async for seen in walk.through(_stretches(history, end)):
                 trial.take(seen)
                 done += len(seen.values)
                 tell("payments", done, history.payments)
-    return trial.report()
+    return trial.report(_clock.monotonic() - began)
 
 
 async def _stretches(history: FileHistory, end_us: int) -> AsyncIterator[Stretch]:
@@ -219,7 +219,7 @@ def show(report: Report) -> None:
     if report.changes:
         _show_changes(report)
     rate = report.payments / report.seconds if report.seconds else 0.0
-    say(f"{report.seconds:.1f} s of work in this process, {rate:,.0f} payments/s.")
+    say(f"{report.seconds:.1f} s, {rate:,.0f} payments/s.")
 
 
 def _show_sides(report: Report, sides: list[tuple[str, Side]]) -> None:
