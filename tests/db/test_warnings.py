@@ -1,18 +1,24 @@
 """Early warning over a database: nothing that commits late is missed, each trouble is one signal, people decide about rules."""
 
+import asyncio
 import struct
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID
 
 import msgspec
 import psycopg
 import pytest
 
+from tests.support.command import Said, Till, calling
+from tests.support.postgres import Database
 from tillkeeper.base import limits
 from tillkeeper.base.clock import ManualClock, SystemClock
 from tillkeeper.base.ids import new_id
 from tillkeeper.base.results import Refusal
+from tillkeeper.monitoring import MEASURES, alerting
+from tillkeeper.monitoring.alerting.types import Warned
 from tillkeeper.risk import activate, add_rule_set, proposals, read_rules, warning
 from tillkeeper.risk.warning import rows
 from tillkeeper.risk.warning.rhythm import Hour
@@ -62,14 +68,18 @@ async def clock() -> ManualClock:
     return ManualClock(SystemClock().now())
 
 
-@pytest.fixture
-async def watchman(store: Store, clock: ManualClock) -> warning.Watchman:
+async def began(store: Store, clock: ManualClock) -> warning.Watchman:
     async with store.tx("test") as tx:
         version = await add_rule_set(tx, read_rules(RULES, "test"), clock.now())
         await activate(tx, version, clock.now(), "file")
     made = warning.Watchman(store, clock)
     await made.begin()
     return made
+
+
+@pytest.fixture
+async def watchman(store: Store, clock: ManualClock) -> warning.Watchman:
+    return await began(store, clock)
 
 
 async def stored(
@@ -327,3 +337,103 @@ async def test_hours_of_the_past_are_kept_and_forgotten(store: Store, clock: Man
         await rows.add_hours(tx, {"x": [Hour(hour + 1, 1, 0)]}, clock.now() + timedelta(hours=1))
     async with store.tx("test") as tx:
         assert list(await rows.hours(tx, clock.now() - timedelta(hours=2))) in ([], ["x"])
+
+
+BOOK = """
+[[rule]]
+kind = "warned"
+name = "attack_seen"
+signals = ["card_testing", "breaker_open"]
+severity = "page"
+owner = "risk_analyst"
+absent = "show"
+clear_seconds = 5
+title = { en = "An attack", zh = "攻击" }
+"""
+
+
+async def test_people_are_told_of_a_signal_once_and_of_its_end_and_no_channel_learns_a_device(
+    store: Store, admin: psycopg.AsyncConnection, clock: ManualClock, watchman: warning.Watchman
+) -> None:
+    async def nothing(*_: object) -> None:
+        return None
+
+    book = alerting.parse(BOOK, "test", ())
+    looks = alerting.Watch(store, book, alerting.sources(clock, nothing), clock)
+    assert await looks.look() == []
+    await admin.execute(
+        "INSERT INTO risk.trips (rule, rule_set, hits, at_most, within_s, at) VALUES ('large', 1, 31, 30, 600, %s)",
+        [clock.now()],
+    )
+    await stored(admin, clock, tried_out(8))
+    await watchman.look()
+    told = {line.alert.names["kind"]: line for line in await looks.look()}
+    assert told.keys() == {"card_testing", "breaker_open"}
+    assert told["breaker_open"].alert.names["rule"] == "large"
+    assert "thief" not in told["card_testing"].alert.labels
+    assert told["card_testing"].alert.names["signal"].startswith("sig_")
+    clock.advance(10)
+    assert await looks.look() == []
+    clock.advance(limits.SIGNAL_QUIET_SECONDS + 1)
+    await watchman.look()
+    await looks.look()
+    clock.advance(10)
+    assert {line.kind for line in await looks.look()} == {"resolved"}
+
+
+def test_a_book_with_a_signal_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(alerting.BadBookError, match="there is no bad_weather; there are rule_hit_rate"):
+        alerting.parse(BOOK.replace("breaker_open", "bad_weather"), "test", ())
+
+
+def test_the_packages_own_book_watches_every_kind_of_signal() -> None:
+    book = alerting.parse(alerting.own_text(), "own", MEASURES)
+    watched = [kind for rule in book.rules if isinstance(rule, Warned) for kind in rule.signals]
+    assert sorted(watched) == sorted(warning.KINDS)
+    for kind in watched:
+        assert warning.kind_in_words(kind, "zh") != warning.kind_in_words(kind, "en") != kind
+
+
+@pytest.fixture
+def till(
+    database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Till:
+    monkeypatch.setenv("TILL_HOME", str(tmp_path))
+    monkeypatch.setenv("TILL_DATABASE_URL", database.app_url)
+    monkeypatch.setenv("TILL_ADMIN_DATABASE_URL", database.admin_url)
+    return calling(capsys)
+
+
+def test_the_terminal_shows_proposes_and_closes(database: Database, till: Till) -> None:
+    def warnings(*words: str) -> Said:
+        return till("risk", "warnings", *words)
+
+    assert "NOBODY HAS LOOKED yet" in warnings("list").out
+
+    async def attacked() -> None:
+        clock = ManualClock(SystemClock().now())
+        async with (
+            Store.opened(database.app_url, size=2) as store,
+            await psycopg.AsyncConnection.connect(database.admin_url, autocommit=True) as admin,
+        ):
+            watchman = await began(store, clock)
+            await stored(admin, clock, tried_out(8))
+            await watchman.look()
+
+    asyncio.run(attacked())
+    said = warnings("list", "--json")
+    (signal,) = said.json["signals"]
+    assert (said.code, signal["kind"], signal["remedy"] is not None) == (1, "card_testing", True)
+    assert "Card testing" in warnings("list").out
+    shown = warnings("show", "card_testing").out
+    assert "8 位付款人" in shown
+    assert "Proposed by the machine" in shown
+    assert len(warnings("show", signal["id"], "--json").json["alerts"]) == 8
+    assert len(warnings("alerts", "--below", "--json").json) == 5
+    assert "¥900.00" in warnings("alerts").out
+    assert warnings("draw-up", "2").out == "2 alerts are queued now.\n"
+    assert "rpr_" in warnings("propose", "card_testing", "--reason", "it goes on").out
+    assert "closed" in warnings("close", signal["id"], "--reason", "dealt with").out
+    assert "0 signals of card_testing last" in warnings("show", "card_testing").err
+    assert warnings("list").code == 0
+    assert len(warnings("list", "--past", "--json").json["signals"]) == 1
