@@ -197,7 +197,9 @@ async def test_takeover_then_cash_out_is_one_rule(guarded: Api) -> None:
         assert response.status_code == 201, response.text
         return {reason["rule"] for reason in response.json()["reasons"]}
 
-    assert "takeover_cash_out" not in await risk_of(send)
+    assert "takeover_cash_out" not in await risk_of(send | {"device": "phone-1"})
+    assert isinstance(api.platform.clock, ManualClock)
+    api.platform.clock.advance(3600)
     thief = await login(api, ada, **ABROAD)
     assert (thief["outcome"], (await api.post("/v1/settings-changes", changed)).status_code) == (
         "ask_again",
@@ -205,5 +207,11 @@ async def test_takeover_then_cash_out_is_one_rule(guarded: Api) -> None:
     )
     mallory = await api.customer("mallory")
     assert "takeover_cash_out" in await risk_of(send | {"payee": mallory, "device": ABROAD["device"]})
-    # A friend of old, and a shop's till, stay open.
+    assert "takeover_cash_out" in await risk_of(send | {"payee": await api.customer("mule")}), (
+        "no device given"
+    )
+    # A friend of old, and whoever is paid with the phone that was there before, stay open.
     assert "takeover_cash_out" not in await risk_of(send)
+    assert "takeover_cash_out" not in await risk_of(
+        send | {"payee": await api.customer("x"), "device": "phone-1"}
+    )
