@@ -167,3 +167,4 @@ async def test_a_payment_that_risk_holds_is_a_case_by_itself(store: Store, shop:
     assert "very_large" in case
     assert f"/payments/{held['id']}" in case
     assert f'href="{path}"' in await text(anna, f"/payments/{held['id']}")
+    assert f'href="{path}"' in await text(anna, f"/customers/{to_typeid('cus', mei)}")

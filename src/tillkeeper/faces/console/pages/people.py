@@ -24,6 +24,7 @@ from tillkeeper.parties import Customer, Merchant
 from tillkeeper.parties import browse as people
 from tillkeeper.payments import QrCode, Wallet, browse, wallets_with_accounts
 from tillkeeper.payments.browse import Filter
+from tillkeeper.risk import cases
 from tillkeeper.store import Tx
 
 _STATEMENT: Final = 15
@@ -126,6 +127,7 @@ async def party_context(tx: Tx, desk: Desk, id_: UUID, request: Web) -> dict[str
         "others": others,
         "course": _course(lines, desk.renderer(request)),
         "page": page,
+        "cases": await cases.cases_of(tx, id_),
         "names": await names_of(tx, desk.vault, met),
     }
 
