@@ -469,7 +469,8 @@ ELSEWHERE = {
         "tests/db/test_cases.py: people work cases in the console and with till",
     ),
     **dict.fromkeys(
-        ("too_many_backtests", "unknown_backtest"), "tests/db/test_risk_backtests.py: people ask for backtests"
+        ("too_many_backtests", "unknown_backtest"),
+        "tests/db/test_risk_backtests.py: people ask for backtests",
     ),
     **dict.fromkeys(
         ("unknown_model", "bad_model", "model_role", "too_many_challengers", "nothing_to_undo"),

@@ -20,7 +20,6 @@ from tillkeeper.faces.cli.output import CliError, Json, say, say_json, say_table
 from tillkeeper.faces.cli.risks.progress import Tell, progress
 from tillkeeper.risk import backtest, declared, models
 from tillkeeper.risk.backtest import Question, Report, Side
-from tillkeeper.risk.features import FEATURES
 from tillkeeper.risk.history import LABEL_DELAY_US, Apart, FileHistory, HistoryError, Layout, Stretch
 from tillkeeper.store.opening import opened
 
@@ -147,7 +146,7 @@ async def _of_file(
         # A file with labels tells the whole truth; what the walk lets features know of it still waits its time.
         judged = backtest.Range(begin, end, max(end, history.last_us) + LABEL_DELAY_US, zone=mapping.zone)
         trial = backtest.Trial(judged, risk.Force.of(rules, champion))
-        async with Apart.walk(rules, ZoneInfo(mapping.zone), trial.names, FEATURES) as walk:
+        async with Apart.walk(rules, ZoneInfo(mapping.zone), trial.names, risk.FEATURES) as walk:
             done = 0
             async for seen in walk.through(_stretches(history, end)):
                 trial.take(seen)
