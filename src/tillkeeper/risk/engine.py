@@ -15,7 +15,7 @@ import numpy as np
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock, to_us
 from tillkeeper.base.ids import NIL, first_id_at
-from tillkeeper.risk import declared, inforce, models, rows, windows
+from tillkeeper.risk import declared, inforce, kept, models, rows, windows
 from tillkeeper.risk.breaker import Breakers
 from tillkeeper.risk.features import FEATURES, Catalogue
 from tillkeeper.risk.force import Force, Judge, Judged, Matrix
@@ -46,7 +46,9 @@ def warm_up(rules: RuleSet | None = None) -> None:
     """Have the windows compiled (once a machine, seconds), or loaded from the cache, before a payment waits for it."""
     strangers = Profiles(rules or load_rules(None), ZoneInfo("UTC"))
     strangers.observe([Attempt(NIL, "payment", 0, NIL, NIL, 1, "CNY")])
+    strangers.observe_events([Event(NIL, "login", 0, NIL)])
     strangers.learn(NIL, fraud=True)
+    kept.warm_up()
     windows.refill(np.full(2, windows.NONE), np.full(4, windows.NONE))
 
 

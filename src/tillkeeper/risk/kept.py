@@ -189,3 +189,13 @@ class _Held:
             series.rehash(state, larger)
             state = state._replace(places=larger)
         self.state = state
+
+
+def warm_up() -> None:
+    """Have what is seldom called compiled, or loaded from the cache, before a payment waits for it."""
+    kinds = (series.NODE, series.SLOT, series.PLACE)
+    nodes, slots, places = (np.zeros(4, kind) for kind in kinds)
+    counters, settings = np.zeros(4, np.int64), np.zeros(5, np.int64)
+    state = series.Series(nodes, slots, places, np.zeros(4, np.int32), counters, settings)
+    series.rehash(state, np.zeros(8, series.PLACE))
+    series.clear(state, np.zeros(1, np.int64))

@@ -119,7 +119,7 @@ class Profiles:
 
     def _payment_rows(self, batch: Batch, turn: windows.Turn, matrix: NDArray[np.float64]) -> Rows:
         hour, weekday = hour_weekday(turn.at, self._zone)
-        who = {key: turn.who[:, n] for n, key in enumerate(PAYMENT_KEYS)}
+        who = _by_key(PAYMENT_KEYS, turn.who)
         who["received"] = np.where(who["received"] < 0, np.int32(series.NOBODY), who["received"])
         kind = np.array([self._code("kind", one) for one in batch.kinds], np.float64)
         own = {"amount": turn.amount, "hour": hour, "weekday": weekday, "kind": kind}
@@ -128,8 +128,8 @@ class Profiles:
         return Rows(
             kinds=_PAYMENT,
             who=who,
-            times={key: turn.times[:, n] for n, key in enumerate(PAYMENT_KEYS)},
-            seen={key: turn.times[:, 5 + n] for n, key in enumerate(KINDS)},
+            times=_by_key(PAYMENT_KEYS, turn.times),
+            seen=_by_key(KINDS, turn.times[:, 5:]),
             events=turn.event,
             is_event={"payment": np.ones(len(batch), np.bool_)},
             columns=columns,
@@ -152,9 +152,9 @@ class Profiles:
         }  # fmt: skip
         return Rows(
             kinds=frozenset(EVENTS[1:]),
-            who={key: who[:, n] for n, key in enumerate(EVENT_KEYS)},
+            who=_by_key(EVENT_KEYS, who),
             times={},
-            seen={key: seen[:, n] for n, key in enumerate(EVENT_KEYS)},
+            seen=_by_key(EVENT_KEYS, seen),
             events=np.full(len(events), windows.NONE, np.int32),
             is_event={name: np.array([one.event == name for one in events], np.bool_) for name in EVENTS[1:]},
             columns=columns,
@@ -293,3 +293,8 @@ def _blank_profile() -> NDArray[Any]:
 
 
 _BLANK: Final = _blank_profile()
+
+
+def _by_key(keys: Sequence[str], columns: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Columns by name, each in one piece: of arrays with gaps Numba compiles everything anew."""
+    return dict(zip(keys, np.ascontiguousarray(columns.T), strict=False))
