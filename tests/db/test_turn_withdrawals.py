@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.desk import console
 from tests.support.platform import ZONE, Platform, Said, key, opened
 from tillkeeper import payments
 from tillkeeper.base import limits
@@ -162,3 +163,17 @@ async def test_the_bank_account_is_the_payee(platform: Platform, clock: ManualCl
     assert (await platform.ask(Withdraw(who, 60_000, "CNY", "mine"))).state == "pending"
     assert (await platform.ask(Withdraw(who, 60_000, "CNY", "other"))).state == "in_review"
     assert bank_account(who, "") != bank_account(await platform.customer(), "")
+
+
+async def test_a_held_withdrawal_is_seen_and_released_in_the_console(platform: Platform) -> None:
+    who = await platform.customer()
+    said = await platform.ask(Withdraw(who, 60_000, "CNY", "new account"))
+    async with console(platform.store, platform.vault, platform.clock) as open_console:
+        anna = await open_console.sign_in("anna", ["operator"])
+        for page in ("/held", f"/payments/{said.body['id']}", "/payments?kind=withdrawal"):
+            shown = await anna.get(page)
+            assert (shown.status_code, said.body["id"] in shown.text) == (200, True), page
+        done = await anna.post(f"/held/{said.body['id']}", verdict="release", reason="she called")
+        assert done.headers["location"] == "/held?notice=released"
+    assert (await platform.payment(said.id)).state == "pending"
+    assert await banks_asked(platform) == 1
