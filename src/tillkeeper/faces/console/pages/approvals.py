@@ -30,7 +30,13 @@ from tillkeeper.faces.console.render import Renderer
 from tillkeeper.payments import Payment, browse
 from tillkeeper.store import Tx
 
-_PAGES: Final = {"pay": "/payments", "cus": "/customers", "mer": "/merchants", "pln": "/plans"}
+_PAGES: Final = {
+    "pay": "/payments",
+    "cus": "/customers",
+    "mer": "/merchants",
+    "pln": "/plans",
+    "rpr": "/rules/proposals",
+}
 _SHOWN: Final = 100
 
 

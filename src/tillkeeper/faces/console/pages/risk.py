@@ -10,13 +10,14 @@ from litestar import get
 
 from tillkeeper import risk
 from tillkeeper.base import limits
+from tillkeeper.base.clock import from_us
 from tillkeeper.faces.console import charts
 from tillkeeper.faces.console.atlas import Spot, atlas
 from tillkeeper.faces.console.desk import Page, TheDesk, Web
 from tillkeeper.faces.console.names import names_of, parties_in
 from tillkeeper.faces.console.render import Renderer
 from tillkeeper.payments import Payment, browse
-from tillkeeper.risk import RuleSet, overview
+from tillkeeper.risk import RuleSet, overview, warning
 from tillkeeper.risk import browse as risks
 from tillkeeper.risk.overview import STEP, Hits, RuleTally, Scores, Square, Verdict, Worth
 from tillkeeper.store import Tx
@@ -64,6 +65,9 @@ async def overall(request: Web, desk: TheDesk) -> Page:
         hits = await overview.hits(tx, since, now, worth) if worth else Hits({}, {}, partial=False)
         squares = await overview.places(tx, since)
         scores = await overview.scores(tx, since)
+        signals = await warning.open_signals(tx)
+        silent = {each.rule: each for each in await risk.mutes(tx, now) if not each.entity}
+        opened = {trip.rule for trip, _ in await risk.trips(tx) if from_us(trip.at_us) >= since}
         fates, spoken = await _fates(tx, since, worth) if worth else ([], 0)
     renderer = desk.renderer(request)
     context = {
@@ -75,6 +79,13 @@ async def overall(request: Web, desk: TheDesk) -> Page:
         "spoken_most": _WORDS,
         "hits": hits,
         "judged": judged(rules, hits),
+        "signals": signals,
+        "signal_words": lambda signal: warning.said(signal, renderer.texts.language.partition("-")[0]),
+        "signal_title": lambda signal: warning.kind_in_words(
+            signal.kind, renderer.texts.language.partition("-")[0]
+        ),
+        "silent": silent,
+        "opened": opened,
         **_pictures(hits, squares, renderer),
         **_scores(scores, span, renderer),
         "squares": [(each, place_name(each, renderer), _at(each, span)) for each in squares[:_PLACES]],
