@@ -9,7 +9,6 @@ import msgspec
 
 from tillkeeper import access
 from tillkeeper.access import Session
-from tillkeeper.access.approvals import Deed
 from tillkeeper.base.clock import Clock
 from tillkeeper.base.results import Refusal, Refused
 from tillkeeper.store import Store
@@ -59,7 +58,7 @@ class Pair:
             token = await access.sign_in_link(tx, person, self._clock, actor="till demo")
             return granted(await access.open_session(tx, token, self._clock)).session
 
-    async def agree(self, deed: Deed, about: str) -> None:
+    async def agree(self, deed: access.approvals.Deed, about: str) -> None:
         """The colleague signs in by a link, agrees to what waits about a thing, and signs out. Raises TourError."""
         kinds = access.approvals.deeds(deed)
         async with self._store.tx("tour colleague") as tx:

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from tillkeeper.access import Asker, approvals
+from tillkeeper import access
+from tillkeeper.access import Asker
 from tillkeeper.base.clock import Clock
 from tillkeeper.faces.cli.pair import AUTHOR, COLLEAGUE, Pair, TourError, command, granted
 from tillkeeper.faces.model_deeds import PROMOTE, promotion_of
@@ -121,7 +122,7 @@ class Vigil:
         async with self._store.tx("vigil asks") as tx:
             terms = promotion_of(await registry.find(tx, str(version)), await models.in_force(tx))
             asker = Asker(AUTHOR, None, "till demo")
-            granted(await approvals.ask(tx, PROMOTE, terms, asker, self._clock, "the demo"))
+            granted(await access.approvals.ask(tx, PROMOTE, terms, asker, self._clock, "the demo"))
         await self._pair.agree(PROMOTE, str(version))
         say(f"Watch    {COLLEAGUE} agreed: model {version} decides; till risk models undo takes it back")
 
