@@ -186,6 +186,16 @@ def test_the_order_of_what_happens_at_one_moment_changes_no_verdict(seed: int) -
         assert found[-1].events == 12
 
 
+def test_a_clock_that_is_a_day_ahead_opens_no_window_for_a_day() -> None:
+    lookout, day = Lookout(), 24 * HOUR
+    found, _ = lookout.decided([seen(BEGIN + day, new_id(), new_id(), device="x") for _ in range(2)], BEGIN)
+    for hour in range(1, 12):
+        found += lookout.decided(
+            [seen(BEGIN + hour * HOUR, new_id(), new_id(), device="x")], BEGIN + hour * HOUR
+        )[0]
+    assert found == []
+
+
 def test_without_device_address_or_past_nothing_is_known_and_nothing_fails() -> None:
     lookout = Lookout()
     bare = [seen(BEGIN - n * HOUR, new_id(), new_id(), amount=10**12) for n in range(50)]

@@ -215,6 +215,25 @@ def test_a_stream_of_money_has_slots_without_any() -> None:
     assert (storm[0].at_us - begin) // SLOT_US < 20
 
 
+def test_a_rule_that_is_gone_is_no_longer_followed_and_a_new_one_learns_first() -> None:
+    streams, now = (
+        Streams({"rule:gone": weeks(2, 30, 30), "rule:stays": weeks(2, 30, 30)}),
+        BEGIN + 2 * WEEK_US,
+    )
+    assert streams.rules_are(1, frozenset({"gone", "stays"})) == []
+    assert streams.rules_are(2, frozenset({"stays", "new"})) == ["gone"]
+    found = []
+    for second in range(600):
+        at = now + second * 1_000_000
+        some = [
+            Seen(new_id(), at, "payment", new_id(), new_id(), 1, None, None, "allow", ("new",), 2)
+            for _ in range(20)
+        ]
+        found += streams.decided(some, at)
+    # Of three in a hundred hits the rule that stays has none any more; the new one hits everything, which is its usual.
+    assert {each.key for each in found} == {("rule_hit_rate_low", "rule", "stays")}
+
+
 def test_what_says_it_comes_from_the_future_does_not_stop_the_clock() -> None:
     streams = Streams({"decline_rate": weeks(2, 30, 30)})
     now = BEGIN + 2 * WEEK_US

@@ -1,7 +1,9 @@
 """Everything that watches, over the same batches: streams, detectors, and what a single decision is worth. Pure."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+from msgspec.structs import replace
 
 from tillkeeper.risk.warning.bust_out import BustOut
 from tillkeeper.risk.warning.card_testing import CardTesting
@@ -13,6 +15,7 @@ from tillkeeper.risk.warning.stuffing import Stuffing
 from tillkeeper.risk.warning.types import Finding, Seen, SeenLabel, SeenLogin
 
 Key = tuple[str, str, str]
+S = TypeVar("S", Seen, SeenLogin)
 
 
 class Worthy(NamedTuple):
@@ -45,6 +48,7 @@ class Lookout:
 
     def decided(self, batch: Sequence[Seen], now_us: int) -> tuple[list[Finding], list[Worthy]]:
         """Decisions: what they show (each trouble once, as it stands at the end), and those that are worth an alert."""
+        batch = _not_later(batch, now_us)
         found = self.streams.decided(batch, now_us)
         worthy = []
         for each in batch:
@@ -74,6 +78,7 @@ class Lookout:
 
     def logged_in(self, batch: Sequence[SeenLogin], now_us: int) -> tuple[list[Finding], list[WorthyLogin]]:
         """Tries to log in."""
+        batch = _not_later(batch, now_us)
         found = self.streams.logged_in(batch, now_us)
         for each in batch:
             found += self._stuffing.seen(each)
@@ -90,6 +95,11 @@ class Lookout:
     def tick(self, now_us: int) -> list[Finding]:
         """The time has come so far."""
         return newest(self.streams.tick(now_us))
+
+
+def _not_later(batch: Sequence[S], now_us: int) -> list[S]:
+    """What says of itself that it comes from the future happened now: a wrong clock shall not stop the windows."""
+    return [each if each.at_us <= now_us else replace(each, at_us=now_us) for each in batch]
 
 
 def newest(found: Sequence[Finding]) -> list[Finding]:

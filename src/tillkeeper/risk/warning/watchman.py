@@ -81,6 +81,7 @@ class Watchman:
             if lost:
                 await rows.move_cursor(tx, READER, present)
         self._lookout = await asyncio.to_thread(Lookout, past, precision)
+        self._follow_rules()
         self._told = {}
         await self._relive()
 
@@ -181,7 +182,12 @@ class Watchman:
             return
         self._rules, self._rule_set = rules, found[0].rule_set
         self._budget.capacity = rules.alerts_a_day
-        self._lookout.streams.rules_are(self._rule_set, frozenset(each.name for each in rules.rules))
+        self._follow_rules()
+
+    def _follow_rules(self) -> None:
+        if self._rules is not None and self._rule_set is not None:
+            names = frozenset(each.name for each in self._rules.rules)
+            self._lookout.streams.rules_are(self._rule_set, names)
 
     @property
     def _currency(self) -> str:
