@@ -27,7 +27,12 @@ class Machine:
         (self.clone / "tools").mkdir(parents=True)
         self.programs.mkdir()
         shutil.copy(ROOT / "tools/setup.sh", self.clone / "tools")
-        for name in ("pyproject.toml", "requirements.lock", "requirements-dev.lock", "requirements-spark.lock"):
+        for name in (
+            "pyproject.toml",
+            "requirements.lock",
+            "requirements-dev.lock",
+            "requirements-spark.lock",
+        ):
             (self.clone / name).write_text("")
         for tool in TOOLS:
             found = shutil.which(tool)
