@@ -3,8 +3,8 @@
 from tillkeeper.risk.logins import staff, watch
 from tillkeeper.risk.logins.desk import Desk, Judging, NewAnswer, NewChange, NewLogin, Standings
 from tillkeeper.risk.logins.habits import Thresholds
+from tillkeeper.risk.logins.moments import timeline
 from tillkeeper.risk.logins.rows import Answered, events_after
-from tillkeeper.risk.logins.timeline import timeline
 from tillkeeper.risk.logins.types import FACTORS, OUTCOMES, SETTINGS, Login, Moment, SettingChange, Verdict
 from tillkeeper.risk.logins.words import OUTCOME_WORDS, REASONS, reason_words
 

@@ -7,7 +7,7 @@ import msgspec
 
 from tillkeeper.base import limits
 from tillkeeper.base.ids import first_id_at
-from tillkeeper.risk.logins.timeline import login_moment
+from tillkeeper.risk.logins.moments import login_moment
 from tillkeeper.risk.logins.types import Moment
 from tillkeeper.store import Tx, queries
 

@@ -68,5 +68,6 @@ def login_attacks(city: City, rate: float, chapter: str = "") -> Iterator[Intent
             start = begin + seconds * rng.uniform(FIRST_START, LAST_START)
             planned = sorted(plan(rng, city, start, number), key=lambda intent: intent.at)
             yield from planned
-            begin = max(begin, planned[-1].at - seconds)  # in a hasty city one attack ends before the next begins
+            # In a hasty city one attack ends before the next begins.
+            begin = max(begin, planned[-1].at - seconds)
         begin += seconds

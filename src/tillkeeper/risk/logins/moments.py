@@ -8,7 +8,7 @@ from tillkeeper.base import limits
 from tillkeeper.risk.logins.types import Moment
 from tillkeeper.store import Tx, columns, queries
 
-_sql = queries(__package__, "timeline.sql")
+_sql = queries(__package__, "moments.sql")
 
 _LAST = UUID(int=2**128 - 1)
 _PAYOUTS = frozenset({"withdrawal", "payout"})
