@@ -88,10 +88,10 @@ async def models(request: Web, desk: TheDesk) -> Page:
     return await desk.page(request, "models.html", context)
 
 
-@get("/models/{version:int}", action="risk.view")
-async def model(request: Web, desk: TheDesk, version: FromPath[int]) -> Page:
+@get("/models/{public_id:str}", action="risk.view")
+async def model(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page:
     """One model: its card, what it reads, whether its probabilities are true; and what can be done with it."""
-    renderer = desk.renderer(request)
+    renderer, version = desk.renderer(request), _version(public_id)
     async with desk.store.tx("console model") as tx:
         found = next((each for each in await newest(tx, await in_force(tx)) if each.version == version), None)
         if found is None:
@@ -104,28 +104,28 @@ async def model(request: Web, desk: TheDesk, version: FromPath[int]) -> Page:
     return await desk.page(request, "model.html", context)
 
 
-@post("/models/{version:int}/challenge", action="model.manage")
-async def challenge(request: Web, desk: TheDesk, version: FromPath[int]) -> Page:
+@post("/models/{public_id:str}/challenge", action="model.manage")
+async def challenge(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page:
     """Let it score every payment without effect."""
 
     async def act(tx: Tx, person: str, reason: str) -> InForce:
-        return await registry.challenge(tx, str(version), person, desk.clock, reason)
+        return await registry.challenge(tx, public_id, person, desk.clock, reason)
 
     return await _do(request, desk, act, "model_challenges")
 
 
-@post("/models/{version:int}/retire", action="model.manage")
-async def retire(request: Web, desk: TheDesk, version: FromPath[int]) -> Page:
+@post("/models/{public_id:str}/retire", action="model.manage")
+async def retire(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page:
     """Take it out of force."""
 
     async def act(tx: Tx, person: str, reason: str) -> InForce:
-        return await registry.retire(tx, str(version), person, desk.clock, reason)
+        return await registry.retire(tx, public_id, person, desk.clock, reason)
 
     return await _do(request, desk, act, "model_retired")
 
 
-@post("/models/{version:int}/promote", action="model.manage")
-async def promote(request: Web, desk: TheDesk, version: FromPath[int]) -> Page:
+@post("/models/{public_id:str}/promote", action="model.manage")
+async def promote(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page:
     """Ask a second person to let it decide."""
     reason = typed(await request.form(), "reason")
     if (mistake := _mistake(reason)) is not None:
@@ -133,13 +133,13 @@ async def promote(request: Web, desk: TheDesk, version: FromPath[int]) -> Page:
     asker = access.approvals.asker(session_in(request), origin_of(request))
     try:
         async with desk.store.tx("console four eyes") as tx:
-            terms = promotion_of(await registry.find(tx, str(version)), await in_force(tx))
+            terms = promotion_of(await registry.find(tx, public_id), await in_force(tx))
             asked = await access.approvals.ask(tx, PROMOTE, terms, asker, desk.clock, reason)
     except Refused as error:
         return await _problem(request, desk, error.refusal)
     if isinstance(asked, Refusal):
         return await _problem(request, desk, asked)
-    return go_to(f"/models/{version}?notice=asked")
+    return go_to(f"/models/{public_id}?notice=asked")
 
 
 @post("/models/undo", action="model.manage")
@@ -212,6 +212,13 @@ def _best(compared: Comparison | None) -> dict[str, int]:
         if len(values) > 1:
             found[name] = (min if name == "brier" else max)(measured)[1]
     return found
+
+
+def _version(text: str) -> int:
+    """A model's number in an address. Raises NotFoundException for anything else."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise NotFoundException
+    return int(text)
 
 
 async def _older(tx: Tx, version: int) -> ModelRow:
