@@ -74,7 +74,7 @@ async def test_history_is_tried_and_kept(
     report = await backtest.do_asked(store, id_, "UTC", clock)
     assert report is not None
     (line,) = report.candidate.each_rule
-    assert (report.payments, report.judged, report.frauds) == (160, 133, 7)
+    assert (report.payments, report.judged, report.frauds) == (160, 132, 7)
     assert (line.hits, line.frauds, line.honest) == (16, 7, 7)
     assert report.base is not None
     assert report.changes[0].after == "hold"

@@ -131,6 +131,15 @@ def test_what_is_too_young_is_not_judged(path: Path) -> None:
     assert report.candidate.days[-1].card_precision is None
 
 
+def test_what_nobody_could_report_is_not_judged(path: Path) -> None:
+    """A replayed file ends; what was paid in its last week looks old and was never judged."""
+    path.write_text(path.read_text().replace("False", ""))
+    report = tried(path, force(LARGE), as_of_us=START + 900 * DAY, reported_us=START + 9 * DAY)
+    assert (report.payments, report.judged, report.frauds) == (7, 5, 4), (
+        "the last fraud was reported, so it counts"
+    )
+
+
 def test_a_range_is_judged_with_the_whole_past(path: Path) -> None:
     report = tried(path, force(SUSPECT), begin_us=START + 9 * DAY)
     assert (report.payments, report.candidate.each_rule[0].hits) == (3, 2)

@@ -22,7 +22,7 @@ from tillkeeper.risk.backtest.trial import Range, Trial
 from tillkeeper.risk.backtest.types import Question, Report
 from tillkeeper.risk.features import Catalogue
 from tillkeeper.risk.force import Force, Model
-from tillkeeper.risk.history import LABEL_DELAY_US, REMEMBERED_US, Apart, span, stretches
+from tillkeeper.risk.history import LABEL_DELAY_US, REMEMBERED_US, Apart, reported_until, span, stretches
 from tillkeeper.risk.rulefile import read_rules
 from tillkeeper.store import Store, Tx
 
@@ -84,7 +84,9 @@ async def tried(
         if question.base_rules:
             base = await _force(tx, question.base_rules, question.base_model, catalogue)
     begin, end = to_us(question.from_at), to_us(question.to_at)
-    trial = Trial(Range(begin, end, to_us(clock.now()), LABEL_DELAY_US, zone), candidate, base)
+    now, reported = clock.now(), await reported_until(store)
+    judged = Range(begin, end, to_us(now), LABEL_DELAY_US, zone, to_us(reported or now))
+    trial = Trial(judged, candidate, base)
     first = begin - REMEMBERED_US
     async with Apart.walk(candidate.rules, ZoneInfo(zone), trial.names, catalogue) as walk:
         async for seen in walk.through(stretches(store, first, end)):

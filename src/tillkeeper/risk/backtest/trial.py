@@ -27,7 +27,8 @@ _SIGN: Final = 1 << 63
 class Range(msgspec.Struct, frozen=True):
     """What is judged. `begin_us`, `end_us`: event times of [begin, end). `as_of_us`: what is known by then is the truth.
 
-    `delay_us`: a payment without a report is honest when it is so old.
+    `delay_us`: a payment without a report is honest when it is so old; `reported_us`: until when reports came in, unset:
+    until `as_of_us`.
     """
 
     begin_us: int
@@ -35,6 +36,15 @@ class Range(msgspec.Struct, frozen=True):
     as_of_us: int
     delay_us: int = LABEL_DELAY_US
     zone: str = "UTC"
+    reported_us: int | None = None
+
+    @property
+    def settled_us(self) -> int:
+        """What happened later is not judged unless it was reported."""
+        return (
+            min(self.as_of_us, self.as_of_us if self.reported_us is None else self.reported_us)
+            - self.delay_us
+        )
 
 
 class Trial:
@@ -93,7 +103,7 @@ class Trial:
         self._day = int(day[-1])
         customers = stretch.batch.customers[begin:end]
         codes = np.array([(customer & _LOW) - _SIGN for customer in customers], np.int64)
-        judged = (known < NEVER) | (at + span.delay_us <= span.as_of_us)
+        judged = (known < NEVER) | (at <= span.settled_us)
         amount = values[:, self._amount].astype(np.int64)
         return Facts(stretch.batch.ids[rows], day, codes, amount, fraud, judged, known)
 

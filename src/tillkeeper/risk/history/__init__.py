@@ -8,7 +8,7 @@ with FileHistory(path) as history:
 
 from tillkeeper.risk.history.apart import Apart
 from tillkeeper.risk.history.files import LABEL_DELAY_US, FileHistory
-from tillkeeper.risk.history.rows import span, stretches
+from tillkeeper.risk.history.rows import reported_until, span, stretches
 from tillkeeper.risk.history.types import (
     HANDBOOK,
     NEVER,
@@ -35,6 +35,7 @@ __all__ = [
     "Stretch",
     "Verdicts",
     "Walk",
+    "reported_until",
     "span",
     "stretches",
 ]

@@ -24,3 +24,8 @@ FROM (SELECT payment, known_at, fraud FROM risk.labels
 -- Event times of the first and the last arrival.
 SELECT (SELECT at FROM risk.decisions ORDER BY id LIMIT 1) AS first,
        (SELECT at FROM risk.decisions ORDER BY id DESC LIMIT 1) AS last;
+
+-- name: reported_until
+-- The latest moment of which anything was heard: a payment made, or a label known, among the last ones written.
+SELECT greatest((SELECT at FROM risk.decisions ORDER BY id DESC LIMIT 1),
+                (SELECT max(known_at) FROM (SELECT known_at FROM risk.labels ORDER BY id DESC LIMIT 1000) AS last)) AS at;

@@ -30,6 +30,15 @@ async def span(store: Store) -> tuple[datetime, datetime] | None:
     return None if row is None or row.first is None else (row.first, row.last)
 
 
+async def reported_until(store: Store) -> datetime | None:
+    """The latest moment of which anything was heard, payment or label. In a replayed file it lies years back: what was
+    paid within the label delay before it was never judged, however old it looks today. None without payments.
+    """
+    async with store.tx("history reports") as tx:
+        found: datetime | None = await tx.value(_sql.reported_until)
+    return found
+
+
 async def stretches(
     store: Store, since_us: int, to_us: int | None = None, *, rows: int = limits.HISTORY_ROWS
 ) -> AsyncIterator[Stretch]:
