@@ -13,12 +13,12 @@ from tests.support.people import signed_in
 from tests.support.postgres import Database, apart
 from tillkeeper import audit, risk
 from tillkeeper.access import Approval, Asker, approvals
-from tillkeeper.base.clock import ManualClock, SystemClock
+from tillkeeper.base.clock import ManualClock, SystemClock, to_us
 from tillkeeper.base.ids import new_id, to_typeid
 from tillkeeper.base.results import Refusal
 from tillkeeper.faces.cli.main import main
 from tillkeeper.faces.rule_deeds import ACTIVATE, RuleChange, change_of
-from tillkeeper.risk import Proposal, RiskEngine
+from tillkeeper.risk import Attempt, Proposal, RiskEngine
 from tillkeeper.store import Store
 
 KINDS = approvals.deeds(ACTIVATE)
@@ -73,6 +73,10 @@ async def agreed(
 async def test_two_people_and_a_backtest_put_rules_in_force(
     store: Store, clock: ManualClock, engine: RiskEngine, admin: psycopg.AsyncConnection
 ) -> None:
+    async with store.tx("test") as tx:
+        await engine.write(
+            tx, engine.decide([Attempt(new_id(), "payment", 1, UUID(int=1), UUID(int=2), 1, "CNY")])
+        )
     made = await proposed(store, clock)
     early = await asked(store, clock, change_of(made))
     assert isinstance(early, Refusal)
@@ -161,13 +165,42 @@ def test_rules_by_command(till: Till, tmp_path: Path) -> None:
     assert (code, made["reason"], made["active"], made["backtest"]) == (0, "ticket 12", False, None)
     code, out, _ = till("risk", "rules", "show", made["id"])
     assert (code, "+ large: hold when amount >= 5_000" in out, "- device_of_many" in out) == (0, True, True)
-    code, _, err = till("risk", "rules", "activate", made["id"], "--no-wait")
-    assert (code, "must be tried on history first" in err) == (2, True)
+    code, out, _ = till("risk", "rules", "activate", made["id"], "--no-wait")
+    assert (code, "A second person must agree, here: " in out) == (
+        0,
+        True,
+    )  # without history there is nothing to try
     code, out, _ = till("risk", "rules", "list")
     assert (code, made["id"] in out, "is in force since" in out, "by package" in out) == (0, True, True, True)
     told = json.loads(till("risk", "rules", "list", "--json")[1])
     assert (told["active"]["origin"], told["engine"]["faults"], len(told["proposals"])) == ("package", [], 1)
     assert till("risk", "rules", "show", "rpr_x")[0] == 2
+
+
+def test_a_proposal_is_tried_on_history(till: Till, tmp_path: Path, database: Database) -> None:
+    async def pay() -> None:
+        async with Store.opened(database.app_url, size=1) as store:
+            engine = await RiskEngine.open(store, None, SystemClock(), "Asia/Shanghai")
+            now = to_us(SystemClock().now()) - 60_000_000
+            attempts = [
+                Attempt(new_id(), "payment", now + n, UUID(int=n), UUID(int=9), 6000, "CNY")
+                for n in range(20)
+            ]
+            async with store.tx("test") as tx:
+                await engine.write(tx, engine.decide(attempts))
+
+    apart(pay())
+    (tmp_path / "mine.toml").write_text(RULES, "utf-8")
+    made = json.loads(till("risk", "rules", "propose", str(tmp_path / "mine.toml"), "--json")[1])
+    code, out, _ = till("risk", "rules", "show", made["id"])
+    assert (code, "Its backtest is asked, 0% done." in out) == (0, True)
+    assert till("risk", "rules", "activate", made["id"], "--no-wait")[0] == 2
+    assert till("risk", "backtest", "--rules", str(tmp_path / "mine.toml"))[0] == 0
+    code, out, _ = till("risk", "rules", "show", made["id"])
+    assert (code, "backtest done, waits for two people" in out, "20 payments" in out) == (0, True, True)
+    told = json.loads(till("risk", "rules", "show", made["id"], "--json")[1])
+    assert told["report"]["payments"] == 20
+    assert till("risk", "rules", "activate", made["id"], "--no-wait")[0] == 0
 
 
 def test_lists_by_command(till: Till) -> None:

@@ -43,7 +43,7 @@ async def _present(tx: Tx, terms: RuleChange) -> Any:
             f"it was made from rule set {terms.instead_of}, and {now} is in force: propose it anew from that"
         )
         return Refusal("approval_changed", said)
-    if found.backtest is None:
+    if found.backtest is None and await risk.has_history(tx):
         return Refusal(
             "backtest_missing",
             f"till risk backtest, or the rule's page, tries {terms.proposal} on history first",

@@ -149,6 +149,12 @@ async def proposal(tx: Tx, id_: UUID) -> Proposal | None:
     return None if row is None else msgspec.convert(row._asdict(), Proposal)
 
 
+async def has_history(tx: Tx) -> bool:
+    """Whether anything was ever decided, so that rules can be tried on it."""
+    found: bool = await tx.value(_sql.has_history)
+    return found
+
+
 def proposal_id(id_: UUID) -> str:
     """A proposal's public id."""
     return to_typeid(PROPOSAL_PREFIX, id_)

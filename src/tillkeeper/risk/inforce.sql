@@ -27,6 +27,10 @@ SELECT a.rule_set, a.at, a.origin, a.author, a.proposal, s.source
 FROM risk.activations AS a JOIN risk.rule_sets AS s ON s.version = a.rule_set
 ORDER BY a.id DESC LIMIT %(limit)s;
 
+-- name: has_history
+-- Whether risk ever decided anything: without history there is nothing to try rules on.
+SELECT EXISTS (SELECT FROM risk.decisions);
+
 -- name: was_active
 -- Whether a text ever decided.
 SELECT EXISTS (

@@ -18,9 +18,11 @@ from tillkeeper.faces.cli.links import own_handle
 from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import FOUND, CliError, Json, say, say_json, say_table
 from tillkeeper.faces.cli.risks import listings, mutes
+from tillkeeper.faces.cli.risks.backtest import show as show_report
 from tillkeeper.faces.cli.risks.reasons import reason_of
 from tillkeeper.faces.rule_deeds import ACTIVATE, change_of
-from tillkeeper.risk import BadRulesError, EngineState, Proposal
+from tillkeeper.risk import BadRulesError, EngineState, Proposal, backtest
+from tillkeeper.risk.backtest import Asked
 from tillkeeper.store import Store
 from tillkeeper.store.opening import opened
 
@@ -103,7 +105,9 @@ def propose(
         say_json(_proposal(made))
     else:
         say(f"{public} is kept: rule set {made.rule_set}, in place of {made.base}.")
-        say(f"Next: till risk backtest --rules {file}, then till risk rules activate {public}")
+        say(
+            f"The agent tries it on history: till risk rules show {public}; then till risk rules activate {public}"
+        )
 
 
 @_rules.command()
@@ -117,16 +121,22 @@ def show(
 
     Example: till risk rules show rpr_01k… --text
     """
-    found, base = run(_one(which))
+    found, base, tried = run(_one(which))
     changes = _changes(found, base)
     if json:
-        say_json(_proposal(found) | {"changes": changes, "source": found.source if text else None})
+        told = {
+            "changes": changes,
+            "report": tried and tried.report,
+            "source": found.source if text else None,
+        }
+        say_json(_proposal(found) | told)
         return
     say(f"{risk.proposal_id(found.id)}  rule set {found.rule_set}, made from {found.base}")
     say(f"by {found.author}, {found.at:%Y-%m-%d %H:%M} UTC: {found.reason or 'no reason given'}")
     say(_state(found))
     for each in changes:
         say(f"  {each}")
+    _show_backtest(tried)
     if text:
         say()
         say(found.source)
@@ -164,18 +174,28 @@ async def _standing() -> tuple[list[risk.Activation], list[Proposal], EngineStat
 
 
 async def _propose(text: str, reason: str) -> Proposal:
-    async with opened(settings(), size=1) as (store, _), store.tx("cli propose rules") as tx:
-        return await risk.propose(tx, text, own_handle(), reason, _clock)
+    async with opened(settings(), size=1) as (store, _):
+        async with store.tx("cli propose rules") as tx:
+            made, known = (
+                await risk.propose(tx, text, own_handle(), reason, _clock),
+                await risk.has_history(tx),
+            )
+        if known and made.backtest is None:
+            question = await backtest.question_of(store, _clock, text)
+            async with store.tx("cli ask backtest") as tx:
+                await backtest.ask(tx, question, own_handle(), _clock.now())
+        return made
 
 
-async def _one(which: str) -> tuple[Proposal, str]:
-    """A proposal, and the text it was made from."""
+async def _one(which: str) -> tuple[Proposal, str, Asked | None]:
+    """A proposal, the text it was made from, and its newest backtest."""
     async with opened(settings(), size=1) as (store, _), store.tx("cli proposal") as tx:
         found = await risk.proposal(tx, _id(which))
         sources = {each.rule_set: each.source for each in await risk.activations(tx, limits.PAGE_MAX)}
+        tried = None if found is None else await backtest.of_rules(tx, found.source)
     if found is None:
         raise _unknown(which)
-    return found, sources.get(found.base or 0, "")
+    return found, sources.get(found.base or 0, ""), tried
 
 
 async def _activate(which: str, reason: str, chosen: Settings, *, wait: bool, quiet: bool) -> Proposal:
@@ -247,6 +267,16 @@ def _show_standing(
         ]
         say("Circuit breakers that opened, the newest first: these rules were weakened to a challenge.")
         say_table(["rule", "rule set", "hits", "at most"], rows, figures=["hits"])
+
+
+def _show_backtest(tried: Asked | None) -> None:
+    if tried is None:
+        return
+    say()
+    if tried.report is not None:
+        show_report(tried.report)
+    else:
+        say(f"Its backtest is {tried.state}, {tried.share:.0%} done. {tried.said}".rstrip())
 
 
 def _state(found: Proposal) -> str:
