@@ -35,7 +35,7 @@ GENERATED = """
 CREATE TABLE everything AS
 WITH steps AS (
     SELECT seq, CASE WHEN random() < 0.3 THEN 0 WHEN random() < 0.2 THEN 60000000 WHEN random() < 0.1 THEN 3600000000
-                     ELSE (random() * 1500000000)::BIGINT END AS step,
+                     ELSE (random() * 2800000000)::BIGINT END AS step,
            hash(seq // 40 + {seed}) % 10 AS block
     FROM range({rows}) AS r(seq)
 ), times AS (SELECT seq, block, 1522540800000000 + sum(step) OVER (ORDER BY seq)::BIGINT AS happened FROM steps)

@@ -19,6 +19,14 @@ from tillkeeper.risk.features import FEATURES, WINDOWS
 from tillkeeper.risk.profiles import Profiles
 
 ZONE = ZoneInfo("Asia/Shanghai")
+RULES = load_rules(None)
+KEPT_BY_WINDOWS = frozenset(list(FEATURES)[: windows.COLUMNS]) | {
+    "hour",
+    "night",
+    "weekend",
+    "is_send",
+    "is_withdrawal",
+}
 START = 1_700_000_000_000_000
 SECOND = 1_000_000
 # Steps that land on, one microsecond before and one after each border of a window.
@@ -72,7 +80,7 @@ def assert_same(row: np.ndarray, expected: dict[str, float], n: int) -> None:
 @given(st.lists(events, min_size=1, max_size=60))
 def test_every_feature_equals_its_definition(story: list[tuple[Any, ...]]) -> None:
     attempts = attempts_of(story)
-    profiles, model = Profiles(load_rules(None), ZONE), Model(ZONE)
+    profiles, model = Profiles(RULES, ZONE, wanted=KEPT_BY_WINDOWS), Model(ZONE)
     begin = 0
     while begin < len(attempts):
         size = story[begin][-1]
@@ -91,7 +99,7 @@ def test_what_nothing_can_ask_for_is_forgotten(monkeypatch: pytest.MonkeyPatch, 
     """160 days: every feature stays true to its definition while the memory stays bounded."""
     monkeypatch.setattr(profiles_module, "WATERMARK_BLOCK", 64)
     rng = random.Random(seed)
-    engine, model = Profiles(load_rules(None), ZONE), Model(ZONE)
+    engine, model = Profiles(RULES, ZONE, wanted=KEPT_BY_WINDOWS), Model(ZONE)
     now, held = START, []
     for n in range(0, 4000, 4):
         turn = []
@@ -122,7 +130,7 @@ def test_what_nothing_can_ask_for_is_forgotten(monkeypatch: pytest.MonkeyPatch, 
 
 def test_an_empty_memory_is_empty() -> None:
     """When all has been forgotten, every number is free again and the table is empty."""
-    engine = Profiles(load_rules(None), ZONE)
+    engine = Profiles(RULES, ZONE, wanted=KEPT_BY_WINDOWS)
     engine.observe(attempts_of([(1, n % 3, 4, 5, "a", "b", None, 0, None, 1) for n in range(50)]))
     far = START + 100 * 86_400 * SECOND
     stranger = Attempt(UUID(int=77), "payment", far, UUID(int=70), UUID(int=71), 1, "CNY", "x", "y")
@@ -140,7 +148,7 @@ def test_an_empty_memory_is_empty() -> None:
 
 def follow(attempts: list[Attempt]) -> Profiles:
     """One attempt a turn, each feature compared with the model; the engine for a look inside."""
-    engine, model = Profiles(load_rules(None), ZONE), Model(ZONE)
+    engine, model = Profiles(RULES, ZONE, wanted=KEPT_BY_WINDOWS), Model(ZONE)
     for n, attempt in enumerate(attempts):
         assert_same(engine.observe([attempt])[0], model.observe(attempt), n)
     return engine
@@ -188,7 +196,7 @@ def test_where_memory_is_short_the_first_room_is_smaller(monkeypatch: pytest.Mon
     assert len(asked) > 6
     monkeypatch.setattr(arrays, "FEWEST", 1 << 19)
     with pytest.raises(MemoryError):
-        Profiles(load_rules(None), ZONE)
+        Profiles(RULES, ZONE, wanted=KEPT_BY_WINDOWS)
 
 
 def test_a_look_at_a_forgotten_past_does_not_move_time() -> None:
@@ -217,13 +225,11 @@ def test_a_forgotten_profile_keeps_its_time() -> None:
 
 
 def test_a_label_for_a_stranger_changes_nothing() -> None:
-    assert not Profiles(load_rules(None), ZONE).learn(UUID(int=5), fraud=True)
+    assert not Profiles(RULES, ZONE, wanted=KEPT_BY_WINDOWS).learn(UUID(int=5), fraud=True)
 
 
 def test_amounts_are_counted_in_the_reference_currency() -> None:
-    engine = Profiles(
-        load_rules(None), ZONE
-    )  # 14 US cents or 21 yen are worth a yuan; other currencies as listed
+    engine = Profiles(RULES, ZONE)  # 14 US cents or 21 yen are worth a yuan; other currencies as listed
     kinds = [
         ("CNY", 1234, 1234),
         ("USD", 1400, 10_000),
@@ -242,7 +248,7 @@ def test_amounts_are_counted_in_the_reference_currency() -> None:
 
 def test_what_is_worth_more_than_the_limit_counts_as_the_limit() -> None:
     attempt = Attempt(UUID(int=1), "payment", START, PEOPLE[0], PEOPLE[1], MAX_AMOUNT, "USD")
-    row = Profiles(load_rules(None), ZONE).observe([attempt])[0]
+    row = Profiles(RULES, ZONE, wanted=KEPT_BY_WINDOWS).observe([attempt])[0]
     assert row[FEATURES["customer_max_1m"].index] == windows.AMOUNT_LIMIT - 1
 
 
@@ -266,7 +272,7 @@ def test_distance(here: tuple[float, float], there: tuple[float, float], km: flo
 
 def test_a_z_score_is_exact_for_tiny_deviations_of_huge_amounts() -> None:
     """Sums of squares in floats would lose this entirely: a deviation of one minor unit around 10^12."""
-    engine = Profiles(load_rules(None), ZONE)
+    engine = Profiles(RULES, ZONE, wanted=KEPT_BY_WINDOWS)
     amounts = [MAX_AMOUNT - 1, MAX_AMOUNT - 2, MAX_AMOUNT - 3, MAX_AMOUNT]
     attempts = [
         Attempt(UUID(int=n), "payment", START + n, PEOPLE[0], PEOPLE[1], amount, "CNY")
