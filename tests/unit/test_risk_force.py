@@ -60,7 +60,7 @@ def values_of(attempts: list[Attempt]) -> np.ndarray:
 
 
 def judged(
-    force: Force | RuleSet, attempts: list[Attempt], now: int = 0, judge: Judge | None = None
+    force: Force | RuleSet, attempts: list[Attempt], now: int | None = None, judge: Judge | None = None
 ) -> Judged:
     wanted = force if isinstance(force, Force) else Force.of(force)
     return (judge or Judge(wanted)).take(Batch.of(attempts), values_of(attempts), now)
@@ -387,3 +387,12 @@ def test_a_judge_takes_only_the_columns_it_needs() -> None:
 
 def test_an_empty_turn_breaks_nothing() -> None:
     assert Breakers().open_at(0) == {}
+
+
+def test_a_payment_from_the_future_stops_no_breaker() -> None:
+    judge = Judge(Force.of(rules(CAPPED)))
+    judged(judge.force, [attempt(at=10**15)], now=0, judge=judge)
+    for n in range(1, 4):
+        found = judged(judge.force, [attempt(at=n * 20 * SECOND)], now=n * 20 * SECOND, judge=judge)
+        assert outcomes(found) == ["deny"]
+    assert not judge.breakers.trips

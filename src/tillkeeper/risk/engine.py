@@ -213,9 +213,10 @@ class RiskEngine:
                 try:
                     await self.refresh()
                 except Exception as error:
-                    if not is_transient(error):
-                        raise
-                    log.warning("what is in force could not be asked: %s", type(error).__name__)
+                    if is_transient(error):
+                        log.warning("what is in force could not be asked: %s", type(error).__name__)
+                    else:  # whoever decides must go on hearing: what was there decides until then
+                        log.exception("what is in force could not be taken")
         finally:
             await self._give_up_renewal()
 
@@ -339,7 +340,8 @@ class RiskEngine:
                 hits = np.zeros((len(rules.rules), len(found)), np.bool_)
                 for payment, (_, _, names) in enumerate(found):
                     hits[[place[name] for name in names if name in place], payment] = True
-                breakers.weaken(rules, hits, np.array([to_us(at) for _, at, _ in found], np.int64))
+                at_us = np.array([to_us(at) for _, at, _ in found], np.int64)
+                breakers.weaken(rules, hits, np.minimum(at_us, to_us(self._clock.now())))
         breakers.trips.clear()  # they were noted when they happened
         return breakers
 

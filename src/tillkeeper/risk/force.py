@@ -181,7 +181,7 @@ class Judge:
         hits = force.rules.hits(values[:, self._read], batch.kinds, batch.at_us)
         counted = self._counted(hits, batch, now, effects)
         severity = np.where(counted, self._severity[:, None], np.int8(0))
-        for rule, payment in self.breakers.weaken(force.rules, counted, batch.at_us):
+        for rule, payment in self.breakers.weaken(force.rules, counted, _clocked(batch, now_us)):
             if severity[rule, payment] > CHALLENGE:
                 severity[rule, payment] = CHALLENGE
                 effects.setdefault(payment, []).append(f"weakened:{force.rules.rules[rule].name}")
@@ -287,6 +287,11 @@ class Judge:
             for n in self._scored:
                 outcomes[n] = 0 if force.rules.rules[n].shadow else hits[n] * self._severity[n]
         return Shadow(model.id, scores, outcomes.max(axis=0, initial=0))
+
+
+def _clocked(batch: Batch, now_us: int | None) -> NDArray[np.int64]:
+    """When payments happened, and none in the future: a breaker's clock never runs back, so one of them would stop it."""
+    return batch.at_us if now_us is None else np.minimum(batch.at_us, now_us)
 
 
 _PAST: Final = -(2**62)

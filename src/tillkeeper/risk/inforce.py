@@ -170,7 +170,7 @@ async def put_on_list(tx: Tx, entry: Listing, clock: Clock) -> None:
         raise refuse("invalid_value", f"one of {', '.join(LISTS)}", "list")
     _check_until(entry.until, clock.now(), trusting=entry.list == "trust")
     await tx.run(_sql.one_at_a_time)
-    if len(await listings(tx, clock.now())) >= limits.LIST_ENTRIES:
+    if await tx.value(_sql.count_listings, {"at": clock.now()}) >= limits.LIST_ENTRIES:
         raise refuse("invalid_value", f"{limits.LIST_ENTRIES} entries are in force; end some first", "list")
     await _write_listing(tx, entry, "list.added")
 

@@ -84,6 +84,13 @@ SELECT list, entity, key, until, reason, author, at, ended FROM (
 ) AS last
 WHERE NOT ended AND (until IS NULL OR until > %(at)s) ORDER BY id DESC LIMIT %(limit)s;
 
+-- name: count_listings
+-- How many entries are in force at a moment.
+SELECT count(*) FROM (
+    SELECT DISTINCT ON (list, entity, key) until, ended FROM risk.listings ORDER BY list, entity, key, id DESC
+) AS last
+WHERE NOT ended AND (until IS NULL OR until > %(at)s);
+
 -- name: listings_of
 -- What the lists say of one, the newest first, ended entries too.
 SELECT list, entity, key, until, reason, author, at, ended FROM risk.listings
