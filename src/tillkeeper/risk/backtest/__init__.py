@@ -9,6 +9,7 @@ from tillkeeper.risk.backtest.house import USUAL, Examiner, Tell, do_asked, ques
 from tillkeeper.risk.backtest.rows import ask, keep, latest, of_rules, one
 from tillkeeper.risk.backtest.trial import Range, Trial
 from tillkeeper.risk.backtest.types import (
+    PREFIX,
     REMARKS,
     Asked,
     Change,
@@ -25,6 +26,7 @@ from tillkeeper.risk.backtest.types import (
 )
 
 __all__ = [
+    "PREFIX",
     "REMARKS",
     "USUAL",
     "Asked",

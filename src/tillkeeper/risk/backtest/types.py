@@ -9,6 +9,9 @@ from uuid import UUID
 
 import msgspec
 
+PREFIX = "bkt"
+"""Of a backtest's public id."""
+
 
 class Outcome(msgspec.Struct, frozen=True):
     """Payments that got one outcome. `open`: too young to be judged. `customers`: distinct ones who paid honestly."""

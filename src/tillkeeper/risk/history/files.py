@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
-import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,10 +54,14 @@ class FileHistory:
         label_delay_us: int = LABEL_DELAY_US,
         rows: int = limits.HISTORY_ROWS,
     ) -> None:
+        import duckdb  # here: most who read history read PostgreSQL's, and it costs 11 MB
+
         self._rows = rows
         self._delay = label_delay_us
         self._spill = tempfile.TemporaryDirectory(prefix="till-history-")
-        self._connection = duckdb.connect(config=_DUCKDB | {"temp_directory": self._spill.name})
+        self._connection: duckdb.DuckDBPyConnection = duckdb.connect(
+            config=_DUCKDB | {"temp_directory": self._spill.name}
+        )
         try:
             self._load(path, layout)
         except duckdb.Error as error:

@@ -13,13 +13,15 @@ import typer
 
 from tillkeeper import replay, risk
 from tillkeeper.base.clock import SystemClock, from_us, to_us
+from tillkeeper.base.ids import BadIdError, from_typeid, to_typeid
 from tillkeeper.base.money import format_money
+from tillkeeper.base.results import refuse
 from tillkeeper.faces.cli.links import own_handle
 from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import CliError, Json, say, say_json, say_table
 from tillkeeper.faces.cli.risks.progress import Tell, progress
 from tillkeeper.risk import backtest, declared, models
-from tillkeeper.risk.backtest import Question, Report, Side
+from tillkeeper.risk.backtest import Asked, Question, Report, Side
 from tillkeeper.risk.history import LABEL_DELAY_US, Apart, FileHistory, HistoryError, Layout, Stretch
 from tillkeeper.store.opening import opened
 
@@ -86,6 +88,69 @@ def backtest_(
         say_json(report)
     else:
         show(report)
+
+
+@app.command("backtests")
+def backtests_(
+    which: Annotated[
+        str | None, typer.Argument(metavar="ID", help="One of them: bkt_01h4…", show_default=False)
+    ] = None,
+    *,
+    json: Json = False,
+) -> None:
+    """List the backtests that are kept or under way, or show the report of one.
+
+    Example: till risk backtests bkt_01kx7m4v9zf1zvjm3zc4c1q5j0
+    """
+    if which is None:
+        _show_kept(run(_latest()), json=json)
+        return
+    found = run(_one(which))
+    if json:
+        say_json(found)
+    elif found.report is None:
+        say(f"{found.state}, {found.share:.0%} of the work is done. {found.said}".rstrip())
+    else:
+        show(found.report)
+
+
+async def _latest() -> list[Asked]:
+    async with opened(settings(), size=1) as (store, _), store.tx("cli backtests") as tx:
+        return await backtest.latest(tx)
+
+
+async def _one(which: str) -> Asked:
+    try:
+        id_ = from_typeid(backtest.PREFIX, which)
+    except BadIdError as error:
+        raise CliError(str(error), "till risk backtests lists them") from error
+    async with opened(settings(), size=1) as (store, _), store.tx("cli backtest") as tx:
+        found = await backtest.one(tx, id_)
+    if found is None:
+        raise refuse("unknown_backtest", "till risk backtests lists them")
+    return found
+
+
+def _show_kept(listed: list[Asked], *, json: bool) -> None:
+    if json:
+        say_json([msgspec.structs.asdict(each) | {"id": _public(each)} for each in listed])
+        return
+    rows = [
+        [
+            _public(each),
+            f"{each.at:%Y-%m-%d %H:%M}",
+            each.author,
+            f"{each.from_at:%Y-%m-%d} to {each.to_at:%Y-%m-%d}",
+            "none" if each.model is None else str(each.model),
+            each.state if each.state != "running" else f"{each.share:.0%}",
+        ]
+        for each in listed
+    ]
+    say_table(["id", "asked", "by", "range", "model", "state"], rows)
+
+
+def _public(found: Asked) -> str:
+    return to_typeid(backtest.PREFIX, found.id)
 
 
 Span = tuple[datetime | None, datetime | None]
