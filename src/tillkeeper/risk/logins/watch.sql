@@ -21,12 +21,12 @@ FROM (SELECT * FROM risk.logins WHERE id >= %(first)s ORDER BY id DESC LIMIT %(r
 WHERE l.at >= %(since)s ORDER BY l.score DESC, l.id DESC LIMIT %(limit)s;
 
 -- name: answered
--- What became of those who were asked again since a moment: passed, failed, never answered.
+-- What became of those who gave the right password and were asked again since a moment: passed, failed, never answered.
 SELECT count(*) FILTER (WHERE passed), count(*) FILTER (WHERE NOT passed), count(*) FILTER (WHERE passed IS NULL)
 FROM (
     SELECT (SELECT bool_or(a.passed) FROM risk.login_answers AS a WHERE a.login = l.id) AS passed
-    FROM (SELECT id, outcome, at FROM risk.logins WHERE id >= %(first)s ORDER BY id DESC LIMIT %(rows)s) AS l
-    WHERE l.outcome = 'ask_again' AND l.at >= %(since)s
+    FROM (SELECT id, outcome, succeeded, at FROM risk.logins WHERE id >= %(first)s ORDER BY id DESC LIMIT %(rows)s) AS l
+    WHERE l.outcome = 'ask_again' AND l.succeeded AND l.at >= %(since)s
 ) AS asked;
 
 -- name: staff
