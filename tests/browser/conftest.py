@@ -148,7 +148,7 @@ async def furnish(place: Place) -> None:
         ids[name] = (await shop.pay(ben, cafe, HELD + 50))["id"]
     await ask_something(place)
     await raise_alarm(place)
-    others = [ann, *[await shop.customer(name, 0) for name in ("Li Na", "Tom Chen", "周杰")]]
+    others = [ann, new_id(), new_id(), new_id()]  # customers of whom nobody asks here
     about = await furnish_cases(shop, ben, others, cafe, [uuid_of(ids[name]) for name in ("held", "held_too")])
     ids |= {"case": about[0], "case_other": about[1]}
     ids |= {"ann": to_typeid("cus", ann), "ben": to_typeid("cus", ben), "cafe": to_typeid("mer", cafe)}
