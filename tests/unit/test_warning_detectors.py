@@ -2,14 +2,20 @@
 
 import random
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import Any, cast
 from uuid import UUID
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tillkeeper.base import limits
+from tillkeeper.base.clock import to_us
 from tillkeeper.base.ids import new_id
+from tillkeeper.risk import load_rules, read_rules, with_rule
+from tillkeeper.risk.warning import remedies
 from tillkeeper.risk.warning.bust_out import BustOut
 from tillkeeper.risk.warning.card_testing import CardTesting
 from tillkeeper.risk.warning.forest import HUB, Forest
@@ -17,7 +23,7 @@ from tillkeeper.risk.warning.lookout import Lookout
 from tillkeeper.risk.warning.mules import Mules
 from tillkeeper.risk.warning.stakes import Budget, Precision, expected_loss, probability, wanted
 from tillkeeper.risk.warning.stuffing import Stuffing
-from tillkeeper.risk.warning.types import Finding, Seen, SeenLabel, SeenLogin
+from tillkeeper.risk.warning.types import Finding, Seen, SeenLabel, SeenLogin, Signal
 
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
@@ -115,12 +121,34 @@ def test_a_list_of_passwords_is_stuffing_and_a_forgotten_one_is_not(seed: int) -
         found += detector.seen(
             login(at + n * SECOND, victim, "185.1.1.1", succeeded=n % 15 == 14, device="bot")
         )
-    assert {("credential_stuffing", "ip", "185.1.1.1"), ("credential_stuffing", "device", "bot")} <= keys(
-        found
-    )
+    assert keys(found) == {("credential_stuffing", "ip", "185.1.1.1")}
     last = [each for each in found if each.about_kind == "ip"][-1]
     assert {each.id for each in last.subjects} == {victims[14], victims[29]}
     assert found[0].at_us - at < 12 * SECOND
+
+
+def test_a_list_tried_from_many_addresses_of_a_network_is_found_at_the_network() -> None:
+    detector = Stuffing()
+    tries = [login(BEGIN + n * SECOND, new_id(), f"185.1.{n}.1", succeeded=False) for n in range(30)]
+    assert keys(each for one in tries for each in detector.seen(one)) == {
+        ("credential_stuffing", "network", "4134")
+    }
+
+
+@pytest.mark.parametrize("about", sorted(remedies.AGAINST))
+def test_every_proposed_rule_can_join_the_packages_rules(about: tuple[str, str]) -> None:
+    found = {"largest": 900, "customers": 12, "devices": 3, "failed": 20}
+    moment = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
+    signal = Signal(
+        new_id(), about[0], cast("Any", about[1]), "x", "page", "up", moment, moment, moment, None, 1.0, None, 20.0, 16.0, 12, 900,
+        "CNY", found,
+    )  # fmt: skip
+    made = remedies.draft(signal)
+    assert made is not None
+    name = remedies.rule_name(signal)
+    text = remedies.as_text(name, made, moment + timedelta(hours=24))
+    rule = read_rules(with_rule(load_rules(None).source, text), "test").rules[-1]
+    assert (rule.name, rule.until_us) == (name, to_us(moment + timedelta(hours=24)))
 
 
 def test_a_chain_of_mules_is_a_network_and_friends_are_not(seed: int) -> None:

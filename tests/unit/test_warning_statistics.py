@@ -4,7 +4,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tillkeeper.base import limits
@@ -67,6 +67,7 @@ def test_a_change_is_found_soon(seed: int) -> None:
     assert slots_to_alarm(rng, BOUND, 0.01, 0.1, 500, up=False) < 20
 
 
+@settings(max_examples=40)
 @given(st.integers(1, 200), st.floats(0.001, 0.5), st.floats(0.0, 1.0))
 def test_within_the_band_the_mean_of_every_likelihood_ratio_is_at_most_one(
     trials: int, edge: float, part: float
@@ -80,6 +81,7 @@ def test_within_the_band_the_mean_of_every_likelihood_ratio_is_at_most_one(
             assert sum(c * e[n] for c, e in zip(chance, each, strict=True)) <= 1 + 1e-9
 
 
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=20), st.floats(1.0, 2.0))
 def test_a_bet_on_money_is_fair_or_worse_below_the_edge(amounts: list[int], above: float) -> None:
     mean = sum(amounts) / len(amounts)

@@ -22,7 +22,7 @@ class Draft(msgspec.Struct, frozen=True):
 
 def draft(signal: Signal) -> Draft | None:
     """What might stop it; None where no rule fits."""
-    make = _AGAINST.get((signal.kind, signal.about_kind))
+    make = AGAINST.get((signal.kind, signal.about_kind))
     return make(signal.evidence) if make is not None else None
 
 
@@ -104,7 +104,7 @@ def _new_devices(_: Mapping[str, Any]) -> Draft:
 def _logins_fail(found: Mapping[str, Any]) -> Draft:
     least = max(5, int(found["failed"]) // 2)
     return Draft(
-        "deny",
+        "block",
         f"ip_logins_failed_1h >= {least}",
         "短期规则（撞库）：该地址一小时内登录失败 {ip_logins_failed_1h} 次",
         "short-lived rule (credential stuffing): {ip_logins_failed_1h} failed logins from this address within an hour",
@@ -112,7 +112,7 @@ def _logins_fail(found: Mapping[str, Any]) -> Draft:
     )
 
 
-_AGAINST: Final[Mapping[tuple[str, str], Callable[[Mapping[str, Any]], Draft]]] = {
+AGAINST: Final[Mapping[tuple[str, str], Callable[[Mapping[str, Any]], Draft]]] = {
     ("card_testing", "device"): _many_at_device,
     ("card_testing", "ip"): _new_devices_at_address,
     ("card_testing", "merchant"): _new_devices_at_merchant,

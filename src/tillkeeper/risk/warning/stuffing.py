@@ -16,6 +16,8 @@ KIND: Final = "credential_stuffing"
 SPAN_US: Final = 30 * 60 * 1_000_000
 _HELD: Final = 500
 _LEAST_CUSTOMERS: Final = 5
+_LEAST_ADDRESSES: Final = {"ip": 1, "device": 2, "network": 3}
+"""One address, found by itself, needs no second signal for its network or the devices behind it."""
 _FAILS: Final = 0.9
 _PPM: Final = 800_000
 
@@ -61,7 +63,8 @@ class Stuffing:
             return None
         tried = [seen for at, seen in place.window if at >= place.suspicion.begun_us]
         failed = {seen.customer for seen in tried if not seen.succeeded}
-        if len(failed) < _LEAST_CUSTOMERS:
+        addresses = len({seen.ip for seen in tried})
+        if len(failed) < _LEAST_CUSTOMERS or addresses < _LEAST_ADDRESSES[about_kind]:
             return None
         return _finding(about_kind, about, place.suspicion, tried, failed, each.at_us)
 

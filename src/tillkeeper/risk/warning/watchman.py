@@ -215,7 +215,7 @@ class Watchman:
         if known is not None:
             await rows.see_signal(tx, signal)
         elif await rows.add_signal(tx, signal):
-            log.warning("signal %s: %s %s", signal.kind, signal.about_kind, signal.about)
+            log.warning("signal %s of %s: %s", signal.kind, signal.about_kind or "the platform", signal.id)
             await self._propose(tx, signal, now)
         else:
             return None
