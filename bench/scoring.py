@@ -20,20 +20,21 @@ TURN: Final = 64
 WHOLE: Final = 8192
 TURNS: Final = 400
 READ: Final = 40
+ROWS: Final = 10_000
 CARD: Final = Card("bench", "2026-01-01T00:00:00Z", "bench", 0, Span("", "", 0, 0))
 
 
 def main() -> None:
     """Measure, print and keep."""
     chance = np.random.default_rng(1)
-    values = chance.lognormal(size=(20_000, READ))
+    values = chance.lognormal(size=(ROWS, READ))
     values[chance.random(values.shape) < 0.1] = np.nan
     known = np.nan_to_num(values)
     fraud = known[:, 0] * known[:, 1] + known[:, 2] + chance.normal(size=len(values)) > 6
     forests = [_forest(values, fraud, seed) for seed in range(RECIPE.seeds)]
     body = Forest(tuple(each.model_to_string() for each in forests), Line((-40.0, 40.0), (-40.0, 40.0)))
     scorer = open_model(seal(Artifact(LEARNABLE[:READ], body, CARD)), FEATURES)
-    unusual = chance.lognormal(size=(20_000, len(UNUSUAL)))
+    unusual = chance.lognormal(size=(ROWS, len(UNUSUAL)))
     anomaly = open_model(seal(Artifact(UNUSUAL, fit_tails(unusual), CARD)), FEATURES)
     found = {
         "trees": sum(each.num_trees() for each in forests),
@@ -66,7 +67,7 @@ def _measured(
     score(values[:TURN])
     taken = []
     for n in range(turns):
-        rows = np.ascontiguousarray(values[(n * TURN) % 16_000 :][:TURN])
+        rows = np.ascontiguousarray(values[(n * TURN) % (ROWS - TURN) :][:TURN])
         begin = time.process_time_ns()
         score(rows)
         taken.append((time.process_time_ns() - begin) / 1e6)

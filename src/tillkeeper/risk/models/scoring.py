@@ -128,9 +128,9 @@ def _checked(line: Line) -> Line:
 
 def warm_up() -> None:
     """Have the loops compiled (once a machine, seconds), or loaded from the cache, before a payment waits for them."""
-    leaf = trees.Trees(
-        np.array([-1], np.int32), np.empty(0, np.int32), np.empty(0), np.empty(0, np.int32),
-        np.empty((0, 2), np.int32), np.empty((0, 2)), np.zeros(1), 0.0, 1.0,
-    )  # fmt: skip
+    first, no = np.zeros(1, np.uint32), np.zeros(1, np.bool_)
+    pair = np.zeros((1, 2), np.uint32)
+    depth = np.zeros(1, np.int32)
+    leaf = trees.Trees(first, depth, first, np.zeros(1), no, pair, np.ones((1, 2)), np.zeros(1), 0.0, 1.0)
     trees.raw_scores(leaf, np.zeros((1, 1)))
     unsupervised.surprises(unsupervised.prepared(Tails((0.5,), ((0.0,),), (0.0,))), np.zeros((1, 1)))
