@@ -9,8 +9,11 @@ import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from typer.testing import CliRunner
 
 from tillkeeper.base.clock import from_us, to_us
+from tillkeeper.faces.cli.output import CliError
+from tillkeeper.faces.cli.risks.backtest import app, moment, show
 from tillkeeper.risk import FEATURES, Force, Model, read_rules
 from tillkeeper.risk.backtest import Range, Report, Trial
 from tillkeeper.risk.backtest.days import Calendar, Facts
@@ -271,3 +274,39 @@ def test_features_of_both_sides_are_computed(path: Path) -> None:
     report = tried(path, force(LARGE), force(SUSPECT))
     assert {change.after for change in report.changes} == {"hold", "allow"}
     assert set(Trial(Range(0, 1, 1), force(LARGE), force(SUSPECT)).names) <= set(FEATURES)
+
+
+# -- on a terminal
+
+
+def test_the_report_for_people(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rules = force(rule("score", "model_score >= 0.3"), HUGE, model=Model(4, Fixed()))
+    show(tried(path, rules, force(HUGE)))
+    said = capsys.readouterr().out
+    for words in (
+        "7 payments",
+        "4 frauds",
+        "was trained on payments of this range",
+        "only it",
+        "in force",
+        "2 3",
+    ):
+        assert words in said, words
+
+
+def test_times_as_people_write_them() -> None:
+    assert moment("--from", None) is None
+    assert moment("--from", "2026-10-01") == datetime(2026, 10, 1, tzinfo=UTC)
+    assert moment("--to", "2026-10-01T08:00:00+08:00") == datetime(2026, 10, 1, tzinfo=UTC)
+    with pytest.raises(CliError, match="--from yesterday is no time"):
+        moment("--from", "yesterday")
+
+
+def test_a_file_on_the_command_line(path: Path, tmp_path: Path) -> None:
+    tried_rules = tmp_path / "rules.toml"
+    tried_rules.write_text(force(LARGE, HUGE).rules.source)
+    ran = CliRunner().invoke(app, ["backtest", "--file", str(path), "--rules", str(tried_rules), "--json"])
+    assert ran.exit_code == 0, ran.output
+    report = msgspec.json.decode(ran.stdout.splitlines()[-1], type=Report)
+    assert (report.payments, report.judged, report.frauds) == (7, 7, 4)
+    assert [each.hits for each in report.candidate.each_rule] == [4, 1]
