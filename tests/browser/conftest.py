@@ -149,7 +149,9 @@ async def furnish(place: Place) -> None:
     await ask_something(place)
     await raise_alarm(place)
     others = [ann, new_id(), new_id(), new_id()]  # customers of whom nobody asks here
-    about = await furnish_cases(shop, ben, others, cafe, [uuid_of(ids[name]) for name in ("held", "held_too")])
+    about = await furnish_cases(
+        shop, ben, others, cafe, [uuid_of(ids[name]) for name in ("held", "held_too")]
+    )
     ids |= {"case": about[0], "case_other": about[1]}
     ids |= {"ann": to_typeid("cus", ann), "ben": to_typeid("cus", ben), "cafe": to_typeid("mer", cafe)}
 
