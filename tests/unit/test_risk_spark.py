@@ -28,7 +28,7 @@ def con() -> Iterator[Connection]:
 
 
 def test_generated_events(spark: Any, con: Connection, tmp_path: Path, seed: int) -> None:
-    generate(con, seed, 2000)
+    generate(con, seed, 1200)
     theirs = in_spark(spark, con, tmp_path, FEATURES)
     found = differences(theirs, in_duckdb(con))
     assert found == dict.fromkeys(found, 0)

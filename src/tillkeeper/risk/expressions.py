@@ -68,7 +68,10 @@ def read(source: str, known: Sequence[str], texts: Sequence[str] = ()) -> Expres
             "is not an expression: write, for example, (amount > 5) & (hour < 6)"
         ) from None
     check = _Check(frozenset(known), frozenset(texts))
-    logical = check.kind(body) == "truth"
+    kind = check.kind(body)
+    if kind == "text":
+        raise BadExpressionError("gives a text: compare it to another, or give a number")
+    logical = kind == "truth"
     return Expression(" ".join(source.split()), tuple(sorted(check.names)), tuple(check.texts), logical)
 
 
