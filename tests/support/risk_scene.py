@@ -230,97 +230,66 @@ _REMEDY: Final = (
 )
 
 
+LINE: Final = RuleLine(
+    "very_large", 1, "hold", False, 512, 210, 302, 0.41, 0.5, 900_000, 310_000, 120, 220, 510_000, 190_000, 0
+)  # fmt: skip
+
+
 def report_of(shop: Shop, payment: UUID) -> Report:
     """What a backtest found that compared two rule sets: one catches more, and disturbs more."""
     now = shop.clock.now()
-
-    def side(rules: tuple[RuleLine, ...], saved: int, disturbed: int) -> Side:
-        days = tuple(
-            Day(
-                f"2026-10-{n:02}",
-                4000 + 90 * n,
-                31,
-                12 + n % 5,
-                10 + n % 5,
-                saved // 20 + 900 * n,
-                40_000 - 700 * n,
-                0.3,
-            )
-            for n in range(1, 21)
-        )
-        scores = tuple(
-            Part(
-                n / 20,
-                (n + 1) / 20,
-                n * n // 3,
-                90_000 // (1 + n**3),
-                40,
-                (n + 1) / 21,
-                1 - n / 20,
-                0.01,
-                0,
-                0,
-            )
-            for n in range(20)
-        )
-        outcomes = (Outcome("allow", 80_000, 210, 79_000, 790, 41_000, 1, 70_000),)
-        levels = (Level("challenge", 1200, 0.41, 0.66, 1.4, saved, disturbed, 510),)
-        load = Workload(100, 20, 11.8, 14, 0)
-        rank = Ranking(0.871, 0.703, 0.734, 0.312, 0.42)
-        return Side(
-            "00",
-            len(rules),
-            1,
-            None,
-            outcomes,
-            levels,
-            rank,
-            rank,
-            load,
-            saved,
-            420_000,
-            disturbed,
-            rules,
-            scores,
-            days,
-        )
-
-    line = RuleLine(
-        "very_large",
-        1,
-        "hold",
-        False,
-        512,
-        210,
-        302,
-        0.41,
-        0.5,
-        900_000,
-        310_000,
-        120,
-        220,
-        510_000,
-        190_000,
-        0,
-    )
     other = structs.replace(
-        line,
-        rule="odd_sum",
-        outcome="deny",
-        hits=44,
-        frauds=31,
-        honest=13,
-        precision=0.7,
-        alone=12,
-        shadow=True,
+        LINE, rule="odd_sum", outcome="deny", hits=44, precision=0.7, alone=12, shadow=True
     )
-    gone = structs.replace(line, rule="unlucky", hits=7)
-    change = Change("allow", "hold", 31, 44, 2, 260_000, 180_000, (to_typeid("pay", payment),))
     return Report(
-        now - timedelta(days=20), now, "CNY", 7 * 86_400, 81_200, 80_010, 620, 930_000_000, 1_420_000,
-        side((structs.replace(line, hits=560), other), 1_000_000, 640_000), side((line, gone), 760_000, 610_000),
-        (change,), ("few_frauds", "no_lists"), 4.2,
-    )  # fmt: skip
+        begin=now - timedelta(days=20),
+        end=now,
+        reference="CNY",
+        label_delay_s=7 * 86_400,
+        payments=81_200,
+        judged=80_010,
+        frauds=620,
+        amount=930_000_000,
+        fraud_amount=1_420_000,
+        candidate=_side((structs.replace(LINE, hits=560), other), 1_000_000, 640_000),
+        base=_side((LINE, structs.replace(LINE, rule="unlucky", hits=7)), 760_000, 610_000),
+        changes=(Change("allow", "hold", 31, 44, 2, 260_000, 180_000, (to_typeid("pay", payment),)),),
+        remarks=("few_frauds", "no_lists"),
+        seconds=4.2,
+    )
+
+
+def _side(rules: tuple[RuleLine, ...], saved: int, disturbed: int) -> Side:
+    rank = Ranking(0.871, 0.703, 0.734, 0.312, 0.42)
+    return Side(
+        rules_sha256="00",
+        rules=len(rules),
+        model=1,
+        anomaly=None,
+        outcomes=(Outcome("allow", 80_000, 210, 79_000, 790, 41_000, 1, 70_000),),
+        levels=(Level("challenge", 1200, 0.41, 0.66, 1.4, saved, disturbed, 510),),
+        rank=rank,
+        scored=rank,
+        workload=Workload(100, 20, 11.8, 14, 0),
+        saved=saved,
+        lost=420_000,
+        disturbed=disturbed,
+        each_rule=rules,
+        scores=tuple(map(_part, range(20))),
+        days=tuple(_day(n, saved) for n in range(1, 21)),
+    )
+
+
+def _day(n: int, saved: int) -> Day:
+    alerts = 12 + n % 5
+    return Day(
+        f"2026-10-{n:02}", 4000 + 90 * n, 31, alerts, alerts - 2, saved // 20 + 900 * n, 40_000 - 700 * n, 0.3
+    )
+
+
+def _part(n: int) -> Part:
+    many = 90_000 // (1 + n**3)
+    return Part(n / 20, (n + 1) / 20, n * n // 3, many, 40, (n + 1) / 21, 1 - n / 20, 0.01, 0, 0)
 
 
 async def furnish_backtests(shop: Shop, payment: UUID, rules: str, base: str) -> list[UUID]:

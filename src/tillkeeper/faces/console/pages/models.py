@@ -27,19 +27,19 @@ from tillkeeper.faces.console.desk import (
 from tillkeeper.faces.console.render import Renderer
 from tillkeeper.faces.model_deeds import PROMOTE, promotion_of
 from tillkeeper.risk.models import (
-    Artifact,
     BadModelError,
     Card,
     Comparison,
     Figures,
     InForce,
     ModelRow,
+    Scorer,
     acts,
     compare,
     in_force,
     newest,
+    open_model,
     registry,
-    unseal,
 )
 from tillkeeper.store import Tx
 
@@ -97,10 +97,10 @@ async def model(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page:
         if found is None:
             found = await _older(tx, version)
         blob = await registry.load(tx, version)
-    artifact, fault = await asyncio.to_thread(_read, blob)
-    context: dict[str, Any] = {"m": found, "artifact": artifact, "fault": fault, "figures": FIGURES}
-    if artifact is not None:
-        context |= _pictures(artifact.card, renderer)
+    scorer, fault = await asyncio.to_thread(_open, blob)
+    context: dict[str, Any] = {"m": found, "scorer": scorer, "fault": fault, "figures": FIGURES}
+    if scorer is not None:
+        context |= _pictures(scorer.card, renderer)
     return await desk.page(request, "model.html", context)
 
 
@@ -229,10 +229,10 @@ async def _older(tx: Tx, version: int) -> ModelRow:
         raise NotFoundException from None
 
 
-def _read(blob: bytes) -> tuple[Artifact | None, str]:
-    """A model's blob, or why it cannot be read."""
+def _open(blob: bytes) -> tuple[Scorer | None, str]:
+    """A stored model, or why it cannot be read."""
     try:
-        return unseal(blob, risk.FEATURES), ""
+        return open_model(blob, risk.FEATURES), ""
     except BadModelError as error:
         return None, str(error)
 
