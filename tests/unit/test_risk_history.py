@@ -116,7 +116,7 @@ def test_a_cleared_payment_counts_until_it_is_cleared() -> None:
 
 def test_stretches_of_any_size_give_the_same_values(tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    at = START + np.sort(rng.integers(0, 40 * DAY, 400))
+    at = START + np.sort(rng.integers(0, 40 * DAY, 300))
     lines = [
         f"{n},{np.datetime64(moment, 'us')},{rng.integers(20)},{rng.integers(15)},{rng.integers(100, 9999) / 100},"
         f"{int(rng.random() < 0.1)}"
@@ -124,7 +124,7 @@ def test_stretches_of_any_size_give_the_same_values(tmp_path: Path, seed: int) -
     ]
     path = written(tmp_path / "payments.csv", *lines)
     found = []
-    for rows in (20, 97, 5000):
+    for rows in (1, 97, 5000):
         with FileHistory(path, rows=rows) as history:
             assert history.payments == len(lines)
             found.append(

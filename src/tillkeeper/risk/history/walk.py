@@ -1,8 +1,9 @@
 """The walk through history: profiles lived through again, where no label counts before it was known."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -26,8 +27,8 @@ _LOW: Final = (1 << 64) - 1
 class Walk:
     """Takes stretches in order of arrival through profiles that begin empty; not for use by several threads.
 
-    A label is learnt before the first payment whose clock has reached the moment it was known at, and never before: a
-    stretch is cut there, and where customers did something besides paying. The clock of a walk never runs back.
+    A label counts for every payment whose clock has reached the moment it was known at, and for none before: a stretch is
+    cut for it, and where customers did something besides paying. The clock of a walk never runs back.
     """
 
     def __init__(self, profiles: Profiles, features: Sequence[str] = tuple(FEATURES)) -> None:
@@ -60,12 +61,13 @@ class Walk:
         clock = np.maximum.accumulate(np.maximum(stretch.clock_us, self._now))
         self._await(stretch, clock)
         events = self._events(stretch)
-        for begin, end in pairwise(self._edges(clock, events)):
+        for begin, end in pairwise(self._edges(stretch.batch, clock, events)):
             self._learn(int(clock[begin]))
             if begin in events:
                 self._profiles.observe_events(events[begin])
             values[begin:end] = self._profiles.observe(part(stretch.batch, begin, end))[:, self._columns]
         self._now = int(clock[-1])
+        self._learn(self._now)
         return Seen(values, stretch)
 
     def _await(self, stretch: Stretch, clock: NDArray[np.int64]) -> None:
@@ -78,7 +80,9 @@ class Walk:
         row, known, fraud = row[news], known[news], fraud[news]
         # Nothing is known of a payment before it arrived, whatever its label says.
         arrived = np.maximum(known, clock[row] + 1)
-        self._coming = self._coming.with_(_Coming(arrived, stretch.batch.ids[row], fraud))
+        self._coming = self._coming.with_(
+            _Coming(arrived, stretch.batch.ids[row], fraud, _who(stretch.batch, row))
+        )
 
     def _events(self, stretch: Stretch) -> dict[int, list[Event]]:
         """By the payment they came before; none where no feature reads them."""
@@ -87,11 +91,20 @@ class Walk:
             found.setdefault(row, []).append(event)
         return found
 
-    def _edges(self, clock: NDArray[np.int64], events: Iterable[int]) -> list[int]:
-        """Where the stretch is cut, its beginning and end among them."""
-        known = self._coming.known_us
-        due = known[: np.searchsorted(known, clock[-1], "right")]
-        cuts = {0, *np.searchsorted(clock, due, "left").tolist(), *events}
+    def _edges(self, batch: Batch, clock: NDArray[np.int64], events: Iterable[int]) -> list[int]:
+        """Where the stretch is cut, its beginning and end among them.
+
+        A label changes the values of those only who had to do with its payment. So it is learnt no later than before the
+        next payment of one of them, and where several can be learnt together, they are.
+        """
+        due, _ = self._coming.parted(int(clock[-1]))
+        known = np.searchsorted(clock, due.known_us, "left").tolist()
+        wanted = zip(_deadlines(batch, known, due.who.tolist()), known, strict=True)
+        cuts, last = {0, *events}, 0
+        for deadline, first in sorted(wanted):
+            if first > last and deadline < len(clock):
+                last = deadline
+                cuts.add(deadline)
         return [*sorted(cuts), len(clock)]
 
     def _learn(self, now_us: int) -> None:
@@ -103,29 +116,58 @@ class Walk:
 
 
 class _Coming(NamedTuple):
-    """Labels by the moment they are known at."""
+    """Labels by the moment they are known at. `who`: whom each payment had to do with, a tuple each."""
 
     known_us: NDArray[np.int64]
     ids: NDArray[np.int64]
     fraud: NDArray[np.bool_]
+    who: NDArray[np.object_]
 
     def with_(self, more: "_Coming") -> "_Coming":
         """Both together. Of labels known at one moment the one written later comes later."""
-        known = np.concatenate([self.known_us, more.known_us])
-        order = np.argsort(known, kind="stable")
-        ids, fraud = np.concatenate([self.ids, more.ids]), np.concatenate([self.fraud, more.fraud])
-        return _Coming(known[order], ids[order], fraud[order])
+        both = [np.concatenate(columns) for columns in zip(self, more, strict=True)]
+        order = np.argsort(both[0], kind="stable")
+        return _Coming._make(column[order] for column in both)
 
     def parted(self, now_us: int) -> "tuple[_Coming, _Coming]":
         """Those known by a moment, and the others."""
         due = int(np.searchsorted(self.known_us, now_us, "right"))
-        return (
-            _Coming(self.known_us[:due], self.ids[:due], self.fraud[:due]),
-            _Coming(self.known_us[due:], self.ids[due:], self.fraud[due:]),
-        )
+        return _Coming._make(column[:due] for column in self), _Coming._make(column[due:] for column in self)
 
 
-_NOTHING: Final = _Coming(np.empty(0, np.int64), np.empty((0, 2), np.int64), np.empty(0, np.bool_))
+_NOTHING: Final = _Coming(
+    np.empty(0, np.int64), np.empty((0, 2), np.int64), np.empty(0, np.bool_), np.empty(0, np.object_)
+)
+
+
+def _who(batch: Batch, rows: NDArray[np.int64]) -> NDArray[np.object_]:
+    """The customer, payee, device and address of payments."""
+    found = np.empty(len(rows), np.object_)
+    for n, row in enumerate(rows.tolist()):
+        one = (batch.customers[row], batch.payees[row], batch.devices[row], batch.ips[row])
+        found[n] = tuple(key for key in one if key is not None)
+    return found
+
+
+def _deadlines(batch: Batch, first: Sequence[int], who: Sequence[tuple[Any, ...]]) -> list[int]:
+    """For each label known from a row on, the next row that has to do with the same; the batch's length if none has."""
+    keys = {key for each in who for key in each}
+    rows: dict[Any, list[int]] = {}
+    for column in (batch.customers, batch.payees, batch.devices, batch.ips) if keys else ():
+        for row, key in enumerate(column):
+            if key in keys:
+                rows.setdefault(key, []).append(row)
+    for found in rows.values():
+        found.sort()
+    return [
+        min((_next(rows.get(key, ()), begin, len(batch)) for key in each), default=len(batch))
+        for begin, each in zip(first, who, strict=True)
+    ]
+
+
+def _next(rows: Sequence[int], begin: int, otherwise: int) -> int:
+    place = bisect_left(rows, begin)
+    return rows[place] if place < len(rows) else otherwise
 
 
 def part(batch: Batch, begin: int, end: int) -> Batch:
