@@ -199,9 +199,9 @@ async def test_a_rule_that_the_machine_proposes_goes_the_way_of_every_rule(here:
     assert where.startswith("/rules/proposals/rpr_")
     proposal = (await anna.get(where)).text
     assert '<span class="chip good">new</span> <code>stuffing_m247</code>' in proposal
-    assert "They must be tried on past payments before a colleague can agree." in proposal
+    assert "There is no past payment yet to try them on." in proposal
     asked = await anna.post(f"{where}/activate", reason="now")
-    assert asked.status_code == 409
+    assert asked.headers["location"] == f"{where}?notice=asked"
     closed = await anna.post(f"/signals/{signal}/close", reason="the network is blocked upstream")
     assert closed.headers["location"] == "/signals?notice=signal_closed"
     assert "2 signals" not in (await anna.get("/signals")).text

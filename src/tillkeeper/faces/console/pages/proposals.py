@@ -24,7 +24,7 @@ from tillkeeper.faces.console.desk import (
 from tillkeeper.faces.console.pages.payments import id_from
 from tillkeeper.faces.console.pages.rule_form import FORM_BYTES, differences, page, read_draft
 from tillkeeper.faces.rule_deeds import ACTIVATE, change_of
-from tillkeeper.risk import Proposal
+from tillkeeper.risk import Proposal, backtest
 from tillkeeper.risk import browse as risks
 from tillkeeper.store import Tx
 
@@ -47,6 +47,7 @@ async def propose(request: Web, desk: TheDesk) -> Page:
             made = await risk.propose(tx, draft.text, person_of(request), reason, desk.clock)
     except Refused as error:
         return await page(request, desk, draft, active, problem=error.refusal, reason=reason)
+    await try_on_history(desk, draft.text, person_of(request))
     return go_to(f"{HERE}/{risk.proposal_id(made.id)}?notice=rules_proposed")
 
 
@@ -58,6 +59,7 @@ async def proposal(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Pag
         active = await risk.activations(tx, 1)
         base = await _source(tx, found.base)
         asked = await access.approvals.open_about(tx, ACTIVATE.name, [public_id], desk.clock)
+        tried, history = await backtest.of_rules(tx, found.source), await risk.has_history(tx)
     rules = risk.read_rules(found.source, "stored rules")
     context = {
         "p": found,
@@ -66,6 +68,8 @@ async def proposal(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Pag
         **differences(base, rules),
         "outdated": bool(active) and not found.active_since and active[0].rule_set != found.base,
         "asked": asked.get(public_id),
+        "tried": tried,
+        "untried": history and found.backtest is None,
     }
     return await desk.page(request, "proposal.html", context)
 
@@ -84,6 +88,19 @@ async def activate(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Pag
     if isinstance(asked, Refusal):
         return await problem(request, desk, asked, back)
     return go_to(f"{back}?notice=asked")
+
+
+async def try_on_history(desk: Desk, rules: str, person: str) -> None:
+    """Have rules tried on past payments, if they never were. Where that cannot be asked, their page says what is missing."""
+    async with desk.store.tx("console proposal") as tx:
+        if await backtest.of_rules(tx, rules) is not None:
+            return
+    try:
+        question = await backtest.question_of(desk.store, desk.clock, rules)
+        async with desk.store.tx("console proposal") as tx:
+            await backtest.ask(tx, question, person, desk.clock.now())
+    except Refused:  # no payment yet, or too many wait
+        return
 
 
 def reason_missing(reason: str) -> Refusal | None:
