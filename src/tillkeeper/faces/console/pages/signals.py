@@ -15,7 +15,7 @@ from tillkeeper.base.results import Refusal, Refused
 from tillkeeper.faces.console.desk import Page, TheDesk, Web, go_to, person_of, typed
 from tillkeeper.faces.console.names import Named, names_of
 from tillkeeper.faces.console.pages.payments import id_from
-from tillkeeper.faces.console.pages.proposals import problem
+from tillkeeper.faces.console.pages.proposals import problem, try_on_history
 from tillkeeper.faces.console.pages.risk import rules_in_force
 from tillkeeper.faces.console.render import Renderer
 from tillkeeper.risk import BadRulesError, warning
@@ -57,6 +57,7 @@ async def propose(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page
         return await problem(request, desk, Refusal("invalid_value", str(error), "rules"), HERE)
     if isinstance(made, Refusal):
         return await problem(request, desk, made, HERE)
+    await try_on_history(desk, made.source, person_of(request))
     return go_to(f"/rules/proposals/{risk.proposal_id(made.id)}?notice=rules_proposed")
 
 
