@@ -461,7 +461,7 @@ assert BACKUP_KEEP_CHAINS >= 2  # while the newest is not proven yet, the one be
 CASE_CLAIM_SECONDS: Final = 30 * 60.0  # who claimed a case and does nothing for so long has gone home
 CASE_HANDED_SECONDS: Final = 8 * 3600.0  # whoever a case was handed to may come only with the next shift
 CASE_DUE_SECONDS: Final = {"critical": 3600.0, "high": 4 * 3600.0, "medium": 24 * 3600.0, "low": 72 * 3600.0}
-CASE_LOSSES: Final = {"critical": 5_000_000, "high": 500_000, "medium": 50_000}  # expected, minor units of the reference
+CASE_LOSSES: Final = {"critical": 5_000_000, "high": 500_000, "medium": 50_000}  # expected, minor units
 CASE_ALERTS: Final = 500  # of one case, read for a page or a verdict; the sum counts all of them
 CASE_PAYMENTS: Final = 200  # one verdict is about so many at most
 CASE_EVENTS: Final = 200  # shown of one case
@@ -473,7 +473,7 @@ CASE_INTAKE_DAYS: Final = 7  # an alert that became no case within so long never
 TIE_DAYS: Final = 30  # a picture of neighbours looks back so far
 TIE_BATCH: Final = 2000  # decisions read at one time
 TIE_SECONDS: Final = 2.0  # between two looks for new decisions
-TIE_LAG_SECONDS: Final = 15.0  # a turn may commit so long after its ids were made; what is later is not in the picture
+TIE_LAG_SECONDS: Final = 15.0  # a turn may commit so long after its ids were made
 TIE_HUB: Final = 20  # customers of one device, address or payee: with more of them it ties nobody to anybody
 TIES_OF_ONE: Final = 30  # devices, addresses and payees followed from one customer, the newest
 NEIGHBOURS: Final = 60  # customers, devices, addresses and payees in one picture
@@ -484,7 +484,7 @@ assert CASE_DUE_SECONDS["critical"] > CASE_CLAIM_SECONDS
 assert TIE_LAG_SECONDS > TURN_RETRY_SECONDS * 2**TURN_TRIES / 2
 
 # -- history and backtests
-HISTORY_ROWS: Final = 8192  # payments read together: enough that a call's cost is lost among them, 15 MB of features
+HISTORY_ROWS: Final = 8192  # payments read together: a call's cost is lost among them
 HISTORY_FILE_MEMORY: Final = "1GB"  # of DuckDB while it sorts a file; what does not fit is spilled to disk
 
 # -- rules and what else is in force of risk (seconds unless named otherwise)
@@ -492,8 +492,8 @@ MAX_RULES: Final = 200  # each costs a turn three microseconds, and a person's u
 MAX_RULES_TEXT: Final = 512 * 1024  # bytes of a rule set
 MAX_CONDITION: Final = 4000  # characters
 RULE_FAULTS: Final = 50  # named of one rule set; the rest is counted
-BREAKER_LEAST: Final = 500  # hits that any rule may have within BREAKER_SECONDS, however large a share they are
-BREAKER_SHARE: Final = 0.5  # of the traffic that any rule may hold or deny: what stops more than half has gone wrong
+BREAKER_LEAST: Final = 500  # hits that any rule may have within BREAKER_SECONDS
+BREAKER_SHARE: Final = 0.5  # of the traffic that any rule may hold or deny
 BREAKER_SECONDS: Final = 600
 BREAKER_LONGEST_SECONDS: Final = 6 * 3600  # `at_most = "30 in 6h"`: so much is read again after a restart
 BREAKER_MOST: Final = 100_000  # `at_most`: a deeper memory is no breaker
@@ -501,7 +501,7 @@ BYPASS_MOST: Final = 0.1  # of would-be holds and challenges, as a sample
 LIST_ENTRIES: Final = 100_000  # in force at one time: about 30 MB in the process that decides
 LIST_KEY: Final = 200  # characters
 MUTES: Final = 1000  # in force at one time
-TRUST_SECONDS: Final = 90 * 24 * 3600  # the longest trust and the longest mute: what is longer is a rule to be changed
+TRUST_SECONDS: Final = 90 * 24 * 3600  # the longest trust and mute: else change the rule
 FORCE_POLL_SECONDS: Final = 1.0  # how soon the process that decides hears what people put in force
 FORCE_REREAD_SECONDS: Final = 60.0  # everything is read again so often, whatever the revision says
 ALERTS_A_DAY: Final = 100  # what analysts can look at, unless the rules' [analysts] says otherwise
@@ -529,11 +529,11 @@ LOGIN_SKEW_SECONDS: Final = 24 * 3600  # `at` may lie so far ahead of our clock:
 assert LOGINS_COMPARED <= LOGINS_LOOKED
 
 # -- models
-MODEL_BYTES: Final = 32 * 1024 * 1024  # of one model; a forest of 500 trees with 15 leaves takes half a megabyte
+MODEL_BYTES: Final = 32 * 1024 * 1024  # of one model; 500 trees of 15 leaves take half a megabyte
 MODEL_FEATURES: Final = 400
 MODEL_CHALLENGERS: Final = 4  # each scores every payment: 10 to 20 microseconds
 MODELS_LISTED: Final = 50  # the newest; older ones stay and open by their number
-MODEL_COMPARED: Final = 200_000  # payments of a comparison, the newest: two days at one a second, read in seconds
+MODEL_COMPARED: Final = 200_000  # payments of a comparison, the newest; read in seconds
 
 # -- early warning of risk (seconds unless named otherwise)
 WATCH_SECONDS: Final = 1.0  # between two looks for new decisions, logins and labels
@@ -548,7 +548,7 @@ STREAM_FALSE_ALARM_DAYS: Final = 365.0  # of one stream and direction, between t
 STREAM_LEAST_TRIALS: Final = 2000  # with fewer a stream still learns
 STREAM_LEAST_HOURS: Final = 24  # with fewer its nights would be a surprise
 STREAM_LEAST_AMOUNTS: Final = 8  # a mean of money that rests on fewer amounts says little
-STREAM_LEARN_SECONDS: Final = 600.0  # what was counted is learnt so much later: a trouble shall not teach itself
+STREAM_LEARN_SECONDS: Final = 600.0  # learnt so much later: a trouble shall not teach itself
 STREAM_WEEKS: Final = 8  # of stored hours that the rhythm is read from
 SIGNAL_QUIET_SECONDS: Final = 1800.0  # an attack of which nothing was seen for so long is over
 SIGNALS_OPEN: Final = 200  # at one time: more is one trouble
@@ -557,14 +557,14 @@ SIGNAL_EVIDENCE: Final = 20  # payments, customers, devices named in a signal, o
 SIGNALS_PAST: Final = 100  # shown on one page
 ALERT_BUDGET_SUBJECTS: Final = 100_000  # ranked against each other: those of the last 24 hours
 ALERT_SCORE: Final = 0.5  # so probable a fraud is alerted about whatever was decided
-ACCOUNT_STAKE: Final = 100_000  # minor units of the reference: an account in a thief's hands is worth so much at least
+ACCOUNT_STAKE: Final = 100_000  # minor units: an account in a thief's hands, at least
 REMEDY_TRIAL_SECONDS: Final = 3600.0  # between two backtests of rules proposed against one kind of attack
 REMEDY_SECONDS: Final = 24 * 3600.0  # a rule proposed by the machine ends so soon
 assert WATCH_LATE_SECONDS > TURN_RETRY_SECONDS * 2**TURN_TRIES / 2
-TIMELINE_LOOK: Final = 2000  # a device is new if nothing of so many of the customer's entries before came from it
+TIMELINE_LOOK: Final = 2000  # entries before in which a known device stands
 LOGIN_WATCH_ROWS: Final = 200_000  # of one look at all logins of a time
 STAFF_LOGINS_REMEMBERED: Final = 5000  # sign-ins of the platform's own people: what is common among them
-TRAINING_CELLS: Final = 50_000_000  # payments times features held for one training: 400 MB; of more, genuine ones are thinned
+TRAINING_CELLS: Final = 50_000_000  # payments times features held for a training: 400 MB
 
 # -- backtests
 BACKTEST_DAYS: Final = 400  # of a report, the latest: more than a year
@@ -573,7 +573,7 @@ BACKTEST_PAST_SECONDS: Final = 38 * 24 * 3600  # before the range: so long do pr
 BACKTEST_MOST_SECONDS: Final = 2 * 366 * 24 * 3600  # of one range
 BACKTESTS_OPEN: Final = 20  # asked for and not done: a program gone wild fills no queue
 BACKTESTS_SHOWN: Final = 50
-BACKTEST_REPORT_BYTES: Final = 2 * 1024 * 1024  # of one report: rules and days are bounded, so this is never reached
+BACKTEST_REPORT_BYTES: Final = 2 * 1024 * 1024  # of one report; rules and days are bounded
 BACKTEST_POLL_SECONDS: Final = 2.0  # between two looks for what was asked
 BACKTEST_SECONDS: Final = 3600.0  # of one backtest; then it is ended
 BACKTEST_TOLD_SECONDS: Final = 1.0  # between two words about how far it is

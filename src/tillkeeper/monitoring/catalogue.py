@@ -51,7 +51,10 @@ MEASURES: Final[Mapping[str, Measure]] = {
     "risk.profiles_lag_seconds": Measure(
         "seconds",
         "lower",
-        {"en": "Age of the oldest label that profiles have not learnt", "zh-CN": "画像尚未学习的最早标签的时长"},
+        {
+            "en": "Age of the oldest label that profiles have not learnt",
+            "zh-CN": "画像尚未学习的最早标签的时长",
+        },
     ),
     "risk.watch_lag_seconds": Measure(
         "seconds",
