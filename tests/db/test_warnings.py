@@ -187,6 +187,26 @@ async def test_a_turn_that_commits_late_is_not_missed_and_none_counts_twice(
     assert [each.amount for each in await alerts(store, clock)] == [9000, 8000]
 
 
+async def test_what_commits_while_a_look_reads_is_for_the_next_one(
+    store: Store, admin: psycopg.AsyncConnection, clock: ManualClock, watchman: warning.Watchman
+) -> None:
+    """The first transaction after a snapshot, and the ones after that: read by the next look, and relived by none."""
+    assert watchman
+    async with store.tx("test") as tx:
+        rules, before = read_rules(RULES, "test"), await rows.snapshot(tx, clock.now())
+    await stored(admin, clock, [one := tried_out(1)[0]])
+    async with store.tx("test") as tx:
+        present = await rows.snapshot(tx, clock.now())
+    later = [tried_out(1)[0] for _ in range(3)]
+    for each in later:
+        await stored(admin, clock, [each])
+    async with store.tx("test") as tx:
+        last = await rows.snapshot(tx, clock.now())
+        spans = [(before, present), (rows.BEGINNING, present), (present, last)]
+        found = [await rows.decisions(tx, *span, rows.lower(before), rules) for span in spans]
+    assert [[each.id for each in some] for some in found] == [[one.id], [one.id], [each.id for each in later]]
+
+
 async def test_after_a_restart_it_goes_on_where_it_was(
     store: Store, admin: psycopg.AsyncConnection, clock: ManualClock, watchman: warning.Watchman
 ) -> None:

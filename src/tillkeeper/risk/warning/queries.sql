@@ -15,7 +15,8 @@ ON CONFLICT (reader) DO UPDATE SET at = excluded.at, next_xid = excluded.next_xi
 
 -- name: decisions_between
 -- A page of the decisions that a snapshot saw (`next_xid`, `open_xids`) and an earlier one did not, in order of arrival. A
--- transaction's full number is reckoned back from the present one. Of the values on the receipt three are wanted, each eight
+-- transaction's full number is reckoned back from the last before the snapshot; what so lies half of all numbers back committed
+-- after it, and is for the next look. Of the values on the receipt three are wanted, each eight
 -- bytes long, where what was decided under has them.
 WITH places AS MATERIALIZED (
     SELECT version, 8 * array_position(columns, 'model_score') - 7 AS score,
@@ -23,7 +24,7 @@ WITH places AS MATERIALIZED (
            8 * array_position(columns, 'customer_devices_30d') - 7 AS devices
     FROM risk.configurations
 ), numbered AS (
-    SELECT d.*, %(next_xid)s::bigint - ((%(next_xid)s::bigint - xmin::text::bigint) & 4294967295) AS xid
+    SELECT d.*, %(next_xid)s::bigint - 1 - ((%(next_xid)s::bigint - 1 - xmin::text::bigint) & 4294967295) AS xid
     FROM risk.decisions AS d WHERE d.id > %(after)s
 )
 SELECT n.id, n.at, n.kind, n.customer, n.payee, n.amount, n.currency::text, n.device, n.ip, n.outcome, n.reasons, n.rule_set,
@@ -31,28 +32,31 @@ SELECT n.id, n.at, n.kind, n.customer, n.payee, n.amount, n.currency::text, n.de
        substring(n.features FROM p.devices FOR 8)
 FROM numbered AS n LEFT JOIN places AS p ON p.version = n.configuration
 WHERE (n.xid >= %(before)s::bigint OR n.xid = ANY (%(open_before)s::bigint[])) AND n.xid <> ALL (%(open_xids)s::bigint[])
+  AND n.xid > %(next_xid)s::bigint - 2147483648
 ORDER BY n.id LIMIT %(limit)s;
 
 -- name: logins_between
 -- The same of tries to log in.
 WITH numbered AS (
-    SELECT l.*, %(next_xid)s::bigint - ((%(next_xid)s::bigint - xmin::text::bigint) & 4294967295) AS xid
+    SELECT l.*, %(next_xid)s::bigint - 1 - ((%(next_xid)s::bigint - 1 - xmin::text::bigint) & 4294967295) AS xid
     FROM risk.logins AS l WHERE l.id > %(after)s
 )
 SELECT id, at, customer, succeeded, outcome, score, reasons, ip, network, device
 FROM numbered
 WHERE (xid >= %(before)s::bigint OR xid = ANY (%(open_before)s::bigint[])) AND xid <> ALL (%(open_xids)s::bigint[])
+  AND xid > %(next_xid)s::bigint - 2147483648
 ORDER BY id LIMIT %(limit)s;
 
 -- name: labels_between
 -- The same of labels, with what was decided about their payments.
 WITH numbered AS (
-    SELECT l.*, %(next_xid)s::bigint - ((%(next_xid)s::bigint - xmin::text::bigint) & 4294967295) AS xid
+    SELECT l.*, %(next_xid)s::bigint - 1 - ((%(next_xid)s::bigint - 1 - xmin::text::bigint) & 4294967295) AS xid
     FROM risk.labels AS l WHERE l.id > %(after)s
 )
 SELECT n.id, n.payment, n.known_at, n.fraud, d.amount, d.currency::text, d.reasons
 FROM numbered AS n JOIN risk.decisions AS d ON d.id = n.payment
 WHERE (n.xid >= %(before)s::bigint OR n.xid = ANY (%(open_before)s::bigint[])) AND n.xid <> ALL (%(open_xids)s::bigint[])
+  AND n.xid > %(next_xid)s::bigint - 2147483648
 ORDER BY n.id LIMIT %(limit)s;
 
 -- name: last_label
