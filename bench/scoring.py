@@ -13,7 +13,7 @@ import numpy as np
 
 from bench import figures
 from tillkeeper.risk import FEATURES
-from tillkeeper.risk.models import Artifact, Card, Forest, Line, Span, fit_tails, open_model, seal
+from tillkeeper.risk.models import Artifact, Card, Forest, Line, Span, fit_tails, open_model, pack
 from tillkeeper.risk.training import LEARNABLE, RECIPE, UNUSUAL
 
 TURN: Final = 64
@@ -33,9 +33,9 @@ def main() -> None:
     fraud = known[:, 0] * known[:, 1] + known[:, 2] + chance.normal(size=len(values)) > 6
     forests = [_forest(values, fraud, seed) for seed in range(RECIPE.seeds)]
     body = Forest(tuple(each.model_to_string() for each in forests), Line((-40.0, 40.0), (-40.0, 40.0)))
-    scorer = open_model(seal(Artifact(LEARNABLE[:READ], body, CARD)), FEATURES)
+    scorer = open_model(pack(Artifact(LEARNABLE[:READ], body, CARD)), FEATURES)
     unusual = chance.lognormal(size=(ROWS, len(UNUSUAL)))
-    anomaly = open_model(seal(Artifact(UNUSUAL, fit_tails(unusual), CARD)), FEATURES)
+    anomaly = open_model(pack(Artifact(UNUSUAL, fit_tails(unusual), CARD)), FEATURES)
     found = {
         "trees": sum(each.num_trees() for each in forests),
         "ours": _measured(scorer.score, values),

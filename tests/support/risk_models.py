@@ -3,7 +3,7 @@
 import lightgbm
 import numpy as np
 
-from tillkeeper.risk.models import Artifact, Card, Forest, Line, Span, seal
+from tillkeeper.risk.models import Artifact, Card, Forest, Line, Span, pack
 
 FEATURES = ("amount", "ratio", "payee_frauds_7d", "hour", "night")
 CARD = Card("a test", "2026-01-01T00:00:00Z", "anna", 7 * 86_400, Span("2025-01-01", "2025-02-01", 4000, 400))
@@ -41,4 +41,4 @@ def artifact(texts: tuple[str, ...], features: tuple[str, ...] = FEATURES) -> Ar
 def small_model(seed: int = 1, features: tuple[str, ...] = FEATURES) -> bytes:
     """The blob of a small fraud model."""
     values, fraud = payments(seed, 1000)
-    return seal(artifact((booster(seed, values, fraud, 5).model_to_string(),), features))
+    return pack(artifact((booster(seed, values, fraud, 5).model_to_string(),), features))

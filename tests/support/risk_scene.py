@@ -27,7 +27,7 @@ from tillkeeper.risk.backtest import (
     Side,
     Workload,
 )
-from tillkeeper.risk.models import Artifact, Card, Figures, Forest, Line, Span, registry, seal
+from tillkeeper.risk.models import Artifact, Card, Figures, Forest, Line, Span, pack, registry
 
 PLACES: Final = (
     (31.23, 121.47, 12),
@@ -162,7 +162,7 @@ def _blob(name: str, seed: int, features: tuple[str, ...]) -> bytes:
         ((0.002, 0.0018, 90_000), (0.06, 0.071, 9_000), (0.23, 0.21, 2_600), (0.55, 0.58, 1_400), (0.91, 0.9, 1_000)),
         {"trees": 300, "rate": 0.04}, {"tillkeeper": "0.5", "lightgbm": "4.7"},
     )  # fmt: skip
-    return seal(Artifact(features, Forest((text,), Line((-30.0, 30.0), (-30.0, 30.0))), card))
+    return pack(Artifact(features, Forest((text,), Line((-30.0, 30.0), (-30.0, 30.0))), card))
 
 
 _CONFIGURATION: Final = (

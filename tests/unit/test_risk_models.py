@@ -21,9 +21,9 @@ from tillkeeper.risk.models import (
     fit_tails,
     metrics,
     open_model,
+    pack,
     reasons,
-    seal,
-    unseal,
+    unpack,
 )
 from tillkeeper.risk.models.trees import TreeError, read_trees
 
@@ -45,7 +45,7 @@ def test_scores_and_contributions_equal_lightgbm(seed: int, settings: dict[str, 
     seed %= 2**31
     values, fraud = payments(seed, 1500)
     forest = [booster(seed + n, values, fraud, 12, **settings) for n in range(2)]
-    scorer = open_model(seal(artifact(tuple(each.model_to_string() for each in forest))), KNOWN)
+    scorer = open_model(pack(artifact(tuple(each.model_to_string() for each in forest))), KNOWN)
     asked, _ = payments(seed + 9, 300, blanks=0.3)
     asked[:5] = np.nan
     asked[5:9] = [[0.0], [1e300], [-1e300], [np.inf]]
@@ -73,7 +73,7 @@ def test_a_forest_of_a_single_leaf() -> None:
     values, fraud = payments(1, 100)
     text = booster(1, values, fraud, 1, min_data_in_leaf=1000).model_to_string()
     trees = read_trees([text], len(FEATURES))
-    assert_allclose(open_model(seal(artifact((text,))), KNOWN).contributions(values)[:, -1], trees.expected)
+    assert_allclose(open_model(pack(artifact((text,))), KNOWN).contributions(values)[:, -1], trees.expected)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_what_is_no_forest_is_refused(pattern: str, put: str) -> None:
     with pytest.raises(TreeError):
         read_trees([changed], len(FEATURES))
     with pytest.raises(BadModelError, match="train it again"):
-        open_model(seal(artifact((changed,))), KNOWN)
+        open_model(pack(artifact((changed,))), KNOWN)
 
 
 def test_nodes_that_go_round_in_a_circle_are_refused() -> None:
@@ -117,8 +117,8 @@ def test_nodes_that_go_round_in_a_circle_are_refused() -> None:
 def test_the_same_model_is_the_same_bytes_and_reads_back() -> None:
     blob = small_model()
     assert blob == small_model()
-    again = unseal(blob, KNOWN)
-    assert seal(again) == blob
+    again = unpack(blob, KNOWN)
+    assert pack(again) == blob
     assert (again.kind, again.features) == ("fraud", FEATURES)
     assert open_model(blob, KNOWN).sha256 == fingerprint(blob)
     assert re.fullmatch("[0-9a-f]{64}", fingerprint(blob))
@@ -150,10 +150,10 @@ def test_a_model_that_reads_an_unknown_feature_names_it() -> None:
 
 
 def test_a_calibration_that_falls_is_refused() -> None:
-    body = unseal(small_model(), KNOWN).body
+    body = unpack(small_model(), KNOWN).body
     assert isinstance(body, Forest)
     for line in (Line((0, 1), (1, 0)), Line((0, 0), (0, 1)), Line((), ()), Line((0,), (0, 1))):
-        blob = seal(Artifact(FEATURES, Forest(body.boosters, line), CARD))
+        blob = pack(Artifact(FEATURES, Forest(body.boosters, line), CARD))
         with pytest.raises(BadModelError, match="calibration"):
             open_model(blob, KNOWN)
 
@@ -190,7 +190,7 @@ def test_an_unusual_payment_is_ranked_and_what_is_missing_is_not_unusual(seed: i
     values[:, 4] = chance.random(20_000) < 0.3
     values[chance.random(values.shape) < 0.2] = np.nan
     values[:200] = 50.0  # one in a hundred is an attack: the tables hold
-    scorer = open_model(seal(Artifact(FEATURES, fit_tails(values), CARD)), KNOWN)
+    scorer = open_model(pack(Artifact(FEATURES, fit_tails(values), CARD)), KNOWN)
     scores = scorer.score(values)
     assert scores.min() >= 0
     assert scores.max() < 1

@@ -9,8 +9,8 @@ from tillkeeper.risk.models.artifact import (
     Line,
     Tails,
     fingerprint,
-    seal,
-    unseal,
+    pack,
+    unpack,
 )
 from tillkeeper.risk.models.card import Card, Figures, Span, as_text
 from tillkeeper.risk.models.compare import Comparison, Standing, compare
@@ -49,12 +49,12 @@ __all__ = [
     "metrics",
     "newest",
     "open_model",
+    "pack",
     "reasons",
     "registry",
     "revision",
-    "seal",
     "through",
-    "unseal",
+    "unpack",
     "warm_up",
     "write_shadow",
 ]

@@ -62,7 +62,7 @@ class Artifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return "fraud" if isinstance(self.body, Forest) else "anomaly"
 
 
-def seal(artifact: Artifact) -> bytes:
+def pack(artifact: Artifact) -> bytes:
     """The blob of a model. The same model gives the same bytes."""
     body = msgspec.json.encode(artifact)
     return f"till-model {FORMAT} {hashlib.sha256(body).hexdigest()}\n".encode() + body
@@ -73,7 +73,7 @@ def fingerprint(blob: bytes) -> str:
     return _head(blob)[1]
 
 
-def unseal(blob: bytes, known: Container[str]) -> Artifact:
+def unpack(blob: bytes, known: Container[str]) -> Artifact:
     """Read and check a blob. `known`: the features there are. Raises BadModelError."""
     _, digest, begin = _head(blob)
     body = blob[begin:]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tillkeeper.base import limits
 from tillkeeper.risk.models import trees, unsupervised
-from tillkeeper.risk.models.artifact import Artifact, BadModelError, Forest, Line, Tails, fingerprint, unseal
+from tillkeeper.risk.models.artifact import Artifact, BadModelError, Forest, Line, Tails, fingerprint, unpack
 from tillkeeper.risk.models.card import Card
 
 Matrix = NDArray[np.float64]
@@ -98,7 +98,7 @@ class TailScorer:
 
 def open_model(blob: bytes, known: Container[str]) -> Scorer:
     """A blob ready to score. `known`: the features there are (a Catalogue). Raises BadModelError."""
-    artifact = unseal(blob, known)
+    artifact = unpack(blob, known)
     if not 0 < len(artifact.features) <= limits.MODEL_FEATURES:
         raise BadModelError(
             f"the model reads {len(artifact.features)} features; 1 to {limits.MODEL_FEATURES} are allowed"

@@ -1,4 +1,4 @@
-"""A model from an installation's own history: gathered, parted by time, grown, calibrated, measured, sealed with its card."""
+"""A model from an installation's own history: gathered, parted by time, grown, calibrated, measured, packed with its card."""
 
 import platform
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from tillkeeper.risk.models import (
     fit_tails,
     metrics,
     open_model,
-    seal,
+    pack,
     through,
 )
 from tillkeeper.risk.training.calibration import calibrate
@@ -124,7 +124,7 @@ def train(
         versions=_versions("lightgbm", "numpy", "tillkeeper"),
         remarks=_remarks(last, sample),
     )
-    return _sealed(Artifact(grown.features, Forest(grown.texts, line), card))
+    return _packed(Artifact(grown.features, Forest(grown.texts, line), card))
 
 
 def _known_by(sample: Sample, moment_us: int, wish: Wish) -> Sample:
@@ -156,15 +156,15 @@ def _unsupervised(sample: Sample, wish: Wish, made_at: datetime) -> Trained:
         remarks=("no label was looked at to make it; its figures are against the labels known by now",),
     )
     artifact = Artifact(wish.features, fit_tails(learnt.values), card)
-    scorer = open_model(seal(artifact), FEATURES)
+    scorer = open_model(pack(artifact), FEATURES)
     assert isinstance(scorer, TailScorer)
     figures = _figures(scorer.score(last.values), last)
     card = msgspec.structs.replace(card, figures=msgspec.structs.replace(figures, brier=None))
-    return _sealed(msgspec.structs.replace(artifact, card=card))
+    return _packed(msgspec.structs.replace(artifact, card=card))
 
 
-def _sealed(artifact: Artifact) -> Trained:
-    blob = seal(artifact)
+def _packed(artifact: Artifact) -> Trained:
+    blob = pack(artifact)
     open_model(blob, FEATURES)  # what does not open here is not given out
     return Trained(blob, artifact.card, artifact.features, fingerprint(blob))
 

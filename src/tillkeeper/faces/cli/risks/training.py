@@ -162,7 +162,7 @@ def show(model: Model, *, json: Json = False) -> None:
     """
     row, blob = run(_found(model))
     try:
-        artifact = models.unseal(blob, risk.FEATURES)
+        artifact = models.unpack(blob, risk.FEATURES)
     except models.BadModelError as error:
         raise CliError(str(error), "the champion in force is untouched") from error
     if json:
