@@ -116,6 +116,7 @@ async def test_the_subject_or_a_device_of_a_case_is_put_on_a_list(
     assert listed.headers["location"] == f"{path}?notice=case_listed"
     for wrong in (
         {"thing": f"customer:{new_id()}", "list": "block", "days": "7", "reason": "x"},
+        {"thing": "device:of-nobody-here", "list": "trust", "days": "7", "reason": "x"},
         {"thing": f"customer:{mei}", "list": "block", "days": "8", "reason": "x"},
         {"thing": f"customer:{mei}", "list": "praise", "days": "7", "reason": "x"},
         {"thing": f"customer:{mei}", "list": "block", "days": "7", "reason": ""},
@@ -125,6 +126,11 @@ async def test_the_subject_or_a_device_of_a_case_is_put_on_a_list(
         (entry,) = await risk.listings(tx, shop.clock.now())
     assert (entry.list, entry.entity, entry.key, entry.author) == ("block", "customer", str(mei), "anna")
     assert "until she calls" in await text(anna, path)
+    # A list overrules every rule: who works cases and writes no rules is offered none.
+    ben = await here.sign_in("ben", ["operator"])
+    assert f'action="{path}/list"' not in await text(ben, path)
+    trusted = {"thing": f"customer:{mei}", "list": "trust", "days": "1", "reason": "x"}
+    assert (await ben.post(f"{path}/list", **trusted)).status_code == 403
 
 
 async def test_neighbours_are_drawn_and_listed_and_the_rest_is_seen_by_who_may(

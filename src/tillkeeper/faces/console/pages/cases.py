@@ -1,7 +1,7 @@
 """Cases: the queue, one case with everything a person needs to decide it, and the acts."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -146,9 +146,11 @@ async def reopen(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page:
     return await _do(request, desk, public_id, act, "case_reopened")
 
 
-@post("/cases/{public_id:str}/list", action=_WORK)
+@post("/cases/{public_id:str}/list", action="rules.write")
 async def put_on_list(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page:
-    """Put the subject, or a device or address it came from, on a list of risk for some days."""
+    """Put the subject, or a device or address it came from, on a list of risk for some days. A list overrules every rule, so it
+    takes who may write rules, here as on the page of lists.
+    """
     form = await request.form()
     entity, _, key = typed(form, "thing").partition(":")
     list_, days, reason = typed(form, "list"), typed(form, "days"), typed(form, "reason")
@@ -157,7 +159,10 @@ async def put_on_list(request: Web, desk: TheDesk, public_id: FromPath[str]) -> 
         found = await cases.find(tx, id_)
         if found is None:
             return Refusal("unknown_case")
-        if (entity, key) not in (_itself(found), ("device", key), ("ip", key)):
+        # Deeper than the page looks: whoever fills in the form while the subject goes on is not sent back.
+        if (entity, key) not in _things(
+            found, await logins.timeline(tx, found.subject, None, limits.PAGE_MAX)
+        ):
             return Refusal("invalid_value", "choose one of the list", "thing")
         if (refusal := _list_mistake(days, reason)) is not None:
             return refusal
@@ -238,20 +243,35 @@ async def _context(tx: Tx, request: Web, desk: Desk, dossier: Dossier) -> Mappin
 async def _told(tx: Tx, request: Web, desk: Desk, found: Case) -> Mapping[str, Any]:
     """The newest of the timeline, and what of it can be put on a list, or is on one."""
     moments = await logins.timeline(tx, found.subject, None, _MOMENTS)
-    seen = dict.fromkeys(
-        (kind, text) for m in moments for kind, text in (("device", m.device), ("ip", m.ip)) if text
-    )
-    things = [_itself(found), *list(seen)[:_THINGS]]
-    in_force = {(each.entity, each.key): each for each in await risk.listings(tx, desk.clock.now())}
+    things = _things(found, moments)[: _THINGS + 1]
     return {
         "moments": moments,
         "tone": tone,
         "reasons": reasons_in(desk.renderer(request)),
         "things": things,
-        "listed": [in_force[each] for each in things if each in in_force],
+        "listed": await _in_force(tx, things, desk.clock.now()),
         "lists": LISTS,
         "days": DAYS,
     }
+
+
+def _things(found: Case, moments: Sequence[logins.Moment]) -> list[tuple[str, str]]:
+    """What a case offers for lists: its subject, and the devices and addresses that it came from of late."""
+    seen = dict.fromkeys(
+        (kind, text) for m in moments for kind, text in (("device", m.device), ("ip", m.ip)) if text
+    )
+    return [_itself(found), *seen]
+
+
+async def _in_force(tx: Tx, things: Sequence[tuple[str, str]], now: datetime) -> list[risk.Listing]:
+    """The newest word of each list on each thing, where it is in force."""
+    found: list[risk.Listing] = []
+    for thing in things:
+        newest = {each.list: each for each in reversed(await risk.listings_of(tx, *thing))}
+        found += [
+            each for each in newest.values() if not each.ended and (each.until is None or each.until > now)
+        ]
+    return found
 
 
 async def _with_alerted(tx: Tx, alerted: set[UUID], recent: Sequence[Payment]) -> list[Payment]:
