@@ -127,6 +127,30 @@ def test_a_list_of_passwords_is_stuffing_and_a_forgotten_one_is_not(seed: int) -
     assert found[0].at_us - at < 12 * SECOND
 
 
+def test_a_login_of_ones_own_between_the_tries_does_not_hide_a_list() -> None:
+    detector, own, found = Stuffing(), new_id(), []
+    for n in range(60):
+        found += detector.seen(login(BEGIN + 2 * n * SECOND, new_id(), "45.0.0.9", succeeded=False))
+        found += detector.seen(login(BEGIN + (2 * n + 1) * SECOND, own, "45.0.0.9", succeeded=True))
+    assert ("credential_stuffing", "ip", "45.0.0.9") in keys(found)
+
+
+def test_a_payment_of_ones_own_between_the_tries_does_not_hide_them(seed: int) -> None:
+    town, detector, own, found = Town(seed), CardTesting(), new_id(), []
+    assert [each for one in town.day(1000) for each in detector.seen(one)] == []
+    for n in range(60):
+        at, shop = town.now + n * SECOND, town.shops[2]
+        bot = {"device": f"bot-{n}", "ip": "45.0.0.9", "amount": 200}
+        found += detector.seen(seen(at, new_id(), shop, new_device=True, **bot))
+        mine = {"device": "mine", "ip": "45.0.0.9", "amount": 1}
+        for _ in range(4):
+            found += detector.seen(seen(at, own, shop, new_device=False, **mine))
+    assert keys(found) == {
+        ("card_testing", "ip", "45.0.0.9"),
+        ("card_testing", "merchant", str(town.shops[2])),
+    }
+
+
 def test_a_list_tried_from_many_addresses_of_a_network_is_found_at_the_network() -> None:
     detector = Stuffing()
     tries = [login(BEGIN + n * SECOND, new_id(), f"185.1.{n}.1", succeeded=False) for n in range(30)]

@@ -34,6 +34,11 @@ class _Place:
         self.window: Window[Seen] = Window(SPAN_US, _HELD)
         self.suspicion = Suspicion()
 
+    def knows(self, each: Seen) -> bool:
+        """Whether the customer paid here within the window."""
+        since = each.at_us - SPAN_US
+        return any(seen.customer == each.customer and at > since for at, seen in self.window)
+
 
 class CardTesting:
     """Follows devices, addresses and merchants."""
@@ -69,6 +74,9 @@ class CardTesting:
 
     def _where_devices_are_new(self, about_kind: AboutKind, about: str, each: Seen) -> Finding | None:
         place = self._places.use((about_kind, about))
+        # Whoever paid here says no more by paying again: nobody hides tries among payments of their own.
+        if not each.new_device and place.knows(each):
+            return None
         likely = likelihood(odd=bool(each.new_device), attack=_NEW_DEVICES, edge=self._new_devices.edge)
         return self._take(about_kind, about, place, each, likely)
 

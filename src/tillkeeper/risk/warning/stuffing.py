@@ -1,7 +1,8 @@
 """Credential stuffing: lists of names and passwords are tried from one device, address or network. Pure.
 
 It is odd that a customer fails to log in who did not fail there before: whoever forgot a password fails again and again as the
-same customer, a list never does.
+same customer, a list never does. Likewise a customer who is let in says something once: a thief who logs in to an account of their
+own between any two tries hides nothing.
 """
 
 from typing import Final
@@ -23,12 +24,22 @@ _PPM: Final = 800_000
 
 
 class _Place:
-    __slots__ = ("failed", "suspicion", "window")
+    __slots__ = ("failed", "opened", "suspicion", "window")
 
     def __init__(self) -> None:
         self.window: Window[SeenLogin] = Window(SPAN_US, _HELD)
         self.suspicion = Suspicion()
         self.failed: dict[UUID, int] = {}
+        self.opened: dict[UUID, int] = {}
+
+    def again(self, each: SeenLogin) -> bool:
+        """Whether the same came of the same customer here of late."""
+        of_late = self.opened if each.succeeded else self.failed
+        last = of_late.get(each.customer)
+        of_late[each.customer] = each.at_us
+        if len(of_late) > _HELD:
+            of_late.pop(next(iter(of_late)))
+        return last is not None and last > each.at_us - SPAN_US
 
 
 class Stuffing:
@@ -50,13 +61,8 @@ class Stuffing:
     def _at(self, about_kind: AboutKind, about: str, each: SeenLogin) -> Finding | None:
         place = self._places.use((about_kind, about))
         place.window.add(each.at_us, each)
-        again = place.failed.get(each.customer, -SPAN_US) > each.at_us - SPAN_US
-        if not each.succeeded:
-            place.failed[each.customer] = each.at_us
-            if len(place.failed) > _HELD:
-                place.failed.pop(next(iter(place.failed)))
-            if again:
-                return None
+        if place.again(each):
+            return None
         likely = likelihood(odd=not each.succeeded, attack=_FAILS, edge=self._failing.edge)
         found = place.suspicion.step(likely, each.at_us)
         if not found:
