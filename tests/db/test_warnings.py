@@ -207,6 +207,23 @@ async def test_what_commits_while_a_look_reads_is_for_the_next_one(
     assert [[each.id for each in some] for some in found] == [[one.id], [one.id], [each.id for each in later]]
 
 
+async def test_a_storm_of_one_kind_crowds_no_other_out(
+    store: Store, admin: psycopg.AsyncConnection, clock: ManualClock, watchman: warning.Watchman,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(limits, "SIGNALS_OF_A_KIND", 2)
+    for device in ("one", "two", "three"):
+        await stored(admin, clock, tried_out(8, device))
+    await watchman.look()
+    assert {each.about for each in await of_device(store)} == {"one", "two"}
+    await admin.execute(
+        "INSERT INTO risk.trips (rule, rule_set, hits, at_most, within_s, at) VALUES ('large', 1, 31, 30, 600, %s)",
+        [clock.now()],
+    )
+    await watchman.look()
+    assert "breaker_open" in {each.kind for each in await lasting(store)}
+
+
 async def test_after_a_restart_it_goes_on_where_it_was(
     store: Store, admin: psycopg.AsyncConnection, clock: ManualClock, watchman: warning.Watchman
 ) -> None:

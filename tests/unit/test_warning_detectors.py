@@ -151,6 +151,20 @@ def test_a_payment_of_ones_own_between_the_tries_does_not_hide_them(seed: int) -
     }
 
 
+def test_of_one_batch_everybody_concerned_is_alerted_about() -> None:
+    """Not only those whom the last finding names."""
+    lookout, people = Lookout(), [new_id() for _ in range(340)]
+    begun = [BEGIN + n * SECOND + 3 * HOUR * (n >= 300) for n in range(340)]
+    opened = set(people[129:300:30])
+    batch = [
+        login(at, one, f"45.0.0.{n % 20}", succeeded=one in opened, device="bot")
+        for n, (at, one) in enumerate(zip(begun, people, strict=True))
+    ]
+    found, _ = lookout.logged_in(batch, begun[-1])
+    (at_device,) = [each for each in found if each.about_kind == "device"]
+    assert {each.id for each in at_device.subjects} == opened
+
+
 def test_a_list_tried_from_many_addresses_of_a_network_is_found_at_the_network() -> None:
     detector = Stuffing()
     tries = [login(BEGIN + n * SECOND, new_id(), f"185.1.{n}.1", succeeded=False) for n in range(30)]

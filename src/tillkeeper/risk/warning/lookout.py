@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeVar
+from uuid import UUID
 
 from msgspec.structs import replace
 
@@ -12,7 +13,7 @@ from tillkeeper.risk.warning.rhythm import Hour
 from tillkeeper.risk.warning.stakes import MILLION, Precision, probability, wanted
 from tillkeeper.risk.warning.streams import Streams
 from tillkeeper.risk.warning.stuffing import Stuffing
-from tillkeeper.risk.warning.types import Finding, Seen, SeenLabel, SeenLogin
+from tillkeeper.risk.warning.types import Finding, Seen, SeenLabel, SeenLogin, Subject
 
 Key = tuple[str, str, str]
 S = TypeVar("S", Seen, SeenLogin)
@@ -105,6 +106,12 @@ def _not_later(batch: Sequence[S], now_us: int) -> list[S]:
 def newest(found: Sequence[Finding]) -> list[Finding]:
     """Each trouble once, as it was seen last; whom to alert about comes from all that was seen."""
     last: dict[Key, Finding] = {}
+    subjects: dict[Key, dict[UUID, Subject]] = {}
     for each in found:
         last[each.key] = each
-    return list(last.values())
+        if each.subjects:
+            subjects.setdefault(each.key, {}).update({one.id: one for one in each.subjects})
+    return [
+        replace(each, subjects=tuple(subjects[key].values())) if key in subjects else each
+        for key, each in last.items()
+    ]

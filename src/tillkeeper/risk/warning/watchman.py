@@ -52,6 +52,7 @@ class Watchman:
         self._rule_set: int | None = None
         self._open: dict[Key, Signal] = {}
         self._told: dict[UUID, set[UUID]] = {}
+        self._crowded: set[tuple[str, str]] = set()
         self._untried: dict[str, str] = {}
         self._tried_at: dict[str, datetime] = {}
 
@@ -76,6 +77,7 @@ class Watchman:
             past = await rows.hours(tx, now - timedelta(weeks=limits.STREAM_WEEKS))
             precision = Precision(await rows.precision(tx))
             self._label = max(0, await rows.last_label(tx) - limits.WATCH_RELIVED)
+            self._budget = Budget(self._budget.capacity)
             self._budget.remember(await rows.alerts_since(tx, now - _DAY))
             self._open = {each.key: each for each in await rows.open_signals(tx)}
             if lost:
@@ -110,6 +112,7 @@ class Watchman:
         async with self._store.tx("watch looks") as tx:
             await self._read_rules(tx)
             present = await rows.snapshot(tx, now)
+            label = await rows.last_label(tx)
             lasting = {each.id for each in await rows.open_signals(tx)}
             tripped = await rows.trips(tx, now - timedelta(seconds=limits.SIGNAL_QUIET_SECONDS))
         for each in [each for each in self._open.values() if each.id not in lasting]:
@@ -126,7 +129,7 @@ class Watchman:
             before = now - timedelta(weeks=limits.STREAM_WEEKS)
             await rows.add_hours(tx, self._lookout.streams.ended_hours(), before)
             await rows.move_cursor(tx, READER, present)
-        self._seen = present
+        self._seen, self._label = present, label
         await self._have_tried(now)
 
     async def _decisions(self, present: Snapshot, rules: RuleSet) -> None:
@@ -168,7 +171,7 @@ class Watchman:
             if found:
                 async with self._store.tx("watch found") as tx:
                     await self._note(tx, found, now)
-            self._label, full = max(self._label, after), len(some) == limits.WATCH_BATCH
+            full = len(some) == limits.WATCH_BATCH
 
     async def _read_rules(self, tx: Tx) -> None:
         """What decides now: it says in which currency, how many alerts a day people can look at, and which rules there are."""
@@ -205,7 +208,7 @@ class Watchman:
     async def _signal(self, tx: Tx, found: Finding, now: datetime) -> Signal | None:
         """The signal of a finding, as it is now; None where it is over or there is no room."""
         known = self._open.get(found.key)
-        if known is None and (not found.lasts or len(self._open) >= limits.SIGNALS_OPEN):
+        if known is None and (not found.lasts or self._is_crowded(found)):
             return None
         signal = _as_signal(found, known, now, self._currency)
         if known is not None and not found.lasts:
@@ -221,6 +224,18 @@ class Watchman:
             return None
         self._open[found.key] = signal
         return signal
+
+    def _is_crowded(self, found: Finding) -> bool:
+        """Whether so many of its kind last that one more would say nothing new. Each kind has its own room: who tries passwords from
+        a thousand addresses hides no mules behind them.
+        """
+        alike = sum(key[:2] == found.key[:2] for key in self._open)
+        if alike < limits.SIGNALS_OF_A_KIND and len(self._open) < limits.SIGNALS_OPEN:
+            return False
+        if found.key[:2] not in self._crowded:  # said once, not for each of a thousand addresses
+            self._crowded.add(found.key[:2])
+            log.warning("%d signals %s last: there is no room for more of them", alike, found.kind)
+        return True
 
     async def _propose(self, tx: Tx, signal: Signal, now: datetime) -> None:
         """A short-lived rule against it, if there is one that could join those in force."""
@@ -269,6 +284,7 @@ class Watchman:
     def _over(self, signal: Signal) -> None:
         self._open.pop(signal.key, None)
         self._told.pop(signal.id, None)
+        self._crowded.discard(signal.key[:2])
 
     def _subjects(self, found: Finding, signal: Signal, now: datetime) -> list[Alert]:
         """Alerts about those whom a signal concerns, each once."""
