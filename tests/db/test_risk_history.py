@@ -11,7 +11,7 @@ import pytest
 
 from tillkeeper.base.clock import ManualClock, from_us, to_us
 from tillkeeper.base.ids import first_id_at
-from tillkeeper.risk import Attempt, Batch, Label, load_rules
+from tillkeeper.risk import Attempt, Batch, Label, load_rules, training
 from tillkeeper.risk.history import Walk, span, stretches
 from tillkeeper.risk.profiles import Profiles
 from tillkeeper.store import Store
@@ -163,6 +163,24 @@ async def test_a_replayed_file_has_its_own_time(
     )
     values = walk.take(found[0]).values[:, 0].tolist()
     assert values == ([0] * 8 + [1] * 4 if days == 1 else [0] * 12)
+
+
+async def test_the_last_week_of_a_replayed_file_is_not_learnt_as_genuine(
+    store: Store, clock: ManualClock, admin: psycopg.AsyncConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its frauds were never told, though the payments look old enough today."""
+    past = to_us(clock.now() - timedelta(days=3000))
+    made = [
+        Attempt(id_at(to_us(clock.now()), n), "payment", past + n * DAY, UUID(int=1), UUID(int=2), 100, "CNY")
+        for n in range(20)
+    ]
+    await stored(admin, made, [Label(made[0].id, fraud=True, known_at_us=past + 8 * DAY)])
+    learnt: list[training.Sample] = []
+    monkeypatch.setattr(training.house, "train", lambda sample, *_, **__: learnt.append(sample))
+    wish = training.Wish("x", "anna", past, to_us(clock.now()), 7 * DAY)
+    await training.train_here(store, RULES, ZoneInfo("UTC"), wish, clock.now())
+    assert learnt[0].at_us.tolist() == [one.at_us for one in made[:13]]
+    assert learnt[0].fraud.sum() == 1
 
 
 async def test_logins_and_settings_stand_before_the_payment_they_came_before(

@@ -221,6 +221,19 @@ def test_metrics_equal_scikit_learn(seed: int) -> None:
         assert metrics.recall_at(scores, fraud, 0.05) == pytest.approx(hits[alarms <= 0.05].max())
 
 
+def test_who_stands_for_several_counts_as_several(seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    scores, fraud = chance.integers(0, 40, 400) / 40, chance.random(400) < 0.2
+    weight = np.where(fraud, 1.0, 4.0)
+    times = weight.astype(np.int64)
+    many, truth = np.repeat(scores, times), np.repeat(fraud, times)
+    for measure in (metrics.auc, metrics.average_precision, metrics.brier):
+        assert measure(scores, fraud, weight) == pytest.approx(measure(many, truth))
+    assert metrics.recall_at(scores, fraud, weight=weight) == pytest.approx(metrics.recall_at(many, truth))
+    payments = [part[2] for part in metrics.reliability(scores, fraud, weight=weight)]
+    assert sum(payments) == len(many)
+
+
 def test_metrics_without_frauds_or_payments_are_not_measured() -> None:
     nothing, none = np.empty(0), np.empty(0, np.bool_)
     for scores, fraud in ((nothing, none), (np.ones(3), np.zeros(3, np.bool_))):

@@ -138,6 +138,18 @@ def test_too_many_payments_are_thinned_and_weigh_for_those_that_go(monkeypatch: 
     assert_allclose(thinned.weight.sum(), len(found.fraud), rtol=0.02)
 
 
+def test_figures_of_thinned_payments_are_those_of_all() -> None:
+    """Genuine payments left out would make any model look better than it is."""
+    found = sample(11, 20_000)
+    thinned = found.where(found.fraud | (np.cumsum(~found.fraud) % 4 == 0))
+    thinned = thinned._replace(weight=np.where(thinned.fraud, 1.0, 4.0))
+    whole, few = (train(each, wish(found), NOW, SMALL).card.figures for each in (found, thinned))
+    assert few.ap == pytest.approx(whole.ap, abs=0.06)
+    assert few.brier == pytest.approx(whole.brier, abs=0.01)
+    assert whole.card_precision is not None
+    assert few.card_precision is None
+
+
 # -- what cannot be done is said
 
 
@@ -211,6 +223,9 @@ def test_an_unsupervised_model_needs_no_label() -> None:
     assert trained.card.figures.auc is not None
     assert trained.card.figures.auc > 0.95
     assert trained.card.figures.brier is None
+    early = train(asked, wish(found, anomaly=True, end_us=int(found.at_us.max()) + 1), NOW).card
+    assert early.tested is not None
+    assert early.tested.payments < trained.card.tested.payments  # type: ignore[union-attr]
     blind = train(asked._replace(fraud=np.zeros(2000, np.bool_)), wish(found, anomaly=True), NOW)
     assert open_model(blind.blob, FEATURES).score(values).tobytes() == scorer.score(values).tobytes()
 

@@ -1,4 +1,7 @@
-"""How well scores order payments, and whether a probability is one. Exact, with ties as scikit-learn has them."""
+"""How well scores order payments, and whether a probability is one. Exact, with ties as scikit-learn has them.
+
+`weight`: how many payments each one stands for, as scikit-learn's sample weights; unset: one.
+"""
 
 from typing import Final
 
@@ -7,31 +10,34 @@ from numpy.typing import NDArray
 
 Scores = NDArray[np.float64]
 Truth = NDArray[np.bool_]
+Weights = NDArray[np.float64] | None
 
 CARDS: Final = 100
 FALSE_ALARMS: Final = 0.01
 
 
-def auc(scores: Scores, fraud: Truth) -> float | None:
+def auc(scores: Scores, fraud: Truth, weight: Weights = None) -> float | None:
     """The chance that a fraud is scored above a genuine payment; None without both."""
-    hits, alarms = _curve(scores, fraud)
+    hits, alarms = _curve(scores, fraud, weight)
     if not hits[-1] or not alarms[-1]:
         return None
     area = np.trapezoid(np.append(0, hits), np.append(0, alarms))
     return float(area / hits[-1] / alarms[-1])
 
 
-def average_precision(scores: Scores, fraud: Truth) -> float | None:
+def average_precision(scores: Scores, fraud: Truth, weight: Weights = None) -> float | None:
     """The mean of precision over the frauds found, each at its threshold; None without frauds."""
-    hits, alarms = _curve(scores, fraud)
+    hits, alarms = _curve(scores, fraud, weight)
     if not hits[-1]:
         return None
     return float((np.diff(np.append(0, hits)) * hits / (hits + alarms)).sum() / hits[-1])
 
 
-def recall_at(scores: Scores, fraud: Truth, share: float = FALSE_ALARMS) -> float | None:
+def recall_at(
+    scores: Scores, fraud: Truth, share: float = FALSE_ALARMS, weight: Weights = None
+) -> float | None:
     """The share of frauds found by the lowest threshold with at most this share of false alarms; None without both."""
-    hits, alarms = _curve(scores, fraud)
+    hits, alarms = _curve(scores, fraud, weight)
     if not hits[-1] or not alarms[-1]:
         return None
     allowed = hits[alarms <= share * alarms[-1]]
@@ -58,37 +64,44 @@ def card_precision(
     return float(np.mean(shares)) if shares else None
 
 
-def brier(probabilities: Scores, fraud: Truth) -> float | None:
+def brier(probabilities: Scores, fraud: Truth, weight: Weights = None) -> float | None:
     """The mean squared error of the probability; None without payments."""
-    return float(np.mean((probabilities - fraud) ** 2)) if len(fraud) else None
+    return float(np.average((probabilities - fraud) ** 2, weights=weight)) if len(fraud) else None
 
 
-def reliability(probabilities: Scores, fraud: Truth, parts: int = 10) -> tuple[tuple[float, float, int], ...]:
+def reliability(
+    probabilities: Scores, fraud: Truth, parts: int = 10, weight: Weights = None
+) -> tuple[tuple[float, float, int], ...]:
     """(mean probability, share of fraud, payments) of parts with about equally many expected frauds, the safest first.
 
     Parts of equal size would put nearly all frauds in the last one.
     """
     order = np.argsort(probabilities, kind="stable")
-    expected = np.cumsum(probabilities[order])
+    weight = np.ones(len(order)) if weight is None else weight
+    expected = np.cumsum((probabilities * weight)[order])
     if not len(order) or expected[-1] <= 0:
         return ()
     edges = np.searchsorted(expected, expected[-1] * np.arange(1, parts) / parts) + 1
     return tuple(
-        (float(probabilities[part].mean()), float(fraud[part].mean()), len(part))
+        (
+            float(np.average(probabilities[part], weights=weight[part])),
+            float(np.average(fraud[part], weights=weight[part])),
+            round(float(weight[part].sum())),
+        )
         for part in np.split(order, np.minimum(edges, len(order)))
         if len(part)
     )
 
 
-def _curve(scores: Scores, fraud: Truth) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _curve(scores: Scores, fraud: Truth, weight: Weights) -> tuple[Scores, Scores]:
     """Frauds and genuine payments at or above each distinct score, the highest first; one entry of 0 without payments."""
+    if not len(scores):
+        return np.zeros(1), np.zeros(1)
     order = np.argsort(-scores, kind="stable")
     scores, fraud = scores[order], fraud[order]
-    ends = (
-        np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1) if len(scores) else np.array([], np.int64)
-    )
-    hits = np.cumsum(fraud)[ends] if len(ends) else np.zeros(1, np.int64)
-    return hits.astype(np.int64), (ends + 1 - hits if len(ends) else np.zeros(1, np.int64)).astype(np.int64)
+    counted = np.ones(len(order)) if weight is None else weight[order]
+    ends = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)
+    return np.cumsum(counted * fraud)[ends], np.cumsum(counted * ~fraud)[ends]
 
 
 def _by_card(

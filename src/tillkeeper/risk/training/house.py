@@ -4,8 +4,10 @@ import asyncio
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from tillkeeper.base.clock import to_us
-from tillkeeper.risk.history import REMEMBERED_US, Walk, span, stretches
+from tillkeeper.risk.history import REMEMBERED_US, Walk, reported_until, span, stretches
 from tillkeeper.risk.rules import RuleSet
 from tillkeeper.risk.training.live import Trained, Wish, train
 from tillkeeper.risk.training.types import Progress, Sample, Tell, TrainingError, quiet
@@ -19,8 +21,12 @@ async def train_here(
 ) -> Trained:
     """Live through the history, gather what the wish is about, and make the model; the work leaves the event loop.
 
-    `rules` say what currencies are worth, `zone` when a day ends. Raises TrainingError.
+    `rules` say what currencies are worth, `zone` when a day ends. What is younger than the label delay was before the last
+    report, not before today, is not judged: of a replayed file nobody will ever speak again. Raises TrainingError.
     """
+    reported = await reported_until(store)
+    if reported is not None:
+        wish = msgspec.structs.replace(wish, end_us=min(wish.end_us, to_us(reported) + 1))
     sample = await _gathered(store, rules, zone, wish, tell)
     return await asyncio.to_thread(train, sample, wish, made_at, tell=tell)
 

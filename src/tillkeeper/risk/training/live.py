@@ -119,7 +119,7 @@ def train(
         tested=_span(last),
         figures=_figures(probabilities, last),
         importance=_importance(grown.features, grown.gain),
-        reliability=metrics.reliability(probabilities, last.fraud),
+        reliability=metrics.reliability(probabilities, last.fraud, weight=last.weight),
         settings=msgspec.structs.asdict(recipe),
         versions=_versions("lightgbm", "numpy", "tillkeeper"),
         remarks=_remarks(last, sample),
@@ -151,15 +151,18 @@ def _unsupervised(sample: Sample, wish: Wish, made_at: datetime) -> Trained:
         made_by=wish.by,
         label_delay_s=wish.delay_us // 1_000_000,
         trained=_span(learnt),
-        tested=_span(last),
         versions=_versions("numpy", "tillkeeper"),
-        remarks=("no label was looked at to make it; its figures are against the labels known by now",),
+        remarks=(
+            "no label was looked at to make it; its figures, if any, are of payments old enough to be judged",
+        ),
     )
     artifact = Artifact(wish.features, fit_tails(learnt.values), card)
-    scorer = open_model(pack(artifact), FEATURES)
-    assert isinstance(scorer, TailScorer)
-    figures = _figures(scorer.score(last.values), last)
-    card = msgspec.structs.replace(card, figures=msgspec.structs.replace(figures, brier=None))
+    judged = last.where(last.at_us < wish.end_us - wish.delay_us)
+    if len(judged.fraud):
+        scorer = open_model(pack(artifact), FEATURES)
+        assert isinstance(scorer, TailScorer)
+        figures = msgspec.structs.replace(_figures(scorer.score(judged.values), judged), brier=None)
+        card = msgspec.structs.replace(card, tested=_span(judged), figures=figures)
     return _packed(msgspec.structs.replace(artifact, card=card))
 
 
@@ -170,12 +173,15 @@ def _packed(artifact: Artifact) -> Trained:
 
 
 def _figures(scores: NDArray[np.float64], sample: Sample) -> Figures:
+    """Of a thinned sample who stayed counts for who went; what an analyst would have found in a day cannot be told from it."""
+    whole = bool((sample.weight == 1).all())
+    days = sample.at_us // DAY_US
     return Figures(
-        metrics.auc(scores, sample.fraud),
-        metrics.average_precision(scores, sample.fraud),
-        metrics.card_precision(scores, sample.fraud, sample.cards, sample.at_us // DAY_US),
-        metrics.recall_at(scores, sample.fraud),
-        metrics.brier(scores, sample.fraud),
+        metrics.auc(scores, sample.fraud, sample.weight),
+        metrics.average_precision(scores, sample.fraud, sample.weight),
+        metrics.card_precision(scores, sample.fraud, sample.cards, days) if whole else None,
+        metrics.recall_at(scores, sample.fraud, weight=sample.weight),
+        metrics.brier(scores, sample.fraud, sample.weight),
     )
 
 
