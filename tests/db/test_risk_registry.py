@@ -79,9 +79,9 @@ async def test_a_challenger_overtakes_and_the_promotion_is_undone(
         await registry.challenge(tx, str(three), "anna", clock)
         now = await registry.undo(tx, "ben", clock, "it holds too many")
         # Back as it was, but for what came since.
-        assert (now.champion, now.challengers) == (one, (three, two))
+        assert (now.champion, now.challengers) == (one, (two, three))
         now = await registry.undo(tx, "ben", clock)
-        assert (now.champion, now.challengers) == (None, (three, two))
+        assert (now.champion, now.challengers) == (None, (two, three))
         assert await refused(registry.undo(tx, "ben", clock)) == "nothing_to_undo"
         assert now == await in_force(tx)
         assert [each.act for each in await acts(tx, 9)] == [
@@ -111,6 +111,32 @@ async def test_roles_that_make_no_sense_are_refused(
             more = await registry.keep(tx, small_model(n), "anna", clock, FEATURES)
             await registry.challenge(tx, str(more.version), "anna", clock)
         assert await refused(registry.challenge(tx, str(kept[2]), "anna", clock)) == "too_many_challengers"
+
+
+async def test_a_number_is_that_model_whatever_others_are_called(
+    store: Store, clock: ManualClock, kept: list[int], admin: psycopg.AsyncConnection
+) -> None:
+    await admin.execute("UPDATE risk.models SET name = %s WHERE version <> %s", [str(kept[0]), kept[0]])
+    async with store.tx("test") as tx:
+        assert (await registry.find(tx, str(kept[0]))).version == kept[0]
+
+
+async def test_a_promotion_is_undone_even_where_there_is_no_room(
+    store: Store, clock: ManualClock, kept: list[int]
+) -> None:
+    one, two, _ = kept
+    async with store.tx("test") as tx:
+        await registry.promote(tx, one, "anna", clock, FEATURES)
+        await registry.challenge(tx, str(two), "anna", clock)
+        await registry.promote(tx, two, "anna", clock, FEATURES)
+        await registry.retire(tx, str(one), "anna", clock)
+        for n in range(10, 10 + limits.MODEL_CHALLENGERS):
+            more = await registry.keep(tx, small_model(n), "anna", clock, FEATURES)
+            await registry.challenge(tx, str(more.version), "anna", clock)
+        now = await registry.undo(tx, "ben", clock)
+    assert now.champion == one
+    assert two in now.challengers
+    assert len(now.challengers) == limits.MODEL_CHALLENGERS
 
 
 async def test_a_damaged_model_is_not_promoted_and_the_champion_stays(

@@ -1,17 +1,19 @@
 """Champion against challengers on payments that all of them scored live and that are old enough to be judged."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 
-from tillkeeper.base.clock import to_us
 from tillkeeper.risk.models import metrics, rows
 from tillkeeper.risk.models.card import Figures
 from tillkeeper.store import Tx
 
-_DAY_US = 86_400_000_000
+_DAY_US: Final = 86_400_000_000
+_CUSTOMER: Final = np.dtype("V16")
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -36,20 +38,25 @@ async def compare(
 ) -> Comparison:
     """Compare models on what they said live since then. Payments younger than the label delay are not judged yet."""
     found = await rows.compared(tx, models, since, now - label_delay, now)
-    payments = len(found) // max(len(models), 1)
-    by_model = [found[n * payments : (n + 1) * payments] for n in range(len(models) if payments else 0)]
-    standings = tuple(_standing(said) for said in by_model)
-    return Comparison(payments, sum(row[7] for row in by_model[0]) if by_model else 0, standings)
+    if len(found) < len(models):
+        return Comparison(0, 0, ())
+    return await asyncio.to_thread(_compared, found)
 
 
-def _standing(said: Sequence[tuple[object, ...]]) -> Standing:
-    """Of the rows of one model: (payment, at, customer, amount, model, score, outcome, fraud)."""
-    columns = list(zip(*said, strict=True))
-    scores, fraud = np.array(columns[5], np.float64), np.array(columns[7], np.bool_)
-    stopped = np.array([outcome != "allow" for outcome in columns[6]], np.bool_)
-    numbers: dict[object, int] = {}
-    cards = np.array([numbers.setdefault(each, len(numbers)) for each in columns[2]], np.int64)
-    days = np.array([to_us(at) // _DAY_US for at in columns[1] if isinstance(at, datetime)], np.int64)
+def _compared(found: Sequence[tuple[Any, ...]]) -> Comparison:
+    fraud = np.frombuffer(found[0][5], np.bool_) if found else np.empty(0, np.bool_)
+    return Comparison(len(fraud), int(fraud.sum()), tuple(_standing(*each) for each in found))
+
+
+def _standing(
+    model: int, customers: bytes, times: bytes, scored: bytes, outcomes: bytes, truth: bytes
+) -> Standing:
+    """Of one model's columns, as PostgreSQL sends them."""
+    scores = np.frombuffer(scored, ">f8").astype(np.float64)
+    fraud, stopped = np.frombuffer(truth, np.bool_), np.frombuffer(outcomes, np.bool_)
+    _, cards = np.unique(np.frombuffer(customers, _CUSTOMER), return_inverse=True)
+    # Counted from 2000, which is a midnight too.
+    days = np.frombuffer(times, ">i8").astype(np.int64) // _DAY_US
     figures = Figures(
         metrics.auc(scores, fraud),
         metrics.average_precision(scores, fraud),
@@ -57,4 +64,4 @@ def _standing(said: Sequence[tuple[object, ...]]) -> Standing:
         metrics.recall_at(scores, fraud),
         metrics.brier(scores, fraud),
     )
-    return Standing(int(str(columns[4][0])), figures, int(stopped.sum()), int((stopped & fraud).sum()))
+    return Standing(model, figures, int(stopped.sum()), int((stopped & fraud).sum()))

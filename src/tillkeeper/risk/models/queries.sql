@@ -15,9 +15,9 @@ SELECT version FROM risk.models WHERE sha256 = %(sha256)s;
 SELECT artifact FROM risk.models WHERE version = %(version)s;
 
 -- name: named
--- Models by number or name; of several of one name the newest first.
+-- The model of a number, and models of a name that may look like one, the newest first.
 SELECT version, name, kind, encode(sha256, 'hex') AS sha256, made_at, made_by FROM risk.models
-WHERE version = %(version)s OR name = %(name)s ORDER BY version DESC LIMIT 2;
+WHERE version = %(version)s OR name = %(name)s ORDER BY coalesce(version = %(version)s, false) DESC, version DESC LIMIT 2;
 
 -- name: newest
 -- The newest models, and all that are in force.
@@ -72,18 +72,22 @@ FROM unnest(%(payments)b::uuid[], %(models)b::integer[], %(scores)b::float8[], %
 ON CONFLICT DO NOTHING;
 
 -- name: compared
--- Payments that were scored by all of these models and are old enough to be judged, the newest; their latest label
--- known by then, none being genuine. One row a payment and model.
+-- Payments that were scored by all of these models and are old enough to be judged, the newest, as columns: what has one
+-- width is packed in its binary form. Their latest label known by then counts, none being genuine. One row a model.
 WITH judged AS (
-    SELECT d.id, d.at, d.customer, d.amount
+    SELECT d.id, d.at, d.customer
     FROM risk.decisions d
     WHERE d.id >= %(from_id)s AND d.at >= %(since)s AND d.at < %(until)s
       AND (SELECT count(*) FROM risk.shadow_scores s WHERE s.payment = d.id AND s.model = ANY (%(models)s::integer[]))
           = cardinality(%(models)s::integer[])
     ORDER BY d.id DESC LIMIT %(limit)s
+), known AS (
+    SELECT j.*, coalesce((SELECT l.fraud FROM risk.labels l
+                          WHERE l.payment = j.id AND l.known_at <= %(known_by)s ORDER BY l.id DESC LIMIT 1), false) AS fraud
+    FROM judged j
 )
-SELECT j.id, j.at, j.customer, j.amount, s.model, s.score, s.outcome,
-       coalesce((SELECT l.fraud FROM risk.labels l
-                 WHERE l.payment = j.id AND l.known_at <= %(known_by)s ORDER BY l.id DESC LIMIT 1), false) AS fraud
-FROM judged j JOIN risk.shadow_scores s ON s.payment = j.id AND s.model = ANY (%(models)s::integer[])
-ORDER BY s.model, j.id;
+SELECT s.model, string_agg(uuid_send(k.customer), '' ORDER BY k.id), string_agg(timestamptz_send(k.at), '' ORDER BY k.id),
+       string_agg(float8send(s.score), '' ORDER BY k.id), string_agg(boolsend(s.outcome <> 'allow'), '' ORDER BY k.id),
+       string_agg(boolsend(k.fraud), '' ORDER BY k.id)
+FROM known k JOIN risk.shadow_scores s ON s.payment = k.id AND s.model = ANY (%(models)s::integer[])
+GROUP BY s.model ORDER BY s.model;

@@ -4,6 +4,7 @@ A challenger scores every payment without effect. Promoting takes four eyes (fac
 undoes it at once, alone, and it is on record.
 """
 
+import asyncio
 from collections.abc import Container
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from tillkeeper.store import Tx
 
 async def keep(tx: Tx, blob: bytes, by: str, clock: Clock, known: Container[str]) -> ModelRow:
     """Keep a model for good, if it opens here; one that is kept already is found again. Raises BadModelError."""
-    scorer = open_model(blob, known)
+    scorer = await asyncio.to_thread(open_model, blob, known)
     name = scorer.card.name
     version = await rows.add(tx, scorer.sha256, scorer.kind, name, blob, clock.now(), by)
     if version is not None:
@@ -51,8 +52,8 @@ async def load(tx: Tx, version: int) -> bytes:
 
 
 async def opened(tx: Tx, version: int, known: Container[str]) -> Scorer:
-    """A stored model, ready to score. Raises BadModelError."""
-    return open_model(await load(tx, version), known)
+    """A stored model, ready to score; it is read by a thread, for it may be large. Raises BadModelError."""
+    return await asyncio.to_thread(open_model, await load(tx, version), known)
 
 
 async def challenge(tx: Tx, model: str, by: str, clock: Clock, reason: str = "") -> InForce:
@@ -130,8 +131,9 @@ async def undo(tx: Tx, by: str, clock: Clock, reason: str = "") -> InForce:
     earlier = await rows.before(tx, act)
     challengers = tuple(each for each in now.challengers if each not in (earlier.champion, model))
     if model in earlier.challengers:
-        challengers = (*challengers, model)
-    after = InForce(now.revision, earlier.champion, challengers, now.anomaly)
+        challengers = (model, *challengers)
+    # Going back must never fail for want of room: the challenger that came last makes it.
+    after = InForce(now.revision, earlier.champion, challengers[: limits.MODEL_CHALLENGERS], now.anomaly)
     if model == now.anomaly:
         after = msgspec.structs.replace(now, anomaly=earlier.anomaly)
     return await _act(tx, "undo", model, after, by, clock, reason, undoes=act)

@@ -138,7 +138,9 @@ async def write_shadow(tx: Tx, shadows: Sequence[Shadow]) -> None:
 async def compared(
     tx: Tx, models: Sequence[int], since: datetime, until: datetime, known_by: datetime
 ) -> list[tuple[Any, ...]]:
-    """(payment, at, customer, amount, model, score, outcome, fraud) of payments that all these models scored."""
+    """(model, customers, times, scores, stopped, fraud) by model, of payments that all these models scored: columns packed as
+    PostgreSQL sends them, so that a hundred thousand payments hold nobody up.
+    """
     params = {
         "models": list(models),
         "from_id": first_id_at(since),
