@@ -198,6 +198,20 @@ def test_a_trouble_does_not_teach_itself(seed: int) -> None:
     assert band.usual < 0.045
 
 
+def test_what_lasts_is_the_usual_some_day() -> None:
+    """A release after which twice as many are held than before is told of, and is not told of for ever."""
+    past = [Hour(BEGIN // HOUR_US + n, 14_400, 432) for n in range(8 * 7 * 24)]
+    stream, begin, minute = Stream("decline_rate", past=past), BEGIN + 8 * WEEK_US, HOUR_US // 60
+    found = {
+        slot: each.lasts
+        for slot in range(0, 14 * 1440, 2)
+        for each in stream.count(begin + slot * minute, 480, 29)
+    }
+    assert min(found) < 1440, "it is found"
+    assert 1440 < max(found) < 10 * 1440, "lasts until people had time, and not for ever"
+    assert found[max(found)] is False, "it is over"
+
+
 def test_a_stream_of_money_has_slots_without_any() -> None:
     first = BEGIN // HOUR_US
     # 360 slots an hour; ten payments of 500 yuan an hour turned out to be fraud.

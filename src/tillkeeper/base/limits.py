@@ -549,6 +549,7 @@ STREAM_LEAST_TRIALS: Final = 2000  # with fewer a stream still learns
 STREAM_LEAST_HOURS: Final = 24  # with fewer its nights would be a surprise
 STREAM_LEAST_AMOUNTS: Final = 8  # a mean of money that rests on fewer amounts says little
 STREAM_LEARN_SECONDS: Final = 600.0  # learnt so much later: a trouble shall not teach itself
+STREAM_ACCEPT_SECONDS: Final = 24 * 3600.0  # what is out of its band for so long is learnt all the same: it may stay
 STREAM_WEEKS: Final = 8  # of stored hours that the rhythm is read from
 SIGNAL_QUIET_SECONDS: Final = 1800.0  # an attack of which nothing was seen for so long is over
 SIGNALS_OPEN: Final = 400  # at one time: more is one trouble

@@ -19,6 +19,7 @@ from tillkeeper.risk.warning.types import Direction, Finding, Seen, SeenLabel, S
 
 SLOT_US: Final = limits.STREAM_SLOT_SECONDS * 1_000_000
 _LEARN_US: Final = int(limits.STREAM_LEARN_SECONDS * 1_000_000)
+_ACCEPT_US: Final = int(limits.STREAM_ACCEPT_SECONDS * 1_000_000)
 _MOST_EMPTY: Final = (
     360  # slots without money in a row that are judged: after so many little is left to judge
 )
@@ -49,7 +50,7 @@ class Stream:
         self._evidence: dict[Direction, Evidence] = {"up": Evidence(len(STAKES if money else FACTORS))}
         if falls:
             self._evidence["down"] = Evidence(len(FACTORS))
-        self._firing: set[Direction] = set()
+        self._firing: dict[Direction, int] = {}  # since when
 
     def count(self, at_us: int, trials: int, hits: int) -> list[Finding]:
         """Count something; what the slots that end with it say. What comes late counts with the present slot."""
@@ -104,12 +105,12 @@ class Stream:
 
     def _learn(self, at_us: int) -> None:
         """What is old enough; at the very beginning, when nothing can be judged yet, all of it. While something fires nothing
-        is learnt: the trouble would become the usual.
+        is learnt: the trouble would become the usual. What has lasted a day may be the new usual: it would fire for ever.
         """
         waiting = self._unlearnt
         while waiting and (not self.rhythm.known or waiting[0][0] <= at_us - _LEARN_US):
             each = waiting.popleft()
-            if not self._firing:
+            if all(each[0] - since >= _ACCEPT_US for since in self._firing.values()):
                 ended = self.rhythm.add(*each)
                 self._ended += [ended] if ended else []
 
@@ -124,10 +125,10 @@ class Stream:
             evidence.step(likelihoods, at_us, trials, hits)
             fired = direction in self._firing
             if evidence.found or (fired and not evidence.faded):
-                self._firing.add(direction)
+                self._firing.setdefault(direction, at_us)
                 yield self._finding(direction, evidence, at_us, band)
             elif fired:
-                self._firing.discard(direction)
+                del self._firing[direction]
                 yield self._finding(direction, evidence, at_us, band, lasts=False)
 
     def _finding(
