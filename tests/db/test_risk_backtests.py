@@ -1,5 +1,7 @@
 """Backtests on stored history: asked for, done by the agent, kept, shown."""
 
+import asyncio
+import os
 import sys
 from datetime import timedelta
 from uuid import UUID
@@ -7,6 +9,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from tests.support.postgres import Database
 from tillkeeper.base import limits
 from tillkeeper.base.clock import ManualClock, from_us, to_us
 from tillkeeper.base.ids import first_id_at
@@ -119,6 +122,35 @@ async def test_what_a_dead_agent_had_begun_is_done_again(store: Store, clock: Ma
         assert found is not None
         assert (found.state, found.share) == ("asked", 0.0)
         assert await kept.claim(tx, clock.now()) == id_
+
+
+async def test_two_agents_for_a_moment_do_not_begin_the_same(database: Database, clock: ManualClock) -> None:
+    async with Store.opened(database.app_url, size=2) as store:
+        async with store.tx("test") as tx:
+            first, second = [await backtest.ask(tx, question(clock), "kim", clock.now()) for _ in range(2)]
+        async with store.tx("one") as one, store.tx("two") as two:
+            assert await kept.claim(one, clock.now()) == first
+            async with asyncio.timeout(5):
+                assert await kept.claim(two, clock.now()) == second
+
+
+async def test_who_is_left_behind_by_a_killed_agent_gives_up(
+    store: Store, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with store.tx("test") as tx:
+        id_ = await backtest.ask(tx, question(clock), "kim", clock.now())
+        await kept.claim(tx, clock.now())
+    parents = iter([7])
+    monkeypatch.setattr(limits, "BACKTEST_TOLD_SECONDS", 0.001)
+    monkeypatch.setattr(os, "getppid", lambda: next(parents, 1))
+    monkeypatch.setattr(backtest.house, "tried", lambda *_: asyncio.sleep(60))
+    async with asyncio.timeout(5):
+        with pytest.raises(asyncio.CancelledError):
+            await backtest.do_asked(store, id_, "UTC", clock)
+    async with store.tx("test") as tx:
+        found = await backtest.one(tx, id_)
+    assert found is not None
+    assert found.state == "running", "for the next agent, which has it done again"
 
 
 async def test_what_cannot_be_asked(store: Store, clock: ManualClock) -> None:

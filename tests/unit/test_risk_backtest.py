@@ -310,3 +310,24 @@ def test_a_file_on_the_command_line(path: Path, tmp_path: Path) -> None:
     report = msgspec.json.decode(ran.stdout.splitlines()[-1], type=Report)
     assert (report.payments, report.judged, report.frauds) == (7, 7, 4)
     assert [each.hits for each in report.candidate.each_rule] == [4, 1]
+
+
+def test_a_file_without_labels_calls_nobody_honest(path: Path, tmp_path: Path) -> None:
+    header, *lines = path.read_text().splitlines()
+    names = header.split(",")
+    place = names.index("fraud")
+    bare, map_ = tmp_path / "bare.csv", tmp_path / "bare.toml"
+    rows = [[cell for n, cell in enumerate(each.split(",")) if n != place] for each in [header, *lines]]
+    bare.write_text("\n".join(",".join(row) for row in rows))
+    columns = {"id": "transaction_id", "time": "occurred_at", "payer": "customer_id", "payee": "terminal_id"}
+    told = "\n".join(f'{ours} = "{theirs}"' for ours, theirs in columns.items())
+    map_.write_text(f'name = "bare"\ncurrency = "EUR"\n[columns]\n{told}\namount = "amount"\n')
+    tried_rules = tmp_path / "rules.toml"
+    tried_rules.write_text(force(LARGE, HUGE).rules.source)
+    ran = CliRunner().invoke(
+        app, ["backtest", "--file", str(bare), "--map", str(map_), "--rules", str(tried_rules), "--json"]
+    )
+    assert ran.exit_code == 0, ran.output
+    report = msgspec.json.decode(ran.stdout.splitlines()[-1], type=Report)
+    assert (report.payments, report.judged, report.frauds) == (7, 0, 0)
+    assert report.candidate.each_rule[0].precision is None

@@ -109,28 +109,37 @@ async def _model(tx: Tx, version: int | None, catalogue: Catalogue) -> Model | N
 async def do_asked(store: Store, id_: UUID, zone: str, clock: Clock) -> Report | None:
     """Do a backtest that was asked for and claimed, and note what came of it; None if it is not to be done.
 
-    How far it is goes to its row about every second.
+    How far it is goes to its row about every second. It is given up when the process that began this one is gone: the next
+    agent has it done anew.
     """
     async with store.tx("asked backtest") as tx:
         asked = await rows.one(tx, id_)
     if asked is None or asked.state != "running":
         return None
     shares = [0.0]
-    telling = asyncio.ensure_future(_telling(store, id_, shares))
+    doing = asyncio.ensure_future(
+        tried(store, asked.question, zone, clock, lambda share: shares.__setitem__(0, share))
+    )
+    telling = asyncio.ensure_future(_telling(store, id_, shares, doing))
     try:
-        report = await tried(store, asked.question, zone, clock, lambda share: shares.__setitem__(0, share))
+        report = await doing
     finally:
-        telling.cancel()
-        with suppress(asyncio.CancelledError):
-            await telling
+        for task in (doing, telling):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
     async with store.tx("backtest done") as tx:
         await rows.finish(tx, id_, clock.now(), report)
     return report
 
 
-async def _telling(store: Store, id_: UUID, shares: list[float]) -> None:
+async def _telling(store: Store, id_: UUID, shares: list[float], doing: asyncio.Future[Report]) -> None:
+    parent = os.getppid()
     while True:
         await asyncio.sleep(limits.BACKTEST_TOLD_SECONDS)
+        if os.getppid() != parent:
+            doing.cancel()
+            return
         async with store.tx("backtest share") as tx:
             await rows.tell(tx, id_, shares[0])
 

@@ -38,7 +38,7 @@ UPDATE risk.backtests SET state = 'asked', share = 0 WHERE state = 'running';
 -- name: claim
 -- The one that waited the longest.
 UPDATE risk.backtests SET state = 'running', begun_at = %(at)s
-WHERE id = (SELECT id FROM risk.backtests WHERE state = 'asked' ORDER BY id LIMIT 1)
+WHERE id = (SELECT id FROM risk.backtests WHERE state = 'asked' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING id;
 
 -- name: tell

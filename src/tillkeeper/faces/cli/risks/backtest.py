@@ -208,8 +208,15 @@ async def _of_file(
                 "no payment of the file lies in this range",
                 f"it has {from_us(history.first_us):%Y-%m-%d %H:%M} to {from_us(history.last_us):%Y-%m-%d %H:%M} UTC",
             )
-        # A file with labels tells the whole truth; what the walk lets features know of it still waits its time.
-        judged = backtest.Range(begin, end, max(end, history.last_us) + LABEL_DELAY_US, zone=mapping.zone)
+        # A file with labels tells the whole truth; what the walk lets features know of it still waits its time. One
+        # without tells none: nobody in it is honest only because nobody said otherwise.
+        judged = backtest.Range(
+            begin,
+            end,
+            max(end, history.last_us) + LABEL_DELAY_US,
+            zone=mapping.zone,
+            reported_us=None if layout.columns.fraud else begin,
+        )
         trial = backtest.Trial(judged, risk.Force.of(rules, champion))
         async with Apart.walk(rules, ZoneInfo(mapping.zone), trial.names, risk.FEATURES) as walk:
             done = 0
