@@ -327,6 +327,14 @@ def test_train_show_challenge_export_add_promote(till: Till, tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("history")
+def test_amounts_are_worth_what_the_rules_in_force_say(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is not in force would have the model learn from other amounts than it will read."""
+    monkeypatch.setenv("TILL_RULES_FILE", "/nowhere/rules.toml")
+    code, _, err = till("train", "--anomaly", "--json")
+    assert code == 0, err
+
+
+@pytest.mark.usefixtures("history")
 def test_the_first_days_have_a_model_without_labels(till: Till) -> None:
     code, out, err = till("train", "--anomaly", "--json")
     assert code == 0, err

@@ -17,9 +17,10 @@ from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import CliError, Json, say, say_json, say_table
 from tillkeeper.faces.cli.risks.progress import Tell, progress
 from tillkeeper.faces.model_deeds import PROMOTE, promotion_of
-from tillkeeper.risk import models, training
+from tillkeeper.risk import declared, models, training
 from tillkeeper.risk.history import span
 from tillkeeper.risk.models import InForce, ModelRow, registry
+from tillkeeper.store import Store
 from tillkeeper.store.opening import opened
 
 app = typer.Typer()
@@ -109,7 +110,7 @@ async def _trained(
             delay_us=delay // timedelta(microseconds=1),
             anomaly=anomaly,
         )
-        rules = risk.load_rules(chosen.rules_file)
+        rules = await _rules(store, chosen.rules_file)
         trained = await training.train_here(
             store,
             rules,
@@ -120,6 +121,16 @@ async def _trained(
         )
         async with store.tx("cli keep model") as tx:
             return trained, await registry.keep(tx, trained.blob, own_handle(), _clock, risk.FEATURES)
+
+
+async def _rules(store: Store, file: Path | None) -> risk.RuleSet:
+    """Amounts are worth what the rules in force say, for those will feed the model; before any were, what the file says."""
+    async with store.tx("cli rules in force") as tx:
+        active = await risk.activations(tx, 1)
+        catalogue = await declared.catalogue(tx)
+    if not active:
+        return risk.load_rules(file)
+    return risk.read_rules(active[0].source, "the rules in force", catalogue)
 
 
 # -- the registry
