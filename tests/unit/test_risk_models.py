@@ -16,6 +16,7 @@ from tillkeeper.risk.models import (
     Forest,
     ForestScorer,
     Line,
+    Tails,
     as_text,
     fingerprint,
     fit_tails,
@@ -84,6 +85,7 @@ def test_a_forest_of_a_single_leaf() -> None:
         (r"left_child=(\S+)", r"left_child=0"),
         (r"split_feature=(\d+)", r"split_feature=99"),
         (r"leaf_value=\S+", r"leaf_value=nan"),
+        (r"leaf_value=\S+", r"leaf_value=inf"),
         (r"threshold=\S+ ", r"threshold="),
         (r"num_class=1", "num_class=3"),
         (r"decision_type=\d+", "decision_type=1"),
@@ -203,6 +205,20 @@ def test_an_unusual_payment_is_ranked_and_what_is_missing_is_not_unusual(seed: i
     assert nothing < far < farther
     told = reasons(scorer, np.array([[90.0, *[np.nan] * 4]]), "CNY")[0]
     assert [each.feature for each in told] == ["amount"]
+
+
+@pytest.mark.parametrize(
+    "tails",
+    [
+        Tails((), ((),), ()),
+        Tails((0.5,), ((1.0, 2.0),), (0.5,)),
+        Tails((0.5, 1.0), ((1.0, 2.0),), (1.0, 2.0)),
+        Tails((0.5, 0.9), ((2.0, 1.0),), (1.0, 2.0)),
+    ],
+)
+def test_tables_that_cannot_be_read_are_refused(tails: Tails) -> None:
+    with pytest.raises(BadModelError, match="train it again"):
+        open_model(pack(Artifact(FEATURES[:1], tails, CARD)), KNOWN)
 
 
 # -- metrics

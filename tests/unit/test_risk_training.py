@@ -136,6 +136,20 @@ def test_too_many_payments_are_thinned_and_weigh_for_those_that_go(monkeypatch: 
     assert len(thinned.fraud) <= 1500
     assert thinned.fraud.sum() == found.fraud.sum()
     assert_allclose(thinned.weight.sum(), len(found.fraud), rtol=0.02)
+    assert thinned.fraud.tobytes() == gathering.sample().fraud.tobytes()
+
+
+def test_what_looks_at_no_label_is_thinned_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "TRAINING_CELLS", 1500 * len(LEARNABLE))
+    found = sample(5)
+    kept = []
+    for fraud in (found.fraud, ~found.fraud):
+        gathering = Gathering(0, 2**61, 2**61, 0, len(LEARNABLE), blind=True)
+        gathering.take(seen(found._replace(fraud=fraud), found.at_us + WEEK))
+        kept.append(gathering.sample())
+    assert len(kept[0].fraud) <= 1500
+    assert kept[0].values.tobytes() == kept[1].values.tobytes()
+    assert_allclose(kept[0].weight.sum(), len(found.fraud), rtol=0.02)
 
 
 def test_figures_of_thinned_payments_are_those_of_all() -> None:

@@ -89,6 +89,8 @@ class _Reader:
         if said.get("num_cat", "0") != "0" or said.get("is_linear", "0") != "0":
             raise ValueError("categories and linear leaves are not evaluated")
         values = _floats(said["leaf_value"])
+        if any(math.isinf(each) for each in values):
+            raise ValueError("a leaf of it is infinite")
         first = len(self._nodes)
         self._roots.append(first)
         pairs = self._splits(said, first, len(values)) if len(values) > 1 else []

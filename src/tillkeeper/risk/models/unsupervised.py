@@ -38,10 +38,12 @@ class Tables(NamedTuple):
 def prepared(tails: Tails) -> Tables:
     """The tables, checked. Raises BadModelError."""
     levels, ranks = np.array(tails.levels), np.array(tails.ranks)
-    if any(len(knots) != len(levels) for knots in tails.knots) or len(ranks) != len(levels):
+    if not len(levels) or len(ranks) != len(levels) or any(len(one) != len(levels) for one in tails.knots):
         raise BadModelError("the model's tables have different lengths; train it again")
     knots = np.array(tails.knots).reshape(-1, len(levels))
-    sound = all(np.isfinite(each).all() for each in (levels, knots, ranks))
+    sound = (
+        all(np.isfinite(each).all() for each in (levels, knots, ranks)) and levels[0] > 0 and levels[-1] < 1
+    )
     if not sound or (np.diff(levels) <= 0).any() or (np.diff(knots) < 0).any() or (np.diff(ranks) < 0).any():
         raise BadModelError("the model's tables do not rise; train it again")
     return Tables(levels, knots, ranks)

@@ -17,14 +17,16 @@ class Gathering:
 
     A payment without a report is genuine once it is `delay_us` old; a younger one is not judged, so `to_us` is at most
     as_of - delay. Of too many, all frauds stay and every second genuine one goes, time and again; who stays stands for more.
+    `blind`: every second payment goes, whatever it was.
     """
 
-    def __init__(self, from_us: int, to_us: int, as_of_us: int, delay_us: int, width: int) -> None:
+    def __init__(
+        self, from_us: int, to_us: int, as_of_us: int, delay_us: int, width: int, *, blind: bool = False
+    ) -> None:
         self._from, self._to = from_us, min(to_us, as_of_us - delay_us)
         self._as_of, self._delay = as_of_us, delay_us
         self._most = max(limits.TRAINING_CELLS // max(width, 1), _FEWEST)
-        none, times = np.empty(0), np.empty(0, np.int64)
-        self._none = Sample(np.empty((0, width)), np.empty(0, np.bool_), times, times, times, none)
+        self._width, self._blind = width, blind
         self._parts: list[Sample] = []
         self._stride = 1
         self._seen = 0
@@ -49,30 +51,31 @@ class Gathering:
             self._halve()
 
     def sample(self) -> Sample:
-        """All that was kept."""
-        parts = [self._none, *self._parts]
-        return Sample(
-            np.concatenate([part.values for part in parts]),
-            np.concatenate([part.fraud for part in parts]),
-            np.concatenate([part.known_us for part in parts]),
-            np.concatenate([part.at_us for part in parts]),
-            np.concatenate([part.cards for part in parts]),
-            np.concatenate([part.weight for part in parts]),
-        )
+        """All that was kept. Its parts go as they are put together: the values are not held twice."""
+        whole = _empty(self._kept, self._width)
+        parts, self._parts, begin = self._parts[::-1], [whole], 0
+        while parts:
+            part = parts.pop()
+            for into, column in zip(whole, part, strict=True):
+                into[begin : begin + len(column)] = column
+            begin += len(part.fraud)
+        return whole
 
     def _thinned(self, part: Sample, stride: int, first: int) -> Sample:
+        """Of what may go every `stride`-th stays, and stands for the others; `first`: how many came before."""
         if stride == 1:
             return part
-        genuine = np.cumsum(~part.fraud) + first
-        kept = part.where(part.fraud | (genuine % stride == 0))
-        return kept._replace(weight=np.where(kept.fraud, 1.0, float(stride)))
+        dear = part.fraud & (not self._blind)
+        kept = part.where(dear | ((np.cumsum(~dear) + first) % stride == 0))
+        return kept._replace(weight=np.where(kept.fraud & (not self._blind), 1.0, float(self._stride)))
 
     def _halve(self) -> None:
-        """Every second genuine payment goes, and the others stand for it too."""
+        """Every second payment that may go goes, and the others stand for it too."""
         self._stride *= 2
-        halved = []
-        for part in self._parts:
-            kept = part.where(part.fraud | (np.cumsum(~part.fraud) % 2 == 0))
-            halved.append(kept._replace(weight=np.where(kept.fraud, 1.0, float(self._stride))))
-        self._parts = halved
-        self._kept = sum(len(part.fraud) for part in halved)
+        self._parts = [self._thinned(part, 2, 0) for part in self._parts]
+        self._kept = sum(len(part.fraud) for part in self._parts)
+
+
+def _empty(count: int, width: int) -> Sample:
+    known, at, cards = (np.empty(count, np.int64) for _ in range(3))
+    return Sample(np.empty((count, width)), np.empty(count, np.bool_), known, at, cards, np.empty(count))

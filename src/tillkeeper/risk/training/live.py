@@ -81,7 +81,9 @@ class Wish(msgspec.Struct, frozen=True):
     def gathering(self) -> Gathering:
         """Where the payments are collected. Without labels none must be old enough to be judged."""
         delay = 0 if self.anomaly else self.delay_us
-        return Gathering(self.begin_us, self.end_us, self.end_us, delay, len(self.features))
+        return Gathering(
+            self.begin_us, self.end_us, self.end_us, delay, len(self.features), blind=self.anomaly
+        )
 
 
 class Trained(msgspec.Struct, frozen=True):
