@@ -30,7 +30,8 @@ async def lists(request: Web, desk: TheDesk) -> Page:
         entries = await risk.listings(tx, now)
         silent = await risk.mutes(tx, now)
         rules = [rule.name for rule in await _rules(tx)]
-        parties = [UUID(each.key) for each in (*entries, *silent) if each.entity in ("customer", "payee")]
+        named = [(each.entity, each.key) for each in entries] + [(each.entity, each.key) for each in silent]
+        parties = [UUID(key) for entity, key in named if entity in {"customer", "payee"}]
         names = {str(id_): each for id_, each in (await names_of(tx, desk.vault, parties)).items()}
     context = {
         "entries": entries,
