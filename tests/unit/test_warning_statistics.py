@@ -14,7 +14,7 @@ from tillkeeper.risk.warning.oddity import KEY_EVENTS, Suspicion, Usual, likelih
 from tillkeeper.risk.warning.rhythm import HOUR_US, Hour, Rhythm
 from tillkeeper.risk.warning.sequential import BOUND, Evidence, money_up, share_down, share_up
 from tillkeeper.risk.warning.streams import SLOT_US, Stream, Streams
-from tillkeeper.risk.warning.types import Seen
+from tillkeeper.risk.warning.types import Seen, SeenLabel
 
 DAY_US = 24 * HOUR_US
 WEEK_US = 7 * DAY_US
@@ -229,6 +229,19 @@ def test_a_stream_of_money_has_slots_without_any() -> None:
     assert storm[0].kind == "fraud_money"
     assert storm[0].money >= 50_000
     assert (storm[0].at_us - begin) // SLOT_US < 20
+
+
+@pytest.mark.parametrize(("days", "tells"), [(0, True), (300, False)])
+def test_labels_of_a_year_brought_in_at_once_are_no_fraud_of_today(days: int, *, tells: bool) -> None:
+    first, now = BEGIN // HOUR_US, BEGIN + 2 * WEEK_US
+    streams = Streams({"fraud_money": [Hour(first + n, 360, 500_000) for n in range(24 * 14)]})
+    found = []
+    for slot in range(6):
+        at = now + slot * SLOT_US
+        found += streams.labelled(
+            [SeenLabel(new_id(), at - days * DAY_US, True, 50_000, ())] * 200, at
+        ) + streams.tick(at)
+    assert bool(found) is tells
 
 
 def test_a_rule_that_is_gone_is_no_longer_followed_and_a_new_one_learns_first() -> None:

@@ -23,6 +23,7 @@ _ACCEPT_US: Final = int(limits.STREAM_ACCEPT_SECONDS * 1_000_000)
 _MOST_EMPTY: Final = (
     360  # slots without money in a row that are judged: after so many little is left to judge
 )
+_HISTORY_US: Final = 86_400 * 1_000_000
 _RULE: Final = "rule:"
 
 # What is watched besides each rule's hit rate, whether falling is a trouble too, and how loud it is.
@@ -236,12 +237,14 @@ class Streams:
         ]
 
     def labelled(self, batch: Sequence[SeenLabel], now_us: int) -> list[Finding]:
-        """What payments turned out to be, by when that became known."""
+        """What payments turned out to be, by when that became known. What was known a day ago already is history that somebody
+        brings in, and says nothing of now.
+        """
         stream = self._pulses["fraud_money"]
         return [
             found
             for each in batch
-            if each.fraud
+            if each.fraud and each.known_us > now_us - _HISTORY_US
             for found in stream.count(min(each.known_us, now_us), 0, each.worth)
         ]
 
