@@ -463,7 +463,7 @@ CASE_HANDED_SECONDS: Final = 8 * 3600.0  # whoever a case was handed to may come
 CASE_DUE_SECONDS: Final = {"critical": 3600.0, "high": 4 * 3600.0, "medium": 24 * 3600.0, "low": 72 * 3600.0}
 CASE_LOSSES: Final = {"critical": 5_000_000, "high": 500_000, "medium": 50_000}  # expected, minor units
 CASE_ALERTS: Final = 500  # of one case, read for a page or a verdict; the sum counts all of them
-CASE_PAYMENTS: Final = 200  # one verdict is about so many at most
+CASE_PAYMENTS: Final = 500  # one verdict is about so many at most: all that are read of one case
 CASE_EVENTS: Final = 200  # shown of one case
 CASES_EARLIER: Final = 10  # of the same subject, shown
 CASES_COUNTED: Final = 1000  # beyond this the queue is "more than"
@@ -481,6 +481,7 @@ BYPASS_DAYS: Final = 30  # what was let through as a sample is measured over so 
 BYPASSED: Final = 20_000  # of them, the newest
 assert CASE_DUE_SECONDS["low"] <= REVIEW_SECONDS  # a held payment is decided before its time is over
 assert CASE_DUE_SECONDS["critical"] > CASE_CLAIM_SECONDS
+assert CASE_PAYMENTS >= CASE_ALERTS  # "all that were alerted about" is a verdict that can be given
 assert TIE_LAG_SECONDS > TURN_RETRY_SECONDS * 2**TURN_TRIES / 2
 
 # -- history and backtests
@@ -549,7 +550,7 @@ STREAM_LEAST_TRIALS: Final = 2000  # with fewer a stream still learns
 STREAM_LEAST_HOURS: Final = 24  # with fewer its nights would be a surprise
 STREAM_LEAST_AMOUNTS: Final = 8  # a mean of money that rests on fewer amounts says little
 STREAM_LEARN_SECONDS: Final = 600.0  # learnt so much later: a trouble shall not teach itself
-STREAM_ACCEPT_SECONDS: Final = 24 * 3600.0  # what is out of its band for so long is learnt all the same: it may stay
+STREAM_ACCEPT_SECONDS: Final = 24 * 3600.0  # out of its band for so long, and it is learnt all the same
 STREAM_WEEKS: Final = 8  # of stored hours that the rhythm is read from
 SIGNAL_QUIET_SECONDS: Final = 1800.0  # an attack of which nothing was seen for so long is over
 SIGNALS_OPEN: Final = 400  # at one time: more is one trouble
