@@ -14,9 +14,24 @@ from tests.support.risk_scene import (
 )
 from tests.support.shop import _RULES, FINE, HELD, REFUSED, Shop, open_shop
 from tillkeeper import access
+from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.ids import from_typeid, to_typeid
+from tillkeeper.risk import declared, inforce, read_rules
 from tillkeeper.risk.models import in_force
 from tillkeeper.store import Store
+
+OWN = """
+[[feature]]
+name = "mine_max_{window}"
+entity = "customer"
+aggregate = "max"
+of = "amount"
+past = true
+window = ["90m"]
+unit = "money"
+zh = "{window}内最大"
+en = "largest of {window}"
+"""
 
 
 @pytest.fixture
@@ -127,6 +142,20 @@ async def test_the_editor_says_what_would_change(here: Console) -> None:
     assert "<del>amount &gt;= 100_000</del> <ins>amount &gt;= 90_000</ins>" in answer.text
     for kind, name in (("new", "odd_sum"), ("removed", "unlucky")):
         assert f"{kind}</span> <code>{name}</code>" in answer.text
+
+
+async def test_rules_may_read_what_the_installation_declared(here: Console, shop: Shop) -> None:
+    anna = await analyst(here)
+    text = _RULES.replace("amount >= 100_000", "mine_max_90m >= 100_000")
+    assert (await anna.post("/rules/edit", rules=text)).status_code == 422
+    now = SystemClock().now()
+    async with shop.store.tx("test") as tx:
+        await declared.add(tx, OWN, "own.toml", "anna", now)
+        rules = read_rules(text, "test", await declared.catalogue(tx))
+        await inforce.activate(tx, await inforce.add_rule_set(tx, rules, now), now, "file")
+    assert (await anna.post("/rules/edit", rules=text)).status_code == 200
+    for page in ("/rules", "/rules/very_large", "/rules/edit", "/risk", "/lists"):
+        assert (await anna.get(page)).status_code == 200, page
 
 
 async def test_who_does_not_write_rules_sees_no_editor(here: Console) -> None:

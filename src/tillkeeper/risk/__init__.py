@@ -31,7 +31,7 @@ from tillkeeper.risk.inforce import (
 from tillkeeper.risk.loading import Loaded, load
 from tillkeeper.risk.receipts import Effect, Explanation, Reason, Scored, Value, explain, scorers_of
 from tillkeeper.risk.rows import labelled, receipt, write_labels
-from tillkeeper.risk.rulefile import BadRulesError, Fault, read_rules, with_rule
+from tillkeeper.risk.rulefile import BadRulesError, Fault, read_rules, stored_rules, with_rule
 from tillkeeper.risk.rules import LOGIN_OUTCOMES, Bypass, Rule, RuleSet
 from tillkeeper.risk.types import (
     OUTCOMES,
@@ -112,6 +112,7 @@ __all__ = [
     "read_rules",
     "receipt",
     "scorers_of",
+    "stored_rules",
     "take_off_list",
     "trips",
     "unmute",

@@ -41,6 +41,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from string import Formatter
 from typing import Any, Final
 
@@ -51,7 +52,7 @@ import numpy as np
 from tillkeeper.base import limits
 from tillkeeper.base.clock import to_us
 from tillkeeper.base.money import MoneyError, exponent
-from tillkeeper.risk.features import FEATURES, Feature
+from tillkeeper.risk.features import FEATURES, Feature, Unit
 from tillkeeper.risk.rules import LOGIN_OUTCOMES, ON, Breaker, Bypass, Cap, Rule, RuleSet
 from tillkeeper.risk.types import OUTCOMES
 
@@ -60,6 +61,7 @@ LANGUAGES: Final = ("zh", "en")
 # What a condition is made of. BoolOp (and, or) goes on to numexpr, which says best what to write instead.
 _EXPRESSIONS: Final = (ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.Call, ast.Name, ast.Constant)
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,47}")
+_WORD: Final = re.compile(r"\b[a-z][a-z0-9_]*\b")
 _RULE_HEAD: Final = re.compile(r"^\s*\[\[\s*rule\s*\]\]", re.MULTILINE)
 _TABLE_HEAD: Final = re.compile(r"^\s*\[")
 _AT_LINE: Final = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)")
@@ -121,6 +123,16 @@ def read_rules(source: str, name: str, catalogue: Mapping[str, Feature] = FEATUR
         bypass=check.bypass,
         alerts_a_day=check.alerts_a_day,
     )
+
+
+@lru_cache(maxsize=8)
+def stored_rules(source: str) -> RuleSet:
+    """Rules that were accepted once, to be looked at, not to decide by: whatever they read was a feature then, though an
+    installation declared it, or retired it since.
+    """
+    told = set(_WORD.findall(source)) - FEATURES.keys()
+    theirs = {name: Feature(-1, name, Unit.RATIO, name, name) for name in sorted(told)}
+    return read_rules(source, "stored rules", {**FEATURES, **theirs})
 
 
 def with_rule(source: str, rule: str) -> str:

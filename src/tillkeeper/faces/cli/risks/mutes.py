@@ -108,7 +108,7 @@ async def _listed() -> list[Mute]:
 async def _add(wanted: Mute) -> None:
     async with opened(settings(), size=1) as (store, _), store.tx("cli mute") as tx:
         active = await risk.activations(tx, 1)
-        known = {rule.name for each in active for rule in risk.read_rules(each.source, "stored rules").rules}
+        known = {rule.name for each in active for rule in risk.stored_rules(each.source).rules}
         if wanted.rule not in known:
             raise CliError(
                 f"no rule in force is called {wanted.rule[:60]!r}",

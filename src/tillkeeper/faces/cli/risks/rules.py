@@ -237,7 +237,7 @@ def _show_standing(
     if not active:
         say("No rules are in force yet: they come with the first start of the api.")
     for each in active[:1]:
-        count = len(risk.read_rules(each.source, "stored rules").rules)
+        count = len(risk.stored_rules(each.source).rules)
         say(
             f"Rule set {each.rule_set}, {count} rules, is in force since {_when(each.at)} UTC, by {each.origin} ({each.author})."
         )
@@ -289,8 +289,8 @@ def _state(found: Proposal) -> str:
 
 def _changes(found: Proposal, base: str) -> list[str]:
     """What a proposal changes of the rules it was made from, a line a rule."""
-    before = {rule.name: rule for rule in risk.read_rules(base, "stored rules").rules} if base else {}
-    after = {rule.name: rule for rule in risk.read_rules(found.source, "stored rules").rules}
+    before = {rule.name: rule for rule in risk.stored_rules(base).rules} if base else {}
+    after = {rule.name: rule for rule in risk.stored_rules(found.source).rules}
     said = [
         f"+ {name}: {rule.outcome} when {rule.when}" for name, rule in after.items() if name not in before
     ]

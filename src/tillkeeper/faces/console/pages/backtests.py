@@ -18,7 +18,7 @@ from tillkeeper.faces.console.pages.payments import id_from
 from tillkeeper.faces.console.pages.proposals import problem
 from tillkeeper.faces.console.pages.rule_form import FORM_BYTES, differences, page, read_draft
 from tillkeeper.faces.console.render import Renderer
-from tillkeeper.risk import backtest
+from tillkeeper.risk import backtest, declared
 from tillkeeper.risk import browse as risks
 from tillkeeper.risk.backtest import Question, Report
 
@@ -45,7 +45,8 @@ async def ask(request: Web, desk: TheDesk) -> Page:
     text, model, span = str(form.get("rules", "")), typed(form, "model"), typed(form, "span")
     if span not in SPANS or (model and not (model.isascii() and model.isdigit() and len(model) < 10)):
         return await problem(request, desk, Refusal("invalid_value", ", ".join(SPANS), "span"), HERE)
-    draft = read_draft(text) if text else None
+    async with desk.store.tx("console features") as tx:
+        draft = read_draft(text, await declared.catalogue(tx)) if text else None
     if draft is not None and draft.rules is None:
         async with desk.store.tx("console rules") as tx:
             return await page(request, desk, draft, (await risks.rule_sets(tx))[:1])
@@ -77,7 +78,7 @@ async def one(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page:
         "proposal": proposals.get(found.rules),
         "in_force": found.rules == in_force,
         "text": found.rules,
-        **differences(found.base_rules or in_force, risk.read_rules(found.rules, "stored rules")),
+        **differences(found.base_rules or in_force, risk.stored_rules(found.rules)),
     }
     if found.report is not None:
         context |= _report(found.report, desk.renderer(request))

@@ -116,4 +116,4 @@ def _key(entity: str, text: str) -> str:
 async def _rules(tx: Any) -> tuple[risk.Rule, ...]:
     """The rules in force."""
     active = await risk.activations(tx, 1)
-    return risk.read_rules(active[0].source, "stored rules").rules if active else ()
+    return risk.stored_rules(active[0].source).rules if active else ()

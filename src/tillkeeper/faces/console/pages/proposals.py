@@ -24,7 +24,7 @@ from tillkeeper.faces.console.desk import (
 from tillkeeper.faces.console.pages.payments import id_from
 from tillkeeper.faces.console.pages.rule_form import FORM_BYTES, differences, page, read_draft
 from tillkeeper.faces.rule_deeds import ACTIVATE, change_of
-from tillkeeper.risk import Proposal, backtest
+from tillkeeper.risk import Proposal, backtest, declared
 from tillkeeper.risk import browse as risks
 from tillkeeper.store import Tx
 
@@ -35,8 +35,9 @@ HERE: Final = "/rules/proposals"
 async def propose(request: Web, desk: TheDesk) -> Page:
     """Keep a text as a proposal; it decides nothing before two people agree."""
     form = await request.form()
-    draft, reason = read_draft(str(form.get("rules", ""))), typed(form, "reason")
+    reason = typed(form, "reason")
     async with desk.store.tx("console rules") as tx:
+        draft = read_draft(str(form.get("rules", "")), await declared.catalogue(tx))
         active = (await risks.rule_sets(tx))[:1]
     if draft.rules is None:
         return await page(request, desk, draft, active)
@@ -60,7 +61,7 @@ async def proposal(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Pag
         base = await _source(tx, found.base)
         asked = await access.approvals.open_about(tx, ACTIVATE.name, [public_id], desk.clock)
         tried, history = await backtest.of_rules(tx, found.source), await risk.has_history(tx)
-    rules = risk.read_rules(found.source, "stored rules")
+    rules = risk.stored_rules(found.source)
     context = {
         "p": found,
         "public_id": public_id,

@@ -127,7 +127,7 @@ async def payments(request: Web, desk: TheDesk) -> Page:
 async def rules_in_force(tx: Tx) -> RuleSet | None:
     """The rules that decide now; None before any did."""
     sets = await risks.rule_sets(tx)
-    return risk.read_rules(sets[0].source, "stored rules") if sets else None
+    return risk.stored_rules(sets[0].source) if sets else None
 
 
 def judged(rules: RuleSet | None, hits: Hits) -> list[Judged]:

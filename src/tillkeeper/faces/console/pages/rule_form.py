@@ -11,7 +11,7 @@ from tillkeeper.base import limits
 from tillkeeper.faces.console.desk import Desk, Page, TheDesk, Web
 from tillkeeper.faces.console.render import Renderer
 from tillkeeper.faces.console.rulediff import changes, heads
-from tillkeeper.risk import BadRulesError, Fault, RuleSet
+from tillkeeper.risk import BadRulesError, Catalogue, Fault, RuleSet, declared
 from tillkeeper.risk import browse as risks
 from tillkeeper.risk.browse import RuleSetRow
 
@@ -44,17 +44,17 @@ async def new(request: Web, desk: TheDesk) -> Page:
 async def check(request: Web, desk: TheDesk) -> Page:
     """Say what is wrong with the text, or what it would change."""
     form = await request.form()
-    draft = read_draft(str(form.get("rules", "")))
     async with desk.store.tx("console rules") as tx:
+        draft = read_draft(str(form.get("rules", "")), await declared.catalogue(tx))
         active = (await risks.rule_sets(tx))[:1]
     return await page(request, desk, draft, active)
 
 
-def read_draft(text: str) -> Draft:
-    """Read a text as a browser sends it. Nothing in it is believed before it was checked whole."""
+def read_draft(text: str, catalogue: Catalogue) -> Draft:
+    """Read a text as a browser sends it; `catalogue`: what rules may read. Nothing in it is believed before it was checked whole."""
     source = text.replace("\r\n", "\n").replace("\0", "").rstrip() + "\n"
     try:
-        return Draft(source, risk.read_rules(source, "rules.toml"))
+        return Draft(source, risk.read_rules(source, "rules.toml", catalogue))
     except BadRulesError as error:
         return Draft(source, None, error.faults)
 
@@ -85,7 +85,7 @@ def differences(before: str | None, after: RuleSet | None) -> dict[str, Any]:
     """What a rule set would change of the text in force; nothing where either is missing."""
     if before is None or after is None:
         return {"differences": [], "head_differences": ()}
-    old = risk.read_rules(before, "stored rules")
+    old = risk.stored_rules(before)
     return {"differences": changes(old, after), "head_differences": heads(old, after)}
 
 

@@ -1,5 +1,6 @@
 """The rules that decide: the active set, its hits, its text, and what each rule hit last."""
 
+from string import Formatter
 from typing import Final
 
 from litestar import get
@@ -31,7 +32,7 @@ async def rules(request: Web, desk: TheDesk) -> Page:
         trips = await risk.trips(tx, _TRIPS)
         state = await risk.engine_state(tx)
     shown = _chosen(sets, request.query_params.get("version"))
-    rules = risk.read_rules(shown.source, "stored rules").rules if shown else ()
+    rules = risk.stored_rules(shown.source).rules if shown else ()
     language = desk.renderer(request).texts.language
     context = {
         "sets": sets,
@@ -51,12 +52,7 @@ async def rule(request: Web, desk: TheDesk, name: FromPath[str]) -> Page:
     """One rule of the active set, and the payments it hit last."""
     async with desk.store.tx("console rule") as tx:
         active = (await risks.rule_sets(tx))[:1]
-        found = [
-            each
-            for row in active
-            for each in risk.read_rules(row.source, "stored rules").rules
-            if each.name == name
-        ]
+        found = [each for row in active for each in risk.stored_rules(row.source).rules if each.name == name]
         if not found:
             raise NotFoundException
         hits = await risks.hits(tx)
@@ -80,4 +76,6 @@ def in_general(rule: Rule, language: str) -> str:
     """A rule's reason with the names of the values it speaks of, where a decision has the values."""
     chinese = language.startswith("zh")
     meanings = {name: f"‹{each.zh if chinese else each.en}›" for name, each in risk.FEATURES.items()}
-    return rule.reason("zh" if chinese else "en").format_map(meanings)
+    text = rule.reason("zh" if chinese else "en")
+    own = {name: f"‹{name}›" for _, name, _, _ in Formatter().parse(text) if name}
+    return text.format_map(own | meanings)
