@@ -90,6 +90,26 @@ async def test_declarations_are_kept_and_computed_until_they_are_retired(store: 
         assert (found["mine_max_90m"].computed, found["mine_max_90m"].reason) == (False, "not needed")
 
 
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ('entity = "payee"\naggregate = "ratio"\nof = "amount"\npast = true\nwindow = "7d"', "read ratio in a"),
+        ('entity = "customer"\naggregate = "z_score"\nof = "amount"\nwindow = "30d"', "read z_score in a"),
+        ('entity = "device"\naggregate = "known_for"\nof = "payee"\nwindow = "30d"', "comes with the package only"),
+        ('entity = "customer"\naggregate = "new"\nof = "ip"\nwindow = "7d"', "comes with the package only"),
+        ('entity = "device"\naggregate = "distance"\nwindow = "30d"', "read distance_km in a value"),
+        ('entity = "customer"\naggregate = "speed"\npast = true\nwindow = "30d"', "read speed_kmh in a value"),
+        ('value = "model_score * 100"', "let a rule compare it"),
+        ('value = "amount * customer_watched"', "let a rule compare it"),
+    ],
+)  # fmt: skip
+async def test_what_would_never_be_known_is_refused(store: Store, body: str, why: str) -> None:
+    text = f'[[feature]]\nname = "mine"\nunit = "ratio"\nzh = "甲"\nen = "mine"\n{body}\n'
+    with pytest.raises(BadDeclarationsError, match=why):
+        async with store.tx("test") as tx:
+            await declared.add(tx, text, "mine.toml", "anna", CLOCK.now())
+
+
 async def test_what_changes_its_meaning_changes_its_name(store: Store) -> None:
     now = CLOCK.now()
     async with store.tx("test") as tx:

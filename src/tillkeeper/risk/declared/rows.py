@@ -10,7 +10,14 @@ import msgspec
 from tillkeeper import audit
 from tillkeeper.base import limits
 from tillkeeper.base.results import refuse
-from tillkeeper.risk.declarations import Declaration, as_json, from_json, read_declarations
+from tillkeeper.risk.declarations import (
+    ONLY_BUILT_IN,
+    BadDeclarationsError,
+    Declaration,
+    as_json,
+    from_json,
+    read_declarations,
+)
 from tillkeeper.risk.features import FEATURES, Catalogue
 from tillkeeper.store import Tx, queries
 
@@ -73,6 +80,8 @@ async def add(tx: Tx, source: str, file: str, author: str, at: datetime) -> tupl
     found = {one.name: one for one in await declared(tx)}
     known = catalogue_of(found.values())
     made = read_declarations(source, file, tuple(known))
+    if faults := [fault for one in made for fault in _never_known(one, known)]:
+        raise BadDeclarationsError(file, faults)
     if len(known) - len(FEATURES) + len(made) > limits.DECLARED_FEATURES or len(found) + len(made) > _EVER:
         raise refuse(
             "invalid_value", f"{limits.DECLARED_FEATURES} features are computed; retire some first", "feature"
@@ -80,6 +89,24 @@ async def add(tx: Tx, source: str, file: str, author: str, at: datetime) -> tupl
     for one in made:
         await _add(tx, one, found.get(one.name), author, at)
     return made
+
+
+def _never_known(one: Declaration, known: Catalogue) -> list[str]:
+    """Why nobody would ever compute it live: it would stand there as unknown for ever."""
+    if one.aggregate in ONLY_BUILT_IN:
+        instead = [each.name for each in FEATURES.declarations if each.aggregate == one.aggregate]
+        remedy = f"read {' or '.join(instead)} in a value"
+        return [
+            f"{one.name}: aggregate: {one.aggregate} is kept for what comes with the package only; {remedy}"
+        ]
+    late = [name for name in one.reads() if name in known and _by_engine(known[name].declaration)]
+    return [
+        f"{one.name}: value: {name} is known only after all features; let a rule compare it" for name in late
+    ]
+
+
+def _by_engine(one: Declaration | None) -> bool:
+    return one is not None and not one.aggregate and one.value is None
 
 
 async def _add(tx: Tx, one: Declaration, before: Declared | None, author: str, at: datetime) -> None:
