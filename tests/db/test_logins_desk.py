@@ -38,10 +38,14 @@ class Ear:
     def __init__(self, outcome: str = "allow") -> None:
         self.heard: list[Event] = []
         self.outcome = outcome
+        self.doubts = 0
 
     def judge_events(self, events: Sequence[Event]) -> Sequence[tuple[str, tuple[str, ...]]]:
         self.heard += events
         return [(self.outcome, ("a_rule",) if self.outcome != "allow" else ())] * len(events)
+
+    def doubt(self) -> None:
+        self.doubts += 1
 
 
 @pytest.fixture
@@ -183,11 +187,13 @@ async def test_a_poisoned_login_sinks_no_neighbour(
             raise ValueError("poison")
 
     monkeypatch.setattr(desk_module.Desk, "_write", poisoned)
-    desk = new_desk(store, clock)
+    ear = Ear()
+    desk = new_desk(store, clock, ear)
     sent = [home(new_id(), device="poison" if n == 5 else "d") for n in range(9)]
     found = await asyncio.gather(*(submit(desk, each) for each in sent), return_exceptions=True)
     assert [n for n, each in enumerate(found) if isinstance(each, Refused)] == [5]
     assert len(await stored(store)) == 8
+    assert (len(ear.heard), ear.doubts) == (9, 1)  # the rules heard of one that was never stored
 
 
 async def test_a_full_queue_says_so(

@@ -21,6 +21,7 @@ from tillkeeper.risk import (
     Attempt,
     BadRulesError,
     Decision,
+    Event,
     Explanation,
     Label,
     Listing,
@@ -397,6 +398,85 @@ async def test_profiles_are_filled_beside_those_that_decide(
     assert [each.features for each in left] == [each.features for each in right]
     values = np.frombuffer(left[0].features)
     assert not np.isnan(values).any()
+
+
+async def test_rules_taken_back_while_their_profiles_are_filled_never_decide(
+    engine: RiskEngine, store: Store, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "RENEWAL_WAIT_SECONDS", 0.0)
+    other_money = rules("deny", "amount >= 1").replace("CNY = 100", "CNY = 100\nUSD = 10")
+    await put_in_force(store, clock, other_money)
+    await engine.refresh()
+    assert engine._renewal is not None
+    assert engine._renewal.task is not None
+    filling = engine._renewal.task
+    back = await put_in_force(store, clock, rules("hold", "amount >= 7_000"))
+    while engine.version != back:
+        await engine.refresh()
+    await filling
+    assert engine.version == back
+    assert await one(engine, store, attempt(clock, 10)) == "allow"
+
+
+@pytest.fixture
+async def watching(store: Store, clock: ManualClock, file: Path) -> RiskEngine:
+    file.write_text(rules("hold", "customer_logins_failed_1h >= 99"), "utf-8")
+    return await RiskEngine.open(store, file, clock, ZONE)
+
+
+async def test_logins_heard_while_the_breakers_are_read_are_not_lost(
+    watching: RiskEngine, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = watching
+    read = engine._breakers_as_they_were
+
+    async def slowly() -> object:
+        for _ in range(3 * limits.RENEWAL_TURNS):
+            engine.judge_events([login(clock)])
+        return await read()
+
+    monkeypatch.setattr(engine, "_breakers_as_they_were", slowly)
+    await engine.rebuild()
+    assert logins_known(engine, clock) == 3 * limits.RENEWAL_TURNS + 1
+
+
+async def test_what_will_never_be_in_the_database_is_forgotten_while_payments_go_on(
+    watching: RiskEngine, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = watching
+    monkeypatch.setattr(limits, "RENEWAL_WAIT_SECONDS", 0.0)
+    for _ in range(5):
+        engine.judge_events([login(clock)])
+    engine.doubt()
+    await filled(engine)
+    assert logins_known(engine, clock) == 1
+    await engine.refresh()
+    assert engine._renewal is None
+
+
+async def test_a_turn_that_cannot_be_judged_is_not_counted_for_good(
+    engine: RiskEngine, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "RENEWAL_WAIT_SECONDS", 0.0)
+    with monkeypatch.context() as broken:
+        broken.setattr(engine._judge, "take", lambda *_: 1 / 0)
+        for _ in range(4):
+            with pytest.raises(ZeroDivisionError):
+                engine.decide([attempt(clock)])
+    await filled(engine)
+    count = FEATURES["customer_count_24h"].index
+    assert engine._profiles.observe([attempt(clock)])[0, count] == 1
+
+
+def login(clock: ManualClock) -> Event:
+    return Event(new_id(), "login", to_us(clock.now()), ANNA, succeeded=False)
+
+
+def logins_known(engine: RiskEngine, clock: ManualClock) -> float:
+    """Failed logins of the customer, this one among them, as profiles know them."""
+    return float(
+        engine._profiles.observe_events([login(clock)])[0, FEATURES["customer_logins_failed_1h"].index]
+    )
 
 
 async def test_a_declared_feature_comes_into_force_while_payments_go_on(

@@ -69,6 +69,8 @@ class RiskEngine:
         self._renewal: _Renewal | None = None
         self._coming: Force | None = None
         self._renewal_failed_at = -limits.FORCE_REREAD_SECONDS
+        self._doubted = False
+        self._events_at = -limits.RENEWAL_WAIT_SECONDS
         self._last_label = 0
         self._heard = 0
 
@@ -129,10 +131,14 @@ class RiskEngine:
         if not attempts:
             return []
         batch, force = Batch.of(attempts), self._judge.force
-        values = _widened(self._profiles.observe(batch), self._profiles.catalogue, force.catalogue)
+        try:
+            values = _widened(self._profiles.observe(batch), self._profiles.catalogue, force.catalogue)
+            judged = self._judge.take(batch, values, to_us(self._clock.now()))
+        except BaseException:
+            self.doubt()  # it may be asked about the same again, and count it twice
+            raise
         if self._renewal is not None:
             self._renewal.hear(attempts)
-        judged = self._judge.take(batch, values, to_us(self._clock.now()))
         return _decisions(force, attempts, judged)
 
     def judge_events(self, events: Sequence[Event]) -> list[tuple[str, tuple[str, ...]]]:
@@ -142,15 +148,29 @@ class RiskEngine:
         event count it twice, as with decide.
         """
         force = self._judge.force
-        values = _widened(self._profiles.observe_events(events), self._profiles.catalogue, force.catalogue)
-        if self._renewal is not None:
-            self._renewal.hear(events)
+        self._events_at = self._clock.monotonic()
         columns = [force.catalogue[name].index for name in force.rules.login_features]
         at_us = np.array([event.at_us for event in events], np.int64)
-        said = force.rules.judge_logins(values[:, columns], at_us)
+        try:
+            values = _widened(
+                self._profiles.observe_events(events), self._profiles.catalogue, force.catalogue
+            )
+            said = force.rules.judge_logins(values[:, columns], at_us)
+        except BaseException:
+            self.doubt()  # as in decide
+            raise
+        if self._renewal is not None:
+            self._renewal.hear(events)
         return [
             one if event.event == "login" else ("allow", ()) for one, event in zip(said, events, strict=True)
         ]
+
+    def doubt(self) -> None:
+        """The profiles heard of what will never be in the database, or not of all that is: have them filled anew.
+
+        That happens beside those that decide, which meanwhile go on as they are.
+        """
+        self._doubted = True
 
     def words(self, decision: Decision, language: str = "en") -> list[tuple[str, str]]:
         """(rule, reason in words) for each rule that hit, lists before rules. `language`: "zh" or "en".
@@ -192,7 +212,7 @@ class RiskEngine:
     async def rebuild(self) -> None:
         """Forget the profiles and live through the stored history again, in order of arrival.
 
-        Decisions that are not committed yet are not in it.
+        Decisions that are not committed yet are not in it. Logins that may not be are looked for later: see doubt.
         """
         await self._give_up_renewal()  # this is one
         renewal = self._renewal = _Renewal(self.force)
@@ -204,6 +224,7 @@ class RiskEngine:
             raise
         self._judge = _judge(self.force, breakers)
         self._change_to(renewal, profiles, wanted)
+        self._doubted = self._clock.monotonic() - self._events_at < limits.RENEWAL_WAIT_SECONDS
 
     async def follow(self) -> None:
         """Hear within a second what people put in force and what other processes label, until cancelled."""
@@ -252,11 +273,12 @@ class RiskEngine:
         """
         force = self._coming or self.force
         fits = _money(force) == _money(self.force) and self._profiles.catalogue == force.catalogue
-        if (fits and _wanted(force) <= self._wanted) or self._resting():
+        filled = fits and not self._doubted and _wanted(force) <= self._wanted
+        if filled or self._resting():
             return
         if self._renewal is None:
             log.info("profiles are filled from history for configuration %d", force.version)
-            self._renewal = _Renewal(force)
+            self._renewal, self._doubted = _Renewal(force), False
             self._renewal.task = asyncio.create_task(self._fill(self._renewal))
 
     def _resting(self) -> bool:
@@ -270,10 +292,14 @@ class RiskEngine:
             profiles, wanted = await self._lived_through(renewal, limits.RENEWAL_BATCH)
         except Exception:
             log.exception("profiles could not be filled; they will be in a while")
-            self._renewal, self._renewal_failed_at = None, self._clock.monotonic()
+            self._renewal, self._renewal_failed_at, self._doubted = None, self._clock.monotonic(), True
             return
         if _money(renewal.force) != _money(self.force):
-            self._judge, self._coming = _judge(renewal.force, self._judge.breakers), None
+            # People may have changed their minds meanwhile: what they want now decides, or these are of no use.
+            if self._coming is None or _money(renewal.force) != _money(self._coming):
+                self._renewal = None
+                return
+            self._judge, self._coming = _judge(self._coming, self._judge.breakers), None
         self._change_to(renewal, profiles, wanted)
         log.info("profiles are filled for configuration %d", renewal.force.version)
 
@@ -288,7 +314,8 @@ class RiskEngine:
         return profiles, wanted
 
     def _change_to(self, renewal: "_Renewal", profiles: Profiles, wanted: frozenset[str]) -> None:
-        renewal.tell(profiles)
+        while renewal.heard:
+            renewal.tell(profiles)
         for label in renewal.labels:
             profiles.learn(label.payment, fraud=label.fraud)  # a label learnt twice counts once
         self._profiles, self._wanted, self._renewal = profiles, wanted, None

@@ -41,6 +41,10 @@ class Judging(Protocol):
         """Take events in, in order of arrival; for each outcome (OUTCOMES) and rules that hit ("allow" for settings)."""
         ...
 
+    def doubt(self) -> None:
+        """Of what was taken in, something will never be in the database."""
+        ...
+
 
 class NewLogin(msgspec.Struct, frozen=True):
     """Somebody tries to log in. `at_us`: when; unset: now."""
@@ -193,16 +197,23 @@ class Desk:
                 log.warning("logins, turn of %d, try %d: %s", len(works), attempt + 1, type(error).__name__)
             else:
                 return
-        _refuse(works, Refusal("unavailable", "try again with the same Idempotency-Key in a few seconds"))
+        self._give_up(
+            works, Refusal("unavailable", "try again with the same Idempotency-Key in a few seconds")
+        )
 
     async def _in_halves(self, works: list[_Work], error: Exception) -> None:
         if len(works) == 1:
             log.error("poisoned %s", type(works[0].command).__name__, exc_info=error)
-            _refuse(works, Refusal("internal", "nothing was done; the fault is in the log"))
+            self._give_up(works, Refusal("internal", "nothing was done; the fault is in the log"))
             return
         middle = len(works) // 2
         await self._patiently(works[:middle])
         await self._patiently(works[middle:])
+
+    def _give_up(self, works: Sequence[_Work], refusal: Refusal) -> None:
+        if self._judging is not None and any(work.judged for work in works):
+            self._judging.doubt()
+        _refuse(works, refusal)
 
     async def _carry(self, works: list[_Work]) -> None:
         await self.open()
