@@ -188,10 +188,9 @@ async def test_a_turn_that_commits_late_is_not_missed_and_none_counts_twice(
 
 
 async def test_what_commits_while_a_look_reads_is_for_the_next_one(
-    store: Store, admin: psycopg.AsyncConnection, clock: ManualClock, watchman: warning.Watchman
+    store: Store, admin: psycopg.AsyncConnection, clock: ManualClock
 ) -> None:
     """The first transaction after a snapshot, and the ones after that: read by the next look, and relived by none."""
-    assert watchman
     async with store.tx("test") as tx:
         rules, before = read_rules(RULES, "test"), await rows.snapshot(tx, clock.now())
     await stored(admin, clock, [one := tried_out(1)[0]])

@@ -139,12 +139,12 @@ def test_a_payment_of_ones_own_between_the_tries_does_not_hide_them(seed: int) -
     town, detector, own, found = Town(seed), CardTesting(), new_id(), []
     assert [each for one in town.day(1000) for each in detector.seen(one)] == []
     for n in range(60):
-        at, shop = town.now + n * SECOND, town.shops[2]
-        bot = {"device": f"bot-{n}", "ip": "45.0.0.9", "amount": 200}
-        found += detector.seen(seen(at, new_id(), shop, new_device=True, **bot))
-        mine = {"device": "mine", "ip": "45.0.0.9", "amount": 1}
+        at, shop, ip = town.now + n * SECOND, town.shops[2], "45.0.0.9"
+        found += detector.seen(
+            seen(at, new_id(), shop, device=f"bot-{n}", ip=ip, amount=200, new_device=True)
+        )
         for _ in range(4):
-            found += detector.seen(seen(at, own, shop, new_device=False, **mine))
+            found += detector.seen(seen(at, own, shop, device="mine", ip=ip, amount=1, new_device=False))
     assert keys(found) == {
         ("card_testing", "ip", "45.0.0.9"),
         ("card_testing", "merchant", str(town.shops[2])),
