@@ -17,8 +17,8 @@ from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock, from_us, to_us
 from tillkeeper.base.ids import new_id
 from tillkeeper.base.results import Refused
-from tillkeeper.risk import inforce
-from tillkeeper.risk.rulefile import BadRulesError, read_rules, with_rule
+from tillkeeper.risk import declared, inforce
+from tillkeeper.risk.rulefile import BadRulesError, read_rules, stored_rules, with_rule
 from tillkeeper.risk.rules import RuleSet
 from tillkeeper.risk.warning import remedies, rows
 from tillkeeper.risk.warning.lookout import Key, Lookout, Worthy, WorthyLogin
@@ -179,7 +179,7 @@ class Watchman:
         if not found or found[0].rule_set == self._rule_set:
             return
         try:
-            rules = await asyncio.to_thread(read_rules, found[0].source, "the rules in force")
+            rules = await asyncio.to_thread(stored_rules, found[0].source)
         except BadRulesError as error:
             log.warning("the rules in force cannot be read here, what was read before stays: %s", error)
             return
@@ -247,7 +247,7 @@ class Watchman:
         text = remedies.as_text(name, made, until)
         whole = with_rule(self._rules.source, text)
         try:
-            await asyncio.to_thread(read_rules, whole, name)
+            await asyncio.to_thread(read_rules, whole, name, await declared.catalogue(tx))
         except BadRulesError as error:
             log.info("no rule is proposed against %s: %s", signal.kind, error)
             return
