@@ -163,6 +163,9 @@ async def test_the_bank_account_is_the_payee(platform: Platform, clock: ManualCl
     assert (await platform.ask(Withdraw(who, 60_000, "CNY", "mine"))).state == "pending"
     assert (await platform.ask(Withdraw(who, 60_000, "CNY", "other"))).state == "in_review"
     assert bank_account(who, "") != bank_account(await platform.customer(), "")
+    assert bank_account(who, "de00 1234\t5") == bank_account(
+        who, "DE0012345"
+    )  # another spelling is no other account
 
 
 async def test_a_held_withdrawal_is_seen_and_released_in_the_console(platform: Platform) -> None:

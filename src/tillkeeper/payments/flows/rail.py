@@ -70,10 +70,11 @@ def attempt(asked: UUID, command: Withdraw, facts: Facts) -> Attempt | Refusal:
 
 
 def bank_account(owner: UUID, instruction: str) -> UUID:
-    """The account that an instruction names, as risk knows it: the same for everybody who names it. Without an instruction it
-    is the owner's own on file.
+    """The account that an instruction names, as risk knows it: the same for everybody who names it, however it is spaced and
+    in whatever case, so that no list is evaded by spelling. Without an instruction it is the owner's own on file.
     """
-    return uuid5(_BANK_ACCOUNTS, instruction or owner.hex)
+    plain = "".join(instruction.split()).upper()
+    return uuid5(_BANK_ACCOUNTS, plain or instruction or owner.hex)
 
 
 def withdraw(asked: Asked, command: Withdraw, facts: Facts) -> Plan:
