@@ -64,8 +64,17 @@ NEEDS: dict[str, list[tuple[str, str, dict[str, Any]]]] = {
         ("POST", f"/v1/payments/{ANY}/refunds", {}),
         ("POST", f"/v1/payments/{ANY}/challenge", {"code": "1"}),
     ],
-    "risk:read": [("GET", "/v1/rules", {}), ("GET", f"/v1/payments/{ANY}/decision", {})],
-    "risk:write": [("POST", "/v1/fraud-reports", {"payment": ANY, "fraud": True})],
+    "risk:read": [
+        ("GET", "/v1/rules", {}),
+        ("GET", f"/v1/payments/{ANY}/decision", {}),
+        ("GET", "/v1/customers/{anna}/timeline", {}),
+    ],
+    "risk:write": [
+        ("POST", "/v1/fraud-reports", {"payment": ANY, "fraud": True}),
+        ("POST", "/v1/logins", {"customer": "{anna}", "succeeded": True}),
+        ("POST", "/v1/logins/{lgn}/answer", {"passed": True}),
+        ("POST", "/v1/settings-changes", {"customer": "{anna}", "kind": "phone"}),
+    ],
     "webhooks:read": [
         ("GET", "/v1/webhook-endpoints", {}),
         ("GET", "/v1/webhook-endpoints/{whe}/deliveries", {}),
@@ -85,7 +94,7 @@ async def _people(api: Api) -> dict[str, str]:
     await api.customer("anna")
     await api.customer("ben")
     await api.merchant("shop")
-    return api.people | {"whe": f"whe_{ANY[4:]}", "whd": f"whd_{ANY[4:]}"}
+    return api.people | {"whe": f"whe_{ANY[4:]}", "whd": f"whd_{ANY[4:]}", "lgn": f"lgn_{ANY[4:]}"}
 
 
 async def _call(api: Api, token: str, method: str, path: str, body: dict[str, Any]) -> httpx.Response:
