@@ -33,7 +33,10 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # The long ones first: begun last, one of them would run alone while the other processes have nothing left to do.
-    items.sort(key=lambda item: item.path.parent.name not in {"storm", "browser", "flow"})
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(
+        key=lambda item: item.path not in long and item.path.parent.name not in {"storm", "browser", "flow"}
+    )
 
 
 def pytest_report_header() -> str:
