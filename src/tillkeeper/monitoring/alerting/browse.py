@@ -23,13 +23,11 @@ from tillkeeper.monitoring.alerting.types import (
     Standing,
     Verdict,
 )
+from tillkeeper.risk import warning
 from tillkeeper.store import Tx, queries
 
 _sql = queries(__package__, "queries.sql")
 _WORSE: Final[tuple[Verdict, ...]] = ("bad", "unknown", "fine")
-
-ATTACKS: Final = frozenset({"card_testing", "credential_stuffing", "mule_network", "merchant_bust_out"})
-"""Signals that say what thieves do, not that the platform is unwell."""
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -161,7 +159,7 @@ async def troubled(tx: Tx) -> list[Alert]:
 
     Attacks are not among them: somebody always tries, and the platform has to be maintained all the same.
     """
-    return [each for each in await open_pages(tx) if each.names.get("kind") not in ATTACKS]
+    return [each for each in await open_pages(tx) if each.names.get("kind") not in warning.ATTACKS]
 
 
 async def public(tx: Tx, book: RuleBook, now: datetime) -> Public:

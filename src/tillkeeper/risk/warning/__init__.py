@@ -2,7 +2,7 @@
 
 from tillkeeper.risk.warning.browse import Board, Shown, backtest_of, board, lag_seconds, show, standing
 from tillkeeper.risk.warning.deeds import close, draw_up, propose
-from tillkeeper.risk.warning.lookout import Lookout
+from tillkeeper.risk.warning.lookout import ATTACKS, Lookout
 from tillkeeper.risk.warning.rows import (
     alerts_counted,
     alerts_ranked,
@@ -26,6 +26,7 @@ from tillkeeper.risk.warning.watchman import Watchman
 from tillkeeper.risk.warning.words import KINDS, about_in_words, kind_in_words, said
 
 __all__ = [
+    "ATTACKS",
     "KINDS",
     "PREFIX",
     "Act",

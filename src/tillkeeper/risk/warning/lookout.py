@@ -1,11 +1,12 @@
 """Everything that watches, over the same batches: streams, detectors, and what a single decision is worth. Pure."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
 
 from msgspec.structs import replace
 
+from tillkeeper.risk.warning import bust_out, card_testing, mules, stuffing
 from tillkeeper.risk.warning.bust_out import BustOut
 from tillkeeper.risk.warning.card_testing import CardTesting
 from tillkeeper.risk.warning.mules import Mules
@@ -17,6 +18,9 @@ from tillkeeper.risk.warning.types import Finding, Seen, SeenLabel, SeenLogin, S
 
 Key = tuple[str, str, str]
 S = TypeVar("S", Seen, SeenLogin)
+
+ATTACKS: Final = frozenset((bust_out.KIND, card_testing.KIND, mules.KIND, stuffing.KIND))
+"""Kinds of signals that say what thieves do, not that the platform is unwell."""
 
 
 class Worthy(NamedTuple):
