@@ -125,7 +125,7 @@ def test_a_wrapped_key_that_was_cut_or_changed_is_noticed(vault: Vault, key: Sub
         wrapped[:-1],
         wrapped[:7],
         wrapped[:3],
-        wrapped[:-1] + b"\0",
+        wrapped[:-1] + bytes([wrapped[-1] ^ 1]),
         b"\2" + wrapped[1:],
         b"\1\1" + wrapped[2:],
     ):
