@@ -343,6 +343,49 @@ async def test_a_model_that_does_not_open_leaves_the_champion(
         assert (await decided(each, store, [attempt(clock)]))[0].outcome == "hold"
 
 
+@pytest.mark.parametrize("process", ["running", "restarted"])
+async def test_a_model_that_was_taken_back_never_decides_again_by_itself(
+    engine: RiskEngine,
+    store: Store,
+    clock: ManualClock,
+    admin: psycopg.AsyncConnection,
+    file: Path,
+    process: str,
+) -> None:
+    """The champion is damaged and the one after it was undone: it falls back to who rightly decided before, or to none."""
+    first, second, undone = [await keep(store, clock, seed) for seed in (1, 2, 3)]
+    async with store.tx("test") as tx:
+        await registry.retire(tx, str(second), "ben", clock)  # as a challenger: nothing against it
+    await engine.refresh()
+    assert engine.force.champion is not None
+    assert engine.force.champion.id == undone
+    async with store.tx("test") as tx:
+        await registry.undo(tx, "ben", clock, "it holds too many")
+
+    async def decides(*damaged: int) -> tuple[int | None, tuple[str, ...]]:
+        await admin.execute(
+            "UPDATE risk.models SET artifact = 'till-model 99 x' WHERE version = ANY(%s)", [list(damaged)]
+        )
+        if process == "running":
+            await engine.refresh()
+        found = engine if process == "running" else await RiskEngine.open(store, file, clock, ZONE)
+        assert (await decided(found, store, [attempt(clock)]))[0].outcome == "hold"
+        champion = found.force.champion
+        return None if champion is None else champion.id, found.faults
+
+    champion, faults = await decides(second)
+    assert champion == first
+    assert any(each.startswith(f"in place of model {second} model {first} decides") for each in faults)
+    if process == "restarted":  # who runs has it open
+        champion, faults = await decides(first, second)
+        assert champion is None
+        assert any(each.startswith(f"in place of model {second} no model decides") for each in faults)
+    async with store.tx("test") as tx:
+        await registry.retire(tx, str(second), "ben", clock)
+    champion, faults = await decides(first, second)
+    assert (champion, [fault for fault in faults if "in place of" in fault]) == (None, [])
+
+
 # -- labels and profiles
 
 

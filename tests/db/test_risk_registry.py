@@ -1,5 +1,6 @@
 """Champion and challengers: kept, compared, promoted by two, undone by one; and `till risk train` and `till risk models`."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from datetime import timedelta
@@ -210,6 +211,29 @@ async def test_another_champion_meanwhile_makes_the_agreement_void(
         said = await approvals.decide(tx, KINDS, question.id, question.digest, session, clock, give=True)
     assert isinstance(said, Refusal)
     assert said.code == "approval_changed"
+
+
+async def test_of_two_promotions_agreed_to_at_once_one_is_carried_out(
+    store: Store, clock: ManualClock, kept: list[int]
+) -> None:
+    async with store.tx("test") as tx:
+        questions = []
+        for each in kept[:2]:
+            terms = promotion_of(await registry.find(tx, str(each)), await in_force(tx))
+            question = await approvals.ask(tx, PROMOTE, terms, Asker("anna"), clock)
+            assert isinstance(question, Approval)
+            session = signed_in("ben", clock, ["operator"])
+            await approvals.decide(tx, KINDS, question.id, question.digest, session, clock, give=True)
+            questions.append(question)
+    said = await asyncio.gather(*(approvals.carry_out(store, KINDS, each.id, clock) for each in questions))
+    (refused,) = [each for each in said if isinstance(each, Refusal)]
+    won = kept[0 if said[1] is refused else 1]
+    assert (refused.code, refused.detail) == (
+        "approval_changed",
+        f"it was to replace no model, and model {won} decides now: compare them, and ask again",
+    )
+    async with store.tx("test") as tx:
+        assert ((await in_force(tx)).champion, len(await acts(tx, 9))) == (won, 1)
 
 
 # -- the comparison

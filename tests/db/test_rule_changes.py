@@ -1,5 +1,6 @@
 """Rules change by proposal, backtest and four eyes: over the approvals, and with `till risk rules`, `lists`, `mutes`."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from hashlib import sha256
@@ -116,6 +117,27 @@ async def test_other_rules_in_between_void_what_was_agreed_to(
     assert refused.code == "approval_changed"
     await engine.refresh()
     assert engine.version == other.rule_set
+
+
+async def test_of_two_proposals_agreed_to_at_once_one_comes_into_force(
+    store: Store, clock: ManualClock, engine: RiskEngine
+) -> None:
+    questions, made = [], [await proposed(store, clock, RULES.replace("5_000", f"{n}_000")) for n in (6, 7)]
+    for each in made:
+        question = await asked(store, clock, change_of(each))
+        assert isinstance(question, Approval)
+        questions.append(question)
+    for question in questions:
+        assert isinstance(await agreed(store, clock, question), Approval)
+    said = await asyncio.gather(*(approvals.carry_out(store, KINDS, each.id, clock) for each in questions))
+    (refused,) = [each for each in said if isinstance(each, Refusal)]
+    won = made[0 if said[1] is refused else 1]
+    assert refused.code == "approval_changed"
+    assert refused.detail == (
+        f"it was made from rule set {engine.version}, and {won.rule_set} is in force: propose it anew on that"
+    )
+    async with store.tx("test") as tx:
+        assert [each.rule_set for each in await risk.activations(tx, 9)] == [won.rule_set, engine.version]
 
 
 async def test_a_proposal_that_is_not_there(store: Store, clock: ManualClock, engine: RiskEngine) -> None:

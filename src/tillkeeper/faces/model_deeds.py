@@ -8,7 +8,7 @@ from tillkeeper import access
 from tillkeeper.access import Approval
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.results import Refusal, Refused
-from tillkeeper.risk import FEATURES
+from tillkeeper.risk import declared
 from tillkeeper.risk.models import BadModelError, InForce, ModelRow, in_force, registry
 from tillkeeper.store import Tx
 
@@ -35,7 +35,7 @@ async def _present(tx: Tx, terms: Promotion) -> Any:
     """Refused if the model does not open here; void when another model has come to decide since."""
     try:
         model = await registry.find(tx, terms.model)
-        await registry.opened(tx, model.version, FEATURES)
+        await registry.opened(tx, model.version, await declared.catalogue(tx))
     except Refused as error:
         return error.refusal
     except BadModelError as error:
@@ -53,9 +53,10 @@ async def _carry_out(tx: Tx, approval: Approval, terms: Promotion) -> Refusal | 
             int(terms.model),
             approval.asked_by,
             _clock,
-            FEATURES,
+            await declared.catalogue(tx),
             reason=f"agreed by {approval.decided_by}",
             approval=approval.id,
+            replaces=terms.replaces,
         )
     except Refused as error:
         return error.refusal

@@ -39,10 +39,7 @@ async def _present(tx: Tx, terms: RuleChange) -> Any:
         said = f"{terms.proposal} has been in force since {found.active_since:%Y-%m-%d %H:%M} UTC"
         return Refusal("approval_changed", said)
     if now != terms.instead_of:
-        said = (
-            f"it was made from rule set {terms.instead_of}, and {now} is in force: propose it anew from that"
-        )
-        return Refusal("approval_changed", said)
+        return _overtaken(terms, now)
     if found.backtest is None and await risk.has_history(tx):
         return Refusal(
             "backtest_missing",
@@ -52,13 +49,22 @@ async def _present(tx: Tx, terms: RuleChange) -> Any:
 
 
 async def _carry_out(tx: Tx, approval: Approval, terms: RuleChange) -> Refusal | None:
-    """Bound to the proposal: a second time nothing happens."""
+    """Bound to the proposal: a second time nothing happens. Refused when other rules came into force since it was given."""
     found = await _proposal(tx, terms)
     if isinstance(found, Refusal):
         return found
     who = f"{approval.asked_by}, {approval.decided_by}"
-    await risk.activate(tx, found.rule_set, SystemClock().now(), "people", who, found.id)
-    return None
+    if await risk.activate(tx, found.rule_set, SystemClock().now(), "people", who, found.id):
+        return None
+    found, active = await _proposal(tx, terms), await risk.activations(tx, 1)
+    if isinstance(found, Proposal) and found.active_since is not None:
+        return None
+    return _overtaken(terms, active[0].rule_set if active else None)
+
+
+def _overtaken(terms: RuleChange, now: int | None) -> Refusal:
+    said = f"it was made from rule set {terms.instead_of}, and {now} is in force: propose it anew on that"
+    return Refusal("approval_changed", said)
 
 
 async def _proposal(tx: Tx, terms: RuleChange) -> Proposal | Refusal:

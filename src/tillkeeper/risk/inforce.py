@@ -78,7 +78,9 @@ async def activate(
     author: str = "system",
     proposal: UUID | None = None,
 ) -> bool:
-    """Put a rule set in force, on record; False when it is already, or this proposal came into force before."""
+    """Put a rule set in force, on record; False when it is already, when this proposal came into force before, or when
+    another rule set is in force than the one that it was made from: of two proposals agreed to at once one wins.
+    """
     await tx.run(_sql.one_at_a_time)
     row = {"version": version, "at": at, "origin": origin, "proposal": proposal, "author": author}
     if await tx.value(_sql.activate, row) is None:

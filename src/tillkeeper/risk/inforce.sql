@@ -14,10 +14,13 @@ ON CONFLICT (sha256) DO NOTHING;
 SELECT version FROM risk.rule_sets WHERE sha256 = %(sha256)s;
 
 -- name: activate
--- From now on this rule set decides; nothing is written, and nothing returned, if it does already or the proposal did.
+-- From now on this rule set decides; nothing is written, and nothing returned, if it does already, if the proposal did, or
+-- if another one decides than the proposal was made from.
 INSERT INTO risk.activations (rule_set, at, origin, proposal, author)
 SELECT %(version)s, %(at)s, %(origin)s, %(proposal)s, %(author)s
-WHERE %(version)s IS DISTINCT FROM (SELECT rule_set FROM risk.activations ORDER BY id DESC LIMIT 1)
+FROM (SELECT (SELECT rule_set FROM risk.activations ORDER BY id DESC LIMIT 1) AS rule_set) AS now
+WHERE now.rule_set IS DISTINCT FROM %(version)s
+  AND NOT EXISTS (SELECT FROM risk.proposals AS p WHERE p.id = %(proposal)s AND p.base IS DISTINCT FROM now.rule_set)
 ON CONFLICT (proposal) WHERE proposal IS NOT NULL DO NOTHING
 RETURNING id;
 

@@ -4,7 +4,7 @@ Reading is quick and stays in the event loop; parsing and opening take seconds a
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -20,18 +20,20 @@ from tillkeeper.risk.types import Activation, Listing, Mute
 from tillkeeper.store import Store, Tx
 
 FALLBACKS: Final = 4
-"""So many rule sets and champions are tried at a start, the last one first."""
-_ACTS: Final = 50
+"""So many rule sets and models of a role are tried, the last one first."""
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """What the database says is in force. `champions`: versions to try, the wanted one first; `blobs`: of models not open yet."""
+    """What the database says is in force. `blobs`: of models not open yet.
+
+    `champions`, `anomalies`: versions to try, the wanted one first, then who rightly decided before; empty: none is wanted.
+    """
 
     revision: tuple[int, ...]
     activations: list[Activation]
-    champions: tuple[int | None, ...]
+    champions: tuple[int, ...]
     challengers: tuple[int, ...]
-    anomaly: int | None
+    anomalies: tuple[int, ...]
     blobs: dict[int, bytes]
     listings: list[Listing]
     mutes: list[Mute]
@@ -71,15 +73,11 @@ async def load(store: Store, before: Force | None, now: datetime) -> Loaded:
 async def _stored(tx: Tx, before: Force | None, now: datetime) -> Stored:
     revision = await inforce.revision(tx)  # first: what changes meanwhile is read again
     wanted = await models.in_force(tx)
-    champions = [wanted.champion]
-    if before is None and wanted.champion is not None:
-        earlier = [act.after.champion for act in await models.acts(tx, _ACTS)]
-        champions = list(dict.fromkeys([*champions, *(each for each in earlier if each is not None)]))[
-            :FALLBACKS
-        ]
-    needed = {*champions, *wanted.challengers, wanted.anomaly} - {None, *_opened(before)}
+    opened = _opened(before)
+    champions = await _candidates(tx, "champion", wanted.champion, opened)
+    anomalies = await _candidates(tx, "anomaly", wanted.anomaly, opened)
     blobs = {}
-    for version in sorted(each for each in needed if each is not None):
+    for version in sorted({*champions, *wanted.challengers, *anomalies} - opened.keys()):
         try:
             blobs[version] = await models.registry.load(tx, version)
         except models.BadModelError:
@@ -87,9 +85,9 @@ async def _stored(tx: Tx, before: Force | None, now: datetime) -> Stored:
     return Stored(
         revision[:-1],
         await inforce.activations(tx, FALLBACKS if before is None else 1),
-        tuple(champions),
+        champions,
         wanted.challengers,
-        wanted.anomaly,
+        anomalies,
         blobs,
         await inforce.listings(tx, now),
         await inforce.mutes(tx, now),
@@ -97,16 +95,22 @@ async def _stored(tx: Tx, before: Force | None, now: datetime) -> Stored:
     )
 
 
+async def _candidates(tx: Tx, role: str, wanted: int | None, opened: Container[int]) -> tuple[int, ...]:
+    """Whom to try for a role, up to the first that is open already. Never one that people took back: they saw it do harm."""
+    if wanted is None:
+        return ()
+    found = dict.fromkeys([wanted, *await models.reigns(tx, role, FALLBACKS)])
+    versions = list(found)[:FALLBACKS]
+    last = next((n for n, version in enumerate(versions) if version in opened), len(versions))
+    return tuple(versions[: last + 1])
+
+
 def _made(stored: Stored, before: Force | None, catalogue: Catalogue) -> tuple[Force, list[str]]:
     faults: list[str] = []
     opened = _opened(before)
     rules, rule_set = _rules(stored.activations, before, catalogue, faults)
-    champion = _first(stored.champions, opened, stored.blobs, catalogue, faults)
-    if champion is None and before is not None and stored.champions[0] is not None:
-        champion = before.champion
-    anomaly = _first((stored.anomaly,), opened, stored.blobs, catalogue, faults)
-    if anomaly is None and before is not None and stored.anomaly is not None:
-        anomaly = before.anomaly
+    champion = _decider(stored.champions, opened, stored.blobs, catalogue, faults)
+    anomaly = _decider(stored.anomalies, opened, stored.blobs, catalogue, faults)
     challengers = [
         _first((version,), opened, stored.blobs, catalogue, faults) for version in stored.challengers
     ]
@@ -145,8 +149,23 @@ def _rules(
     return before.rules, before.rule_set
 
 
+def _decider(
+    versions: Sequence[int],
+    opened: Mapping[int, Model],
+    blobs: Mapping[int, bytes],
+    catalogue: Catalogue,
+    faults: list[str],
+) -> Model | None:
+    """Who decides in a role; where it is not the wanted one, the faults say who does in its place."""
+    found = _first(versions, opened, blobs, catalogue, faults)
+    if versions and _version(found) != versions[0]:
+        instead = f"model {found.id} decides" if found else "no model decides, rules alone do"
+        faults.append(f"in place of model {versions[0]} {instead}: promote another one, or undo")
+    return found
+
+
 def _first(
-    versions: Sequence[int | None],
+    versions: Sequence[int],
     opened: Mapping[int, Model],
     blobs: Mapping[int, bytes],
     catalogue: Catalogue,
@@ -154,8 +173,6 @@ def _first(
 ) -> Model | None:
     """The first of these models that opens; None when none does, or none is wanted."""
     for version in versions:
-        if version is None:
-            return None
         if version in opened and set(opened[version].scorer.features) <= catalogue.keys():
             return opened[version]
         try:

@@ -15,7 +15,7 @@ from tillkeeper.risk.models.artifact import (
 from tillkeeper.risk.models.card import Card, Figures, Span, as_text
 from tillkeeper.risk.models.compare import Comparison, Standing, compare
 from tillkeeper.risk.models.reasons import ModelReason, reasons
-from tillkeeper.risk.models.rows import acts, in_force, newest, revision, write_shadow
+from tillkeeper.risk.models.rows import acts, in_force, newest, reigns, revision, write_shadow
 from tillkeeper.risk.models.scoring import ForestScorer, Scorer, TailScorer, open_model, through, warm_up
 from tillkeeper.risk.models.types import Act, InForce, ModelRow, Shadow
 from tillkeeper.risk.models.unsupervised import fit as fit_tails
@@ -52,6 +52,7 @@ __all__ = [
     "pack",
     "reasons",
     "registry",
+    "reigns",
     "revision",
     "through",
     "unpack",

@@ -63,6 +63,23 @@ ORDER BY id DESC LIMIT 1;
 -- What was in force before an act.
 SELECT id, champion, challengers, anomaly FROM risk.model_acts WHERE id < %(id)s ORDER BY id DESC LIMIT 1;
 
+-- name: reigns
+-- Models that people had decide in a role, the last one first, without those that were taken back from deciding since: an
+-- undo or a retirement says that a model did harm, whoever promoted it before.
+WITH in_role AS (
+    SELECT id, act, model, CASE %(role)s::text WHEN 'champion' THEN champion ELSE anomaly END AS decides
+    FROM risk.model_acts
+), steps AS (
+    SELECT id, act, model, decides, lag(decides) OVER (ORDER BY id) AS decided FROM in_role
+)
+SELECT promoted.model FROM steps AS promoted
+WHERE promoted.act = 'promote' AND promoted.decides = promoted.model
+  AND NOT EXISTS (
+    SELECT FROM steps AS taken
+    WHERE taken.id > promoted.id AND taken.act IN ('undo', 'retire')
+      AND taken.decided = promoted.model AND taken.decides IS DISTINCT FROM promoted.model)
+GROUP BY promoted.model ORDER BY max(promoted.id) DESC LIMIT %(limit)s;
+
 -- name: write_shadow
 -- What models said about the payments of a turn; a turn that is tried again says it once.
 INSERT INTO risk.shadow_scores (payment, model, score, outcome)

@@ -84,10 +84,12 @@ async def promote(
     *,
     reason: str = "",
     approval: UUID | None = None,
+    replaces: int | None = None,
 ) -> InForce:
     """Make a model decide: the fraud model as champion, the anomaly model beside it. Who reigned before challenges it.
 
-    The same approval is carried out once. Raises BadModelError when it does not open, Refused when it reigns already.
+    `replaces`: who is to reign until now, 0: nobody; unset: whoever does. The same approval is carried out once. Raises
+    BadModelError when it does not open, Refused: model_role when it reigns already, approval_changed when another does.
     """
     await rows.lock(tx)
     now = await rows.in_force(tx)
@@ -96,6 +98,12 @@ async def promote(
     scorer = await opened(tx, version, known)
     if version in (now.champion, now.anomaly):
         raise refuse("model_role", "it decides already", "model")
+    reigns = (now.anomaly if scorer.kind == "anomaly" else now.champion) or 0
+    if replaces not in (None, reigns):
+        raise refuse(
+            "approval_changed",
+            f"it was to replace {_named(replaces)}, and {_named(reigns)} decides now: compare them, and ask again",
+        )
     after = _promoted(now, version, scorer.kind)
     return await _act(tx, "promote", version, after, by, clock, reason, approval=approval)
 
@@ -146,6 +154,10 @@ def _promoted(now: InForce, version: int, kind: str) -> InForce:
     if now.champion is not None:
         rest = [now.champion, *rest]
     return msgspec.structs.replace(now, champion=version, challengers=tuple(rest[: limits.MODEL_CHALLENGERS]))
+
+
+def _named(model: int | None) -> str:
+    return f"model {model}" if model else "no model"
 
 
 async def _act(

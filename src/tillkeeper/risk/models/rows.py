@@ -122,6 +122,11 @@ async def promotion(tx: Tx) -> tuple[int, int] | None:
     return (found[0][0], found[0][1]) if found else None
 
 
+async def reigns(tx: Tx, role: str, limit: int) -> list[int]:
+    """Models that rightly decided in a role ("champion", "anomaly"), the last one first; one that was taken back did not."""
+    return [row[0] for row in await tx.tuples(_sql.reigns, {"role": role, "limit": limit})]
+
+
 async def write_shadow(tx: Tx, shadows: Sequence[Shadow]) -> None:
     """Keep what models said."""
     await tx.run(
