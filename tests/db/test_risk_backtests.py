@@ -4,19 +4,27 @@ import asyncio
 import os
 import sys
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
+import msgspec
 import psycopg
 import pytest
 
 from tests.support.postgres import Database
+from tillkeeper import risk
 from tillkeeper.base import limits
 from tillkeeper.base.clock import ManualClock, from_us, to_us
-from tillkeeper.base.ids import first_id_at
+from tillkeeper.base.ids import first_id_at, new_id
 from tillkeeper.base.results import Refused
-from tillkeeper.risk import RiskEngine, backtest, load_rules
-from tillkeeper.risk.backtest import Examiner, Question
+from tillkeeper.faces.cli.risks.backtest import show
+from tillkeeper.risk import Attempt, Force, Label, RiskEngine, backtest, load_rules
+from tillkeeper.risk.backtest import Examiner, Question, Range, Trial
 from tillkeeper.risk.backtest import rows as kept
+from tillkeeper.risk.history import Walk, stretches
+from tillkeeper.risk.logins import OUTCOMES, Answered, Login, Thresholds, Verdict
+from tillkeeper.risk.logins.rows import login_event, write_answers, write_logins
 from tillkeeper.store import Store
 
 HOUR = 3600 * 1_000_000
@@ -68,6 +76,9 @@ async def test_history_is_tried_and_kept(
     store: Store, clock: ManualClock, admin: psycopg.AsyncConnection
 ) -> None:
     await a_past(admin, to_us(clock.now()))
+    async with store.tx("test") as tx:
+        login = a_login(to_us(clock.now()) - 20 * DAY, 5000, 1)
+        await write_logins(tx, [(login, Verdict("block", 0.995, (), (None,) * 5, 1))])
     asked = Question(clock.now() - timedelta(days=40), clock.now(), RULES, base_rules=load_rules(None).source)
     async with store.tx("test") as tx:
         id_ = await backtest.ask(tx, asked, "kim", clock.now())
@@ -80,6 +91,8 @@ async def test_history_is_tried_and_kept(
     assert (report.payments, report.judged, report.frauds) == (160, 132, 7)
     assert (line.hits, line.frauds, line.honest) == (16, 7, 7)
     assert report.base is not None
+    assert report.base.logins is not None
+    assert (report.base.logins.logins, report.base.logins.outcomes[2].open) == (1, 1)
     assert report.changes[0].after == "hold"
     assert report.changes[0].examples[0].startswith("pay_")
     async with store.tx("test") as tx:
@@ -92,6 +105,90 @@ async def test_history_is_tried_and_kept(
     assert (done.state, done.share, done.report, done.question) == ("done", 1.0, report, asked)
     assert (again.id, again.state, again.report, again.question) == (newer, "done", report, asked)
     assert [(each.id, each.report) for each in listed] == [(newer, None), (id_, None)]
+
+
+LOGIN_RULES = (
+    RULES
+    + """
+[[rule]]
+name = "guessed"
+version = 1
+on = "login"
+outcome = "ask_again"
+when = "customer_logins_failed_1h >= 2"
+reason.zh = "猜"
+reason.en = "guessed"
+[[rule]]
+name = "strange"
+version = 1
+on = "login"
+outcome = "block"
+when = "device_login_customers_24h >= 3"
+shadow = true
+reason.zh = "怪"
+reason.en = "strange"
+"""
+)
+
+
+def a_login(at_us: int, number: int, customer: int, *, right: bool = True) -> Login:
+    id_ = UUID(int=first_id_at(from_us(at_us)).int + number)
+    return Login(id_, at_us, UUID(int=customer), right, ip=f"10.0.0.{customer}", device="shared")
+
+
+async def test_rules_about_logins_are_tried_by_what_judges_them_live(
+    store: Store, clock: ManualClock, admin: psycopg.AsyncConnection, tmp_path: Path
+) -> None:
+    """Payments and logins as they came; the backtest's hits are those that the engine said then."""
+    (tmp_path / "rules.toml").write_text(LOGIN_RULES, "utf-8")
+    engine = await RiskEngine.open(store, tmp_path / "rules.toml", clock, "UTC")
+    now, said, kept_logins = to_us(clock.now()), [], []
+    begin = now - 20 * DAY
+    tries = [(1, False), (1, False), (1, True), (2, True), (3, True), (4, True), (5, True), (1, True)]
+    for n, (customer, right) in enumerate(tries):
+        login = a_login(begin + n * HOUR // 10, n, customer, right=right)
+        ((by_rules, _),) = engine.judge_events([login_event(login, 0.9 if n == 5 else 0.1)])
+        outcome = max(by_rules, Thresholds().outcome(0.9 if n == 5 else 0.1), key=OUTCOMES.index)
+        said.append(outcome)
+        kept_logins.append((login, Verdict(outcome, 0.9 if n == 5 else 0.1, (), (None,) * 5, 1)))
+        paid = msgspec.structs.replace(login, id=UUID(int=login.id.int + 1000))
+        attempt = Attempt(
+            paid.id, "payment", paid.at_us, paid.customer, UUID(int=99), 10, "CNY", device="shared"
+        )
+        async with store.tx("test") as tx:
+            await engine.write(tx, engine.decide([attempt]))
+            if n == 4:
+                await risk.write_labels(tx, [Label(attempt.id, True, now - DAY)], clock.now())
+    async with store.tx("test") as tx:
+        await write_logins(tx, kept_logins)
+        answers = [(2, False), (2, True), (5, False)]
+        at = from_us(begin + DAY)
+        await write_answers(
+            tx, [Answered(new_id(), kept_logins[n][0].id, passed, at) for n, passed in answers]
+        )
+    assert said == ["allow", "ask_again", "ask_again", "allow", "allow", "ask_again", "allow", "ask_again"]
+    trial = Trial(Range(begin, now, now), Force.of(engine.rules))
+    walk = Walk.of(engine.rules, ZoneInfo("UTC"), trial.names, beside=trial.beside)
+    async for stretch in stretches(store, begin):
+        async with store.tx("test") as tx:
+            truth = await kept.logins(tx, kept_logins[0][0].id, kept_logins[-1][0].id, clock.now())
+        trial.take(walk.take(stretch), truth)
+    report = trial.report()
+    found = report.candidate.logins
+    assert found is not None
+    # Guessed twice (wrong), asked and passed, allowed twice, reported, asked and failed, allowed; asked and nobody answered.
+    assert (found.logins, found.wrong, found.attackers, found.honest, found.open) == (8, 2, 2, 3, 1)
+    by_outcome = {
+        each.outcome: (each.attackers, each.honest, each.wrong, each.open) for each in found.outcomes
+    }
+    assert by_outcome == {"allow": (1, 2, 1, 0), "ask_again": (1, 1, 1, 1), "block": (0, 0, 0, 0)}
+    assert [each.customers for each in found.outcomes] == [0, 1, 0]
+    guessed, strange = found.each_rule
+    assert (guessed.hits, guessed.honest, guessed.wrong, guessed.open) == (3, 1, 1, 1)
+    assert (guessed.alone, guessed.alone_honest, guessed.alone_wrong) == (0, 1, 1)
+    assert (strange.shadow, strange.hits, strange.attackers, strange.honest) == (True, 4, 2, 1)
+    assert [each.rule for each in report.candidate.each_rule] == ["large"]
+    show(report)
 
 
 async def test_the_agent_does_what_was_asked(store: Store, clock: ManualClock) -> None:

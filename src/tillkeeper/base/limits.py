@@ -525,6 +525,9 @@ MAX_LOGIN_QUEUE: Final = 4096  # that may wait; beyond that the door answers 503
 LOGIN_ANSWERS: Final = 5  # to one login that was asked again
 MAX_USER_AGENT: Final = 1000  # characters of a User-Agent that are looked at
 NETWORKS_REMEMBERED: Final = 65_536  # addresses whose network was looked up lately: 20 MB
+TAKEOVER_SECONDS: Final = (
+    24 * 3600
+)  # after a login: a payment of its device or address, reported, says who logged in
 AGENTS_REMEMBERED: Final = 8192  # User-Agents that were parsed lately: 5 MB
 LOGIN_SKEW_SECONDS: Final = 24 * 3600  # `at` may lie so far ahead of our clock: other clocks are wrong, too
 assert LOGINS_COMPARED <= LOGINS_LOOKED

@@ -127,10 +127,10 @@ class RuleSet(msgspec.Struct, frozen=True):
         """
         return self._named(self.hits(values, kinds, at_us), len(values))
 
-    def judge_logins(
+    def login_hits(
         self, values: NDArray[np.float64], at_us: NDArray[np.int64] | None = None
-    ) -> list[tuple[str, tuple[str, ...]]]:
-        """Outcome (see LOGIN_OUTCOMES) and rules that hit, for each login; the columns are `login_features`."""
+    ) -> NDArray[np.bool_]:
+        """Which rules (rows) hit which logins (columns); the columns of `values` are `login_features`."""
         at = {name: np.ascontiguousarray(values[:, n]) for n, name in enumerate(self.login_features)}
         found = np.zeros((len(self.rules), len(values)), np.bool_)
         for n, rule in enumerate(self.rules):
@@ -138,7 +138,13 @@ class RuleSet(msgspec.Struct, frozen=True):
                 found[n] = rule.test(*[at[name] for name in rule.reads])
                 if rule.until_us is not None and at_us is not None:
                     found[n] &= at_us < rule.until_us
-        return self._named(found, len(values))
+        return found
+
+    def judge_logins(
+        self, values: NDArray[np.float64], at_us: NDArray[np.int64] | None = None
+    ) -> list[tuple[str, tuple[str, ...]]]:
+        """Outcome (see LOGIN_OUTCOMES) and rules that hit, for each login; the columns are `login_features`."""
+        return self._named(self.login_hits(values, at_us), len(values))
 
     def _named(self, hits: NDArray[np.bool_], count: int) -> list[tuple[str, tuple[str, ...]]]:
         decided: list[tuple[str, tuple[str, ...]]] = [ALLOWED] * count

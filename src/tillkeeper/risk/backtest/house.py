@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -18,11 +18,20 @@ from tillkeeper.base.discretion import discreet
 from tillkeeper.base.results import refuse
 from tillkeeper.risk import declared, inforce, models
 from tillkeeper.risk.backtest import rows
+from tillkeeper.risk.backtest.logins import NOBODY_SAID, Truth
 from tillkeeper.risk.backtest.trial import Range, Trial
 from tillkeeper.risk.backtest.types import Question, Report
 from tillkeeper.risk.features import Catalogue
 from tillkeeper.risk.force import Force, Model
-from tillkeeper.risk.history import LABEL_DELAY_US, REMEMBERED_US, Apart, reported_until, span, stretches
+from tillkeeper.risk.history import (
+    LABEL_DELAY_US,
+    REMEMBERED_US,
+    Apart,
+    Seen,
+    reported_until,
+    span,
+    stretches,
+)
 from tillkeeper.risk.rulefile import read_rules
 from tillkeeper.store import Store, Tx
 
@@ -88,11 +97,21 @@ async def tried(
     judged = Range(begin, end, to_us(now), LABEL_DELAY_US, zone, to_us(reported or now))
     trial = Trial(judged, candidate, base)
     first = begin - REMEMBERED_US
-    async with Apart.walk(candidate.rules, ZoneInfo(zone), trial.names, catalogue) as walk:
+    async with Apart.walk(candidate.rules, ZoneInfo(zone), trial.names, catalogue, trial.beside) as walk:
         async for seen in walk.through(stretches(store, first, end)):
-            await asyncio.to_thread(trial.take, seen)
+            truth = await _of_logins(store, seen, now) if trial.beside else NOBODY_SAID
+            await asyncio.to_thread(trial.take, seen, truth)
             tell((int(seen.stretch.clock_us[-1]) - first) / (end - first))
     return trial.report(clock.monotonic() - began)
+
+
+async def _of_logins(store: Store, seen: Seen, now: datetime) -> Truth:
+    """What is known now of the logins of a stretch."""
+    events = seen.stretch.events
+    if not events:
+        return NOBODY_SAID
+    async with store.tx("backtest logins") as tx:
+        return await rows.logins(tx, events[0][1].id, events[-1][1].id, now)
 
 
 async def _force(tx: Tx, rules: str, model: int | None, catalogue: Catalogue) -> Force:

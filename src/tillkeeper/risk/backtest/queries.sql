@@ -54,3 +54,25 @@ WHERE id = %(id)s AND state = 'running';
 -- Nothing came of it.
 UPDATE risk.backtests SET state = 'failed', ended_at = %(at)s, said = %(said)s
 WHERE id = %(id)s AND state = 'running';
+
+-- name: logins
+-- Of logins with the right password: whether it was somebody else (the second proof failed, or a payment from the login's
+-- device or address was reported as fraud within a while), the customer (the proof passed), or nobody knows. Those that
+-- were let in and not reported are left out.
+WITH reported AS (
+    SELECT DISTINCT l.id
+    FROM risk.labels AS said
+    JOIN risk.decisions AS d ON d.id = said.payment
+    JOIN risk.logins AS l ON l.customer = d.customer AND l.id BETWEEN %(first)s AND %(last)s AND l.id < d.id
+     AND l.at > d.at - %(within)s AND (l.device = d.device OR l.ip = d.ip)
+    WHERE said.payment > %(first)s AND said.payment < %(until)s AND said.known_at <= %(as_of)s AND said.fraud
+      AND NOT EXISTS (SELECT FROM risk.labels AS later
+                      WHERE later.payment = said.payment AND later.known_at <= %(as_of)s AND later.id > said.id)
+)
+SELECT l.id, CASE WHEN r.id IS NOT NULL THEN true ELSE NOT a.passed END
+FROM risk.logins AS l
+LEFT JOIN reported AS r ON r.id = l.id
+LEFT JOIN LATERAL (
+    SELECT bool_or(passed) AS passed FROM risk.login_answers WHERE login = l.id AND at <= %(as_of)s
+) AS a ON l.outcome = 'ask_again'
+WHERE l.id BETWEEN %(first)s AND %(last)s AND l.succeeded AND (l.outcome <> 'allow' OR r.id IS NOT NULL);

@@ -1,6 +1,6 @@
 """Backtests as PostgreSQL keeps them."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -79,6 +79,21 @@ async def finish(tx: Tx, id_: UUID, at: datetime, report: Report) -> None:
 async def fail(tx: Tx, id_: UUID, at: datetime, said: str) -> None:
     """Note why nothing was found."""
     await tx.run(_sql.fail, {"id": id_, "at": at, "said": said[-limits.BACKTEST_SAID :]})
+
+
+async def logins(tx: Tx, first: UUID, last: UUID, as_of: datetime) -> dict[UUID, bool | None]:
+    """Of the logins from `first` to `last` with the right password that were not just let in: True for an attacker's,
+    False for the customer's, None where nobody knows. By what was known at `as_of`.
+    """
+    within = limits.TAKEOVER_SECONDS
+    params = {
+        "first": first,
+        "last": last,
+        "until": UUID(int=last.int + (within * 1000 << 80)),  # ids of so much later
+        "as_of": as_of,
+        "within": timedelta(seconds=within),
+    }
+    return dict(await tx.tuples(_sql.logins, params))
 
 
 def _check(question: Question) -> None:

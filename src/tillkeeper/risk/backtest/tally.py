@@ -109,7 +109,9 @@ class Tally:
             saved=int(amounts[1:, FRAUD].sum()),
             lost=int(amounts[0, FRAUD]),
             disturbed=int(amounts[1:, HONEST].sum()),
-            each_rule=tuple(self._rule(n) for n in range(len(force.rules.rules))),
+            each_rule=tuple(
+                self._rule(n) for n, rule in enumerate(force.rules.rules) if "login" not in rule.on
+            ),
             scores=self._parts() if force.champion else (),
             days=self._calendar.shown(),
         )

@@ -12,6 +12,7 @@ from tillkeeper.base import limits
 from tillkeeper.base.clock import from_us
 from tillkeeper.base.ids import to_typeid
 from tillkeeper.risk.backtest.days import DAY_US, Facts
+from tillkeeper.risk.backtest.logins import NOBODY_SAID, Logins, LoginTally, Truth
 from tillkeeper.risk.backtest.tally import FRAUD, HONEST, OPEN, Tally
 from tillkeeper.risk.backtest.types import Change, Report
 from tillkeeper.risk.force import Force, Judge, Listed
@@ -58,6 +59,9 @@ class Trial:
         self._forces = [_bare(force) for force in (candidate, base) if force is not None]
         needed = {name for force in self._forces for name in force.needs} | {"amount"}
         self.names = tuple(name for name in candidate.catalogue if name in needed)
+        asked = {name for force in self._forces for name in force.rules.login_features}
+        self.beside = tuple(name for name in candidate.catalogue if name in asked)
+        self._logins = [LoginTally(force, self.beside) for force in self._forces] if asked else []
         self._judges = [Judge(force, self.names) for force in self._forces]
         offset = from_us(span.begin_us).astimezone(ZoneInfo(span.zone)).utcoffset()
         self._offset = round(offset.total_seconds()) * 1_000_000 if offset else 0
@@ -69,11 +73,16 @@ class Trial:
         self._first_us: int | None = None
         self.payments = self._judged = self._frauds = self._money = self._fraud_money = 0
 
-    def take(self, seen: Seen) -> None:
-        """The next stretch, with the values of `names`."""
+    def take(self, seen: Seen, truth: Truth = NOBODY_SAID) -> None:
+        """The next stretch, with the values of `names` and of `beside`. `truth`: what is known of its logins."""
         batch = seen.stretch.batch
         if self._first_us is None and len(batch):
             self._first_us = int(batch.at_us[0])
+        if self._logins:
+            span = self._span
+            logins = Logins.of(seen, truth, (span.begin_us, span.end_us), span.settled_us)
+            for tally in self._logins:
+                tally.take(logins)
         for begin, end in _within(batch.at_us, self._span):
             values = np.ascontiguousarray(seen.values[begin:end])
             self._judge(part(batch, begin, end), self._facts(seen.stretch, values, begin, end), values)
@@ -111,6 +120,11 @@ class Trial:
         """What was found. `seconds`: how long it took."""
         span, candidate = self._span, self._forces[0]
         sides = [tally.side() for tally in self._tallies]
+        if self._logins:
+            sides = [
+                msgspec.structs.replace(side, logins=tally.side())
+                for side, tally in zip(sides, self._logins, strict=True)
+            ]
         return Report(
             begin=from_us(span.begin_us),
             end=from_us(span.end_us),

@@ -116,10 +116,57 @@ class Workload(msgspec.Struct, frozen=True):
     over: int
 
 
+class LoginOutcome(msgspec.Struct, frozen=True):
+    """Logins that got one outcome, by who they were: see LoginSide. `customers`: distinct honest ones."""
+
+    outcome: str
+    attackers: int
+    honest: int
+    wrong: int
+    open: int
+    customers: int
+
+
+class LoginRule(msgspec.Struct, frozen=True):
+    """What one rule about logins did, by who they were: see LoginSide. `alone…`: what neither the score nor another
+    deciding rule stopped.
+    """
+
+    rule: str
+    version: int
+    outcome: str
+    shadow: bool
+    hits: int
+    attackers: int
+    honest: int
+    wrong: int
+    open: int
+    alone: int
+    alone_honest: int
+    alone_wrong: int
+
+
+class LoginSide(msgspec.Struct, frozen=True):
+    """What one candidate did to logins, the score among it. `attackers`: somebody else with the right password (the second
+    proof failed, or a payment from the same device or address was reported within a day); `honest`: the second proof
+    passed, or they were let in and nobody reported anything within the label delay; `wrong`: the password was wrong; `open`:
+    nobody knows.
+    """
+
+    logins: int
+    attackers: int
+    honest: int
+    wrong: int
+    open: int
+    outcomes: tuple[LoginOutcome, ...]
+    each_rule: tuple[LoginRule, ...]
+
+
 class Side(msgspec.Struct, frozen=True):
     """One candidate over the whole range. `rank`: by outcome, then by score; `scored`: by the model's score alone.
 
-    `saved`, `lost`: fraudulent money stopped and let through; `disturbed`: honest money stopped.
+    `saved`, `lost`: fraudulent money stopped and let through; `disturbed`: honest money stopped. `logins`: unset where no
+    rule is about them.
     """
 
     rules_sha256: str
@@ -137,6 +184,7 @@ class Side(msgspec.Struct, frozen=True):
     each_rule: tuple[RuleLine, ...]
     scores: tuple[Part, ...]
     days: tuple[Day, ...]
+    logins: LoginSide | None = None
 
 
 class Change(msgspec.Struct, frozen=True):

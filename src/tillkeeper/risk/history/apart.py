@@ -29,14 +29,21 @@ class Apart:
     @classmethod
     @asynccontextmanager
     async def walk(
-        cls, rules: RuleSet, zone: ZoneInfo, features: Sequence[str], catalogue: Catalogue = FEATURES
+        cls,
+        rules: RuleSet,
+        zone: ZoneInfo,
+        features: Sequence[str],
+        catalogue: Catalogue = FEATURES,
+        beside: Sequence[str] = (),
     ) -> AsyncIterator["Apart"]:
         """Begin it; at the end of the block it is gone. Arguments as of Walk.of."""
         ours, theirs = multiprocessing.Pipe()
         spawned = multiprocessing.get_context("spawn")
         worth = (rules.source, rules.reference, rules.worth, rules.other)
         process = spawned.Process(
-            target=_serve, args=(theirs, worth, zone.key, tuple(features), catalogue), daemon=True
+            target=_serve,
+            args=(theirs, worth, zone.key, tuple(features), catalogue, tuple(beside)),
+            daemon=True,
         )
         await asyncio.to_thread(process.start)
         theirs.close()
@@ -53,7 +60,8 @@ class Apart:
         sending = asyncio.ensure_future(self._send(stretches, sent))
         try:
             while (stretch := await sent.get()) is not None:
-                yield Seen(await asyncio.to_thread(self._values), stretch)
+                values, beside = await asyncio.to_thread(self._values)
+                yield Seen(values, stretch, beside)
             await sending
         finally:
             sending.cancel()
@@ -69,9 +77,9 @@ class Apart:
             raise
         await sent.put(None)
 
-    def _values(self) -> NDArray[np.float64]:
+    def _values(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         try:
-            found: NDArray[np.float64] | Exception = self._pipe.recv()
+            found: tuple[NDArray[np.float64], NDArray[np.float64]] | Exception = self._pipe.recv()
         except (EOFError, OSError) as error:
             said = "the process that computes features ended"
             raise HistoryError(said, "is there memory enough? take a shorter range") from error
@@ -81,19 +89,25 @@ class Apart:
 
 
 def _serve(
-    pipe: Connection, worth: tuple[Any, ...], zone: str, features: tuple[str, ...], catalogue: Catalogue
+    pipe: Connection,
+    worth: tuple[Any, ...],
+    zone: str,
+    features: tuple[str, ...],
+    catalogue: Catalogue,
+    beside: tuple[str, ...],
 ) -> None:
     """The other process: stretches in, values out, until the pipe is closed."""
     source, reference, rates, other = worth
     rules = RuleSet(source, reference, rates, other, (), ())
-    walk = Walk.of(rules, ZoneInfo(zone), features, catalogue)
+    walk = Walk.of(rules, ZoneInfo(zone), features, catalogue, beside)
     while True:
         try:
             stretch = pipe.recv()
         except EOFError:
             return
         try:
-            pipe.send(walk.take(stretch).values)
+            seen = walk.take(stretch)
+            pipe.send((seen.values, seen.beside))
         except Exception as error:  # noqa: BLE001 - it is raised where the work was asked for
             pipe.send(error)
             return

@@ -45,11 +45,14 @@ async def stretches(
     """Payments from the first that happened at `since_us` or later, to the stretch before the one all of which happened
     at `to_us` or later. Each stretch is read by a transaction of its own: nothing of it ever changes.
     """
+    since = max(from_us(since_us), EPOCH)
     async with store.tx("history begins") as tx:
-        first = await _first(tx, max(from_us(since_us), EPOCH))
+        first = await _first(tx, since)
     if first is None:
         return
-    after, events = NIL, _Events(UUID(int=first.int - 1), rows)
+    # What customers did before anybody paid counts, too.
+    before = max(min(first, first_id_at(since)).int - 1, 0)
+    after, events = NIL, _Events(UUID(int=before), rows)
     while True:
         async with store.tx("history") as tx:
             found = (await tx.tuples(_sql.payments_from, {"first": first, "after": after, "count": rows}))[0]

@@ -58,11 +58,18 @@ class Stretch(NamedTuple):
         return fraud, since
 
 
+NOTHING_BESIDE: Final = np.empty((0, 0))
+
+
 class Seen(NamedTuple):
-    """A stretch after its payments went through the profiles. `values`: a row a payment, a column a feature asked for."""
+    """A stretch after its payments went through the profiles. `values`: a row a payment, a column a feature asked for.
+
+    `beside`: a row for each of the stretch's events, a column a feature asked for of them; no row where none was asked for.
+    """
 
     values: NDArray[np.float64]
     stretch: Stretch
+    beside: NDArray[np.float64] = NOTHING_BESIDE
 
 
 class Columns(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tillkeeper.risk.features import FEATURES, Catalogue
-from tillkeeper.risk.history.types import Seen, Stretch
+from tillkeeper.risk.history.types import NOTHING_BESIDE, Seen, Stretch
 from tillkeeper.risk.profiles import LATENESS_US, Profiles
 from tillkeeper.risk.rules import RuleSet
 from tillkeeper.risk.types import Batch, Event
@@ -31,22 +31,33 @@ class Walk:
     cut for it, and where customers did something besides paying. The clock of a walk never runs back.
     """
 
-    def __init__(self, profiles: Profiles, features: Sequence[str] = tuple(FEATURES)) -> None:
+    def __init__(
+        self, profiles: Profiles, features: Sequence[str] = tuple(FEATURES), beside: Sequence[str] = ()
+    ) -> None:
         catalogue = profiles.catalogue
         self._profiles = profiles
         self._columns = np.array([catalogue[name].index for name in features], np.int64)
         declared = [catalogue[name].declaration for name in catalogue.reading(features)]
-        self._eventful = any(one is not None and one.event != "payment" for one in declared)
+        self._eventful = any(one is not None and one.event != "payment" for one in declared) or bool(beside)
+        self._beside = np.array([catalogue[name].index for name in beside], np.int64)
         self._now = -(2**62)
         self._coming = _NOTHING
         self.learnt = 0
 
     @classmethod
     def of(
-        cls, rules: RuleSet, zone: ZoneInfo, features: Sequence[str], catalogue: Catalogue = FEATURES
+        cls,
+        rules: RuleSet,
+        zone: ZoneInfo,
+        features: Sequence[str],
+        catalogue: Catalogue = FEATURES,
+        beside: Sequence[str] = (),
     ) -> "Walk":
-        """A walk that computes these features and nothing else; amounts are worth what the rules say."""
-        return cls(Profiles(rules, zone, catalogue, frozenset(features)), features)
+        """A walk that computes these features and nothing else; amounts are worth what the rules say.
+
+        `beside`: features of logins and changes of settings that are wanted, too.
+        """
+        return cls(Profiles(rules, zone, catalogue, frozenset((*features, *beside))), features, beside)
 
     def through(self, stretches: Iterable[Stretch]) -> Iterator[Seen]:
         """Each stretch with its values."""
@@ -60,15 +71,15 @@ class Walk:
             return Seen(values, stretch)
         clock = np.maximum.accumulate(np.maximum(stretch.clock_us, self._now))
         self._await(stretch, clock)
-        events = self._events(stretch)
+        events, beside = self._events(stretch), [NOTHING_BESIDE.reshape(0, len(self._beside))]
         for begin, end in pairwise(self._edges(stretch.batch, clock, events)):
             self._learn(int(clock[begin]))
             if begin in events:
-                self._profiles.observe_events(events[begin])
+                beside.append(self._profiles.observe_events(events[begin])[:, self._beside])
             values[begin:end] = self._profiles.observe(part(stretch.batch, begin, end))[:, self._columns]
         self._now = int(clock[-1])
         self._learn(self._now)
-        return Seen(values, stretch)
+        return Seen(values, stretch, np.concatenate(beside))
 
     def _await(self, stretch: Stretch, clock: NDArray[np.int64]) -> None:
         """Put the labels of a stretch among those to come.

@@ -285,6 +285,7 @@ def show(report: Report) -> None:
     sides = [("candidate", report.candidate)] + ([("in force", report.base)] if report.base else [])
     _show_sides(report, sides)
     _show_rules(report)
+    _show_logins(sides)
     if report.candidate.scores:
         _show_scores(report)
     if report.changes:
@@ -359,6 +360,50 @@ def _show_rules(report: Report) -> None:
             _money(line.alone_honest_amount, report),
         ]
         for line in report.candidate.each_rule
+    ]
+    say_table(heads, rows, figures=heads[2:])
+
+
+def _show_logins(sides: list[tuple[str, Side]]) -> None:
+    """What became of logins, and each rule about them."""
+    told = [(name, side.logins) for name, side in sides if side.logins is not None and side.logins.logins]
+    if not told:
+        return
+    first = told[0][1]
+    say(
+        f"{first.logins:,} logins: {first.attackers:,} of attackers, {first.honest:,} honest,"
+        f" {first.wrong:,} wrong passwords, {first.open:,} nobody can judge."
+    )
+    heads = ["", "attackers", "of them", "honest", "of these", "customers", "wrong passwords", "open"]
+    rows = [
+        [
+            f"{name}: {each.outcome}",
+            f"{each.attackers:,}",
+            percent(each.attackers / found.attackers if found.attackers else None),
+            f"{each.honest:,}",
+            percent(each.honest / found.honest if found.honest else None),
+            f"{each.customers:,}",
+            f"{each.wrong:,}",
+            f"{each.open:,}",
+        ]
+        for name, found in told
+        for each in found.outcomes[1:]
+    ]
+    say_table(heads, rows, figures=heads[1:])
+    heads = ["rule about logins", "outcome", "hits", "attackers", "honest", "wrong passwords", "open",
+             "only it stops", "honest only it asks", "wrong passwords only it stops"]  # fmt: skip
+    rows = [
+        [
+            each.rule,
+            f"{each.outcome}{' (shadow)' if each.shadow else ''}",
+            *(
+                f"{count:,}"
+                for count in (each.hits, each.attackers, each.honest, each.wrong, each.open, each.alone)
+            ),
+            f"{each.alone_honest:,}",
+            f"{each.alone_wrong:,}",
+        ]
+        for each in first.each_rule
     ]
     say_table(heads, rows, figures=heads[2:])
 
