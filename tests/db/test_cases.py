@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable
 from datetime import timedelta
+from random import Random
 from uuid import UUID
 
 import psycopg
@@ -84,6 +85,27 @@ async def test_alerts_about_one_subject_are_one_case_while_it_is_open(
     assert first.subject == tom
     assert await past(store, again.id) == ["opened", "raised"]
     assert await Clerk(store, clock).beat() == 0, "each alert is in one case"
+
+
+async def test_what_a_case_comes_to_is_kept_alert_by_alert(
+    store: Store, admin: psycopg.AsyncConnection, clock: ManualClock, seed: int
+) -> None:
+    """The sum is never made anew of all alerts: it must come to the same, whatever is said again and by which detector."""
+    chance, mei, things = Random(seed), new_id(), [new_id() for _ in range(6)]
+    worst: dict[UUID, int] = {}
+    said = 0
+    for _ in range(6):
+        for number in range(chance.randrange(1, 6)):
+            thing, loss, kind = chance.choice(things), chance.randrange(1000), f"kind_{said}_{number}"
+            await alert(admin, clock.now(), mei, thing, loss=loss, kind=kind, login=things.index(thing) < 3)
+            worst[thing] = max(worst.get(thing, 0), loss)
+            said += 1
+        (case,) = await taken(store, clock)
+        assert (case.alerts, case.expected_loss) == (said, sum(worst.values()))
+        async with store.tx("test") as tx:
+            found = await cases.dossier(tx, case.id)
+        assert found is not None
+        assert len(found.alerts) == said
 
 
 async def test_a_case_is_worked_and_its_verdict_is_a_label_known_from_now_on(

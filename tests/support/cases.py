@@ -13,9 +13,9 @@ from tillkeeper.risk import cases
 from tillkeeper.store import Tx
 
 _ALERT = """
-INSERT INTO risk.alerts (id, kind, subject_kind, subject, at, found_at, payment, outcome, reasons, amount, currency, probability_ppm,
+INSERT INTO risk.alerts (id, kind, subject_kind, subject, at, found_at, payment, login, outcome, reasons, amount, currency, probability_ppm,
                          expected_loss, queued)
-VALUES (%(id)s, %(kind)s, %(subject_kind)s, %(subject)s, %(at)s, %(at)s, %(payment)s, %(outcome)s, %(reasons)s, %(amount)s, 'CNY',
+VALUES (%(id)s, %(kind)s, %(subject_kind)s, %(subject)s, %(at)s, %(at)s, %(payment)s, %(login)s, %(outcome)s, %(reasons)s, %(amount)s, 'CNY',
         %(ppm)s, %(loss)s, %(queued)s)
 """
 _DECISION = """
@@ -66,11 +66,14 @@ async def alert(
     kind: str = "decision",
     reasons: Sequence[str] = ("very_large",),
     queued: bool = True,
+    login: bool = False,
 ) -> UUID:
-    """An alert about a payment; its id."""
+    """An alert about a payment (`login`: the id is that of a login); its id."""
     made = _alert(
         at, subject, payment, loss, subject_kind=subject_kind, kind=kind, reasons=reasons, queued=queued
     )
+    if login:
+        made |= {"payment": None, "login": made["payment"]}
     await admin.execute(_ALERT, made)
     return UUID(str(made["id"]))
 
@@ -93,6 +96,7 @@ def _alert(
         "subject": subject,
         "at": at,
         "payment": payment or new_id(),
+        "login": None,
         "outcome": "hold",
         "reasons": list(reasons),
         "amount": 2 * loss,

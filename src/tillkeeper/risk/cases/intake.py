@@ -51,9 +51,8 @@ async def take_in(tx: Tx, now: datetime) -> int:
 
 async def _join(tx: Tx, alerts: Sequence[Waiting], now: datetime) -> None:
     case, is_new = await rows.open_or_lock(tx, alerts[0], now)
-    await rows.add_alerts(tx, case.id, [each.id for each in alerts], now)
-    count, newest, loss = await rows.totals(tx, case.id)
-    after = _after(case, count, newest, loss, now, is_new=is_new)
+    count, newest, loss = await rows.join_alerts(tx, case.id, [each.id for each in alerts])
+    after = _opened(case, count, newest, loss) if is_new else _grown(case, count, newest, loss, now)
     await rows.keep(tx, after)
     if is_new:
         await rows.note(tx, case.id, "opened", now, detail=after.severity)
@@ -63,16 +62,26 @@ async def _join(tx: Tx, alerts: Sequence[Waiting], now: datetime) -> None:
         await audit.append(tx, SYSTEM, "case.raised", case.public_id, after.severity)
 
 
-def _after(case: Case, count: int, newest: datetime, loss: int, now: datetime, *, is_new: bool) -> Case:
-    """A case with the alerts that it has now. More may be lost by them, so it may be due sooner; never later."""
-    severity = severity_of(loss) if is_new else worse(case.severity, severity_of(loss))
-    due_at = case.due_at
-    if is_new:
-        due_at = due(severity, case.opened_at)
-    elif severity != case.severity:
-        due_at = raised_due(case.due_at, severity, now)
+def _opened(case: Case, count: int, newest: datetime, loss: int) -> Case:
+    """A new case with its first alerts."""
+    severity = severity_of(loss)
+    due_at = due(severity, case.opened_at)
     return replace(
         case, alerts=count, alerted_at=newest, expected_loss=loss, severity=severity, due_at=due_at
+    )
+
+
+def _grown(case: Case, count: int, newest: datetime, more: int, now: datetime) -> Case:
+    """A case with further alerts. More may be lost by them, so it may be due sooner; never later."""
+    loss = case.expected_loss + more
+    severity = worse(case.severity, severity_of(loss))
+    return replace(
+        case,
+        alerts=case.alerts + count,
+        alerted_at=max(case.alerted_at, newest),
+        expected_loss=loss,
+        severity=severity,
+        due_at=case.due_at if severity == case.severity else raised_due(case.due_at, severity, now),
     )
 
 

@@ -1,9 +1,8 @@
 -- name: waiting
--- Alerts within the budget that belong to no case yet, the oldest first.
-SELECT a.id, a.subject_kind, a.subject, a.at, a.currency::text
-FROM risk.alerts AS a
-WHERE a.queued AND a.id >= %(first)s AND NOT EXISTS (SELECT FROM risk.case_alerts AS c WHERE c.alert = a.id)
-ORDER BY a.id LIMIT %(limit)s;
+-- Alerts within the budget that belong to no case yet, the oldest first, locked; what another clerk has locked is in its case soon.
+SELECT id, subject_kind, subject, at, currency::text
+FROM risk.alerts WHERE queued AND case_id IS NULL AND id >= %(first)s
+ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED;
 
 -- name: open_case
 -- A case for a subject that has none open; nothing is returned where there is one.
@@ -18,20 +17,24 @@ SELECT id, subject_kind, subject, state, severity, expected_loss, currency::text
        claimed_by, claimed_until, verdict, closed_by, closed_at
 FROM risk.cases WHERE subject = %(subject)s AND subject_kind = %(subject_kind)s AND state = 'open' FOR UPDATE;
 
--- name: add_alerts
--- Alerts join a case; one that is in a case already stays there.
-INSERT INTO risk.case_alerts (alert, case_id, at)
-SELECT alert, %(case_id)s, %(now)s FROM unnest(%(alerts)b::uuid[]) AS t (alert)
-ON CONFLICT (alert) DO NOTHING;
-
--- name: totals
--- What a case comes to: its alerts, the newest, and what may be lost, each payment, login or signal counted once.
-SELECT coalesce(sum(worst.alerts), 0)::bigint, max(worst.newest), coalesce(sum(worst.loss), 0)::bigint
-FROM (
-    SELECT count(*) AS alerts, max(a.at) AS newest, max(a.expected_loss) AS loss
-    FROM risk.case_alerts AS c JOIN risk.alerts AS a ON a.id = c.alert
-    WHERE c.case_id = %(case_id)s GROUP BY coalesce(a.payment, a.login, a.signal)
-) AS worst;
+-- name: join_alerts
+-- Alerts join a case: how many, the newest, and how much more may be lost by them. Each payment, login or signal counts once, by
+-- the worst that was said of it; what was said before is looked up by it, so the size of the case does not matter (a signal says
+-- but one thing of a subject).
+WITH joined AS (
+    UPDATE risk.alerts SET case_id = %(case_id)s WHERE id = ANY (%(alerts)b::uuid[])
+    RETURNING coalesce(payment, login, signal) AS thing, at, expected_loss
+), things AS (
+    SELECT thing, count(*) AS alerts, max(at) AS newest, max(expected_loss) AS loss FROM joined GROUP BY thing
+)
+SELECT coalesce(sum(t.alerts), 0)::bigint, max(t.newest), coalesce(sum(greatest(t.loss - coalesce(before.loss, 0), 0)), 0)::bigint
+FROM things AS t CROSS JOIN LATERAL (
+    SELECT max(known.expected_loss) AS loss FROM (
+        SELECT expected_loss FROM risk.alerts WHERE payment = t.thing AND case_id = %(case_id)s
+        UNION ALL
+        SELECT expected_loss FROM risk.alerts WHERE login = t.thing AND payment IS NULL AND case_id = %(case_id)s
+    ) AS known
+) AS before;
 
 -- name: find_case
 -- One case.
@@ -79,16 +82,36 @@ SELECT id, subject_kind, subject, state, severity, expected_loss, currency::text
 FROM risk.cases WHERE state = 'open' AND overdue_at IS NULL AND due_at <= %(now)s
 ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED;
 
--- name: queue
--- Open cases, the largest expected loss first. `mine`: only those that this person works on; `late`: only those past their due
--- time; `free`: only those that nobody works on.
+-- name: queue_open
+-- Open cases, the largest expected loss first.
 SELECT id, subject_kind, subject, state, severity, expected_loss, currency::text, alerts, opened_at, alerted_at, due_at, overdue_at,
        claimed_by, claimed_until, verdict, closed_by, closed_at
 FROM risk.cases
 WHERE state = 'open' AND (expected_loss, id) < (%(loss)s, %(before)s)
-  AND (%(mine)s::text IS NULL OR (claimed_by = %(mine)s AND claimed_until > %(now)s))
-  AND (NOT %(late)s OR due_at <= %(now)s)
-  AND (NOT %(free)s OR claimed_until IS NULL OR claimed_until <= %(now)s)
+ORDER BY expected_loss DESC, id DESC LIMIT %(limit)s;
+
+-- name: queue_free
+-- Those that nobody works on.
+SELECT id, subject_kind, subject, state, severity, expected_loss, currency::text, alerts, opened_at, alerted_at, due_at, overdue_at,
+       claimed_by, claimed_until, verdict, closed_by, closed_at
+FROM risk.cases
+WHERE state = 'open' AND (expected_loss, id) < (%(loss)s, %(before)s) AND (claimed_until IS NULL OR claimed_until <= %(now)s)
+ORDER BY expected_loss DESC, id DESC LIMIT %(limit)s;
+
+-- name: queue_mine
+-- Those that one person works on.
+SELECT id, subject_kind, subject, state, severity, expected_loss, currency::text, alerts, opened_at, alerted_at, due_at, overdue_at,
+       claimed_by, claimed_until, verdict, closed_by, closed_at
+FROM risk.cases
+WHERE state = 'open' AND (expected_loss, id) < (%(loss)s, %(before)s) AND claimed_by = %(person)s AND claimed_until > %(now)s
+ORDER BY expected_loss DESC, id DESC LIMIT %(limit)s;
+
+-- name: queue_late
+-- Those past their due time.
+SELECT id, subject_kind, subject, state, severity, expected_loss, currency::text, alerts, opened_at, alerted_at, due_at, overdue_at,
+       claimed_by, claimed_until, verdict, closed_by, closed_at
+FROM risk.cases
+WHERE state = 'open' AND (expected_loss, id) < (%(loss)s, %(before)s) AND due_at <= %(now)s
 ORDER BY expected_loss DESC, id DESC LIMIT %(limit)s;
 
 -- name: past
@@ -123,16 +146,17 @@ SELECT count(*) FROM (SELECT FROM risk.cases WHERE state = 'open' LIMIT %(limit)
 
 -- name: alerts_of
 -- What a case is made of, the largest expected loss first.
-SELECT a.id, a.kind, a.at, a.payment, a.login, a.signal, a.outcome, a.reasons, a.amount, a.currency::text, a.probability_ppm,
-       a.expected_loss
-FROM risk.case_alerts AS c JOIN risk.alerts AS a ON a.id = c.alert
-WHERE c.case_id = %(case_id)s ORDER BY a.expected_loss DESC, a.id LIMIT %(limit)s;
+SELECT id, kind, at, payment, login, signal, outcome, reasons, amount, currency::text, probability_ppm, expected_loss
+FROM risk.alerts WHERE case_id = %(case_id)s ORDER BY expected_loss DESC, id LIMIT %(limit)s;
 
 -- name: payments_of
 -- Whom the payments of a case's alerts were decided about, the newest first: for a merchant's case its payers.
-SELECT DISTINCT d.id, d.customer, d.payee
-FROM risk.case_alerts AS c JOIN risk.alerts AS a ON a.id = c.alert JOIN risk.decisions AS d ON d.id = a.payment
-WHERE c.case_id = %(case_id)s ORDER BY d.id DESC LIMIT %(limit)s;
+SELECT d.id, d.customer, d.payee
+FROM (
+    SELECT DISTINCT payment FROM risk.alerts WHERE case_id = %(case_id)s AND payment IS NOT NULL
+    ORDER BY payment DESC LIMIT %(limit)s
+) AS newest JOIN risk.decisions AS d ON d.id = newest.payment
+ORDER BY d.id DESC;
 
 -- name: events_of
 -- What became of a case, the newest last.
@@ -141,8 +165,11 @@ SELECT id, at, kind, person, detail FROM (
 ) AS newest ORDER BY id;
 
 -- name: verdicts_of
--- What was decided about a case, in order.
-SELECT id, at, person, verdict, reason, payments FROM risk.case_verdicts WHERE case_id = %(case_id)s ORDER BY id;
+-- What was decided about a case, the newest last.
+SELECT id, at, person, verdict, reason, payments FROM (
+    SELECT id, at, person, verdict, reason, payments FROM risk.case_verdicts
+    WHERE case_id = %(case_id)s ORDER BY id DESC LIMIT %(limit)s
+) AS newest ORDER BY id;
 
 -- name: cases_of
 -- The newest cases of a subject.
@@ -152,9 +179,8 @@ FROM risk.cases WHERE subject = %(subject)s ORDER BY id DESC LIMIT %(limit)s;
 
 -- name: cases_of_payments
 -- The case that each of these payments is in, the newest.
-SELECT DISTINCT ON (a.payment) a.payment, c.case_id
-FROM risk.alerts AS a JOIN risk.case_alerts AS c ON c.alert = a.id
-WHERE a.payment = ANY (%(payments)b::uuid[]) ORDER BY a.payment, c.case_id DESC;
+SELECT DISTINCT ON (payment) payment, case_id FROM risk.alerts
+WHERE payment = ANY (%(payments)b::uuid[]) AND case_id IS NOT NULL ORDER BY payment, case_id DESC;
 
 -- name: labels_of_payments
 -- The newest word on each of these payments: fraud or not.

@@ -11,10 +11,10 @@ from tillkeeper.risk.cases import rows
 from tillkeeper.risk.cases.types import PREFIX, Case, Counts, QueuePage
 from tillkeeper.store import Tx
 
-Show = Literal["open", "free", "mine", "late", "closed"]
-"""Which cases a list shows: all open ones, those nobody works on, one's own, those past their due time, decided ones."""
+Show = rows.Queued | Literal["closed"]
+"""Which cases a list shows: open ones (see Queued), or decided ones."""
 
-SHOWS: Final[tuple[Show, ...]] = get_args(Show)
+SHOWS: Final[tuple[Show, ...]] = (*get_args(rows.Queued), "closed")
 _FIRST: Final = (2**63 - 1, UUID(int=2**128 - 1))
 
 
@@ -27,15 +27,7 @@ async def listed(
         moment = from_us(min(place[0], to_us(now) + 1))
         found = await rows.past(tx, (moment, place[1]), limit + 1)
     else:
-        found = await rows.queue(
-            tx,
-            now,
-            place,
-            limit + 1,
-            mine=person if show == "mine" else None,
-            is_late=show == "late",
-            free=show == "free",
-        )
+        found = await rows.queue(tx, show, person, now, place, limit + 1)
     return QueuePage(found[:limit], _after(found[limit - 1]) if len(found) > limit else "")
 
 

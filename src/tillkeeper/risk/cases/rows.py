@@ -1,7 +1,8 @@
 """The statements of cases, run."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -10,9 +11,19 @@ from tillkeeper.base import limits
 from tillkeeper.base.ids import first_id_at, new_id
 from tillkeeper.risk.cases.clocks import due
 from tillkeeper.risk.cases.types import Case, CaseAlert, CaseEvent, EventKind, Verdict, Waiting
-from tillkeeper.store import Tx, columns, queries
+from tillkeeper.store import Statement, Tx, columns, queries
 
 _sql = queries(__package__, "queries.sql")
+
+Queued = Literal["open", "free", "mine", "late"]
+"""Which open cases: all, those nobody works on, one's own, those past their due time."""
+
+_QUEUES: Final[Mapping[Queued, Statement]] = {
+    "open": _sql.queue_open,
+    "free": _sql.queue_free,
+    "mine": _sql.queue_mine,
+    "late": _sql.queue_late,
+}
 
 
 async def waiting(tx: Tx, since: datetime, limit: int) -> list[Waiting]:
@@ -38,14 +49,12 @@ async def open_or_lock(tx: Tx, alert: Waiting, now: datetime) -> tuple[Case, boo
             return Case(*found[0]), made is not None
 
 
-async def add_alerts(tx: Tx, case: UUID, alerts: Sequence[UUID], now: datetime) -> None:
-    """Let alerts belong to a case."""
-    await tx.run(_sql.add_alerts, {"alerts": columns.uuids(alerts), "case_id": case, "now": now})
-
-
-async def totals(tx: Tx, case: UUID) -> tuple[int, datetime, int]:
-    """How many alerts a case is made of, when the newest was, and what may be lost in minor units."""
-    ((count, newest, loss),) = await tx.tuples(_sql.totals, {"case_id": case})
+async def join_alerts(tx: Tx, case: UUID, alerts: Sequence[UUID]) -> tuple[int, datetime, int]:
+    """Let alerts belong to a case, which is locked: how many they are, when the newest was, and how much more may be lost by
+    them in minor units.
+    """
+    params = {"alerts": columns.uuids(alerts), "case_id": case}
+    ((count, newest, loss),) = await tx.tuples(_sql.join_alerts, params)
     return count, newest, loss
 
 
@@ -111,8 +120,8 @@ async def events_of(tx: Tx, case: UUID) -> list[CaseEvent]:
 
 
 async def verdicts_of(tx: Tx, case: UUID) -> list[Verdict]:
-    """What was decided about a case, oldest first."""
-    rows = await tx.tuples(_sql.verdicts_of, {"case_id": case})
+    """What was decided about a case, oldest first, the newest CASE_EVENTS."""
+    rows = await tx.tuples(_sql.verdicts_of, {"case_id": case, "limit": limits.CASE_EVENTS})
     return [Verdict(*row) for row in rows]
 
 
@@ -141,19 +150,11 @@ async def payments_of(tx: Tx, case: UUID) -> list[tuple[UUID, UUID, UUID]]:
 
 
 async def queue(
-    tx: Tx,
-    now: datetime,
-    before: tuple[int, UUID],
-    limit: int,
-    *,
-    mine: str | None,
-    is_late: bool,
-    free: bool,
+    tx: Tx, show: Queued, person: str, now: datetime, before: tuple[int, UUID], limit: int
 ) -> list[Case]:
     """Open cases below a place in the queue, the largest expected loss first."""
-    params = {"now": now, "loss": before[0], "before": before[1], "limit": limit, "mine": mine}
-    rows = await tx.tuples(_sql.queue, params | {"late": is_late, "free": free})
-    return [Case(*row) for row in rows]
+    params = {"now": now, "person": person, "loss": before[0], "before": before[1], "limit": limit}
+    return [Case(*row) for row in await tx.tuples(_QUEUES[show], params)]
 
 
 async def past(tx: Tx, before: tuple[datetime, UUID], limit: int) -> list[Case]:
