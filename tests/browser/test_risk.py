@@ -24,7 +24,7 @@ async def test_a_fault_leads_to_its_line(visit: Visit) -> None:
     await page.get_by_role("button", name="Check").click()
     await expect(page.get_by_role("status")).to_contain_text("No faults in 3 rules.")
     await expect(page.locator(".changes")).to_contain_text("amount >= 90_000")
-    await page.get_by_role("button", name="Try on past payments").click()
+    await page.get_by_role("button", name="Run a backtest").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Backtest")
     await expect(page.get_by_role("progressbar")).to_be_visible()
 
@@ -33,7 +33,7 @@ async def test_figures_lead_to_their_rows(visit: Visit) -> None:
     page = await visit.go("/risk")
     await page.get_by_role("link", name="very_large").first.click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("very_large")
-    await page.get_by_role("link", name="Silence a rule").click()
+    await page.get_by_role("link", name="Mute a rule").click()
     await expect(page.get_by_label("Rule", exact=True)).to_have_value("very_large")
 
 

@@ -55,7 +55,7 @@ async def test_a_case_is_worked_by_its_forms(
     anna, ben = await here.sign_in("anna", ["risk_analyst"]), await here.sign_in("ben", ["operator"])
     queue = await text(anna, "/cases")
     assert path in queue
-    assert "Waiting for somebody: 1" in queue
+    assert "Waiting for an analyst: 1" in queue
     assert "CN¥500.00" in queue
     free = await text(anna, path)
     assert f'action="{path}/claim"' in free

@@ -59,7 +59,7 @@ async def test_money_is_counted_by_what_came_of_it_and_each_sum_leads_to_its_pay
         for amount in (FINE, REFUSED, HELD, HELD + 1)
     ]
     anna = await analyst(here)
-    assert "Nobody has said yet" in (await anna.get("/risk")).text
+    assert "is labelled yet" in (await anna.get("/risk")).text
     await speak(shop, [(got_through, True), (stopped, True), (held, True), (honest, False)])
     page = (await anna.get("/risk?span=day")).text
     assert "CN¥1,066.60 of known fraud was stopped (98.8 %); CN¥12.34 got through." in page
@@ -84,11 +84,11 @@ async def test_a_rule_is_worth_what_it_alone_caught(here: Console, shop: Shop) -
     await speak(shop, [(made[0], True), (made[1], False)])
     page = (await (await analyst(here)).get("/risk")).text
     row = page.split('<a href="/rules/very_large">very_large</a>')[1].split("</tr>")[0]
-    assert "1 frauds, 1 honest" in row
+    assert "1 frauds, 1 genuine" in row
     assert "<span>50.0 %</span>" in row
     assert "CN¥1,000.00" in row
     unlucky = page.split('<a href="/rules/unlucky">unlucky</a>')[1].split("</tr>")[0]
-    assert "not known yet" in unlucky
+    assert "not labelled yet" in unlucky
 
 
 async def test_the_map_says_where_in_words_too(here: Console, shop: Shop) -> None:
@@ -185,7 +185,7 @@ async def test_a_challenger_is_compared_promoted_by_two_and_taken_back_by_one(
     anna, ben = await analyst(here), await here.sign_in("ben", ["risk_analyst"])
     page = (await anna.get("/models")).text
     assert f'<a href="/models/{challenger}">model {challenger}</a>' in page
-    assert "challenges</span>" in page
+    assert "challenger</span>" in page
     assert "On the same" in page
     card = (await anna.get(f"/models/{challenger}")).text
     assert '<svg class="square" role="img"' in card
@@ -228,7 +228,7 @@ async def test_a_rule_that_the_machine_proposes_goes_the_way_of_every_rule(here:
     assert where.startswith("/rules/proposals/rpr_")
     proposal = (await anna.get(where)).text
     assert '<span class="chip good">new</span> <code>stuffing_m247</code>' in proposal
-    assert "There is no past payment yet to try them on." in proposal
+    assert "There is no past payment yet to backtest on." in proposal
     asked = await anna.post(f"{where}/activate", reason="now")
     assert asked.headers["location"] == f"{where}?notice=asked"
     closed = await anna.post(f"/signals/{signal}/close", reason="the network is blocked upstream")
@@ -251,10 +251,14 @@ async def test_people_overrule_rules_for_a_while_and_on_record(here: Console, sh
     assert f'href="/customers/{ann}"' in (await anna.get("/lists")).text
     mute = {"deed": "mute", "rule": "large", "entity": "", "key": "", "hours": "4", "reason": "sales day"}
     assert (await anna.post("/lists", **mute)).status_code == 303
-    assert "silent until" in (await anna.get("/rules")).text
+    assert "muted until" in (await anna.get("/rules")).text
     inside = str(from_typeid("cus", ann))
-    assert (await anna.post("/lists/end", list="block", entity="customer", key=inside)).status_code == 303
-    assert (await anna.post("/lists/end", rule="large", entity="", key="")).status_code == 303
+    assert (
+        await anna.post("/lists/end", list="block", entity="customer", key=inside, reason="it was hers")
+    ).status_code == 303
+    assert (
+        await anna.post("/lists/end", rule="large", entity="", key="", reason="mended")
+    ).status_code == 303
     assert "Nobody is on a list" in (await anna.get("/lists")).text
     for wrong in (
         {"key": "cus_x"},
@@ -293,7 +297,7 @@ async def test_a_backtest_is_asked_for_followed_and_read(here: Console, shop: Sh
     assert "waits for the agent" in waiting
     done, _, failed = await furnish_backtests(shop, payment, text, _RULES)
     page = (await anna.get(f"/rules/backtests/{to_typeid('bkt', done)}")).text
-    assert "people decide" in page
+    assert "People decide" in page
     assert "CN¥10,000.00" in page
     assert f'href="/payments/{to_typeid("pay", payment)}"' in page
     assert "Fewer than 30 known frauds" in page

@@ -34,3 +34,10 @@ def test_rules_come_go_and_change() -> None:
 def test_what_holds_for_all_rules_is_named() -> None:
     other = read(rule("a"), head=HEAD.replace("other = 100", "other = 7"))
     assert heads(read(rule("a")), other) == (("other", "100", "7"),)
+
+
+def test_moments_and_spans_are_written_as_people_read_them() -> None:
+    limited = rule("a") + 'until = 2026-12-01T00:00:00Z\nat_most = "5 in 1h"\n'
+    (found,) = changes(read(rule("a")), read(limited))
+    assert ("until_us", "–", "2026-12-01T00:00:00Z") in found.parts
+    assert ("at_most", "–", "count 5, within 1:00:00") in found.parts

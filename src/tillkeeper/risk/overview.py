@@ -14,6 +14,7 @@ import msgspec
 from tillkeeper.base.ids import first_id_at
 from tillkeeper.base.money import exponent
 from tillkeeper.risk.rules import RuleSet
+from tillkeeper.risk.types import Listing
 from tillkeeper.store import Tx, queries
 
 _sql = queries(__package__, "overview.sql")
@@ -26,6 +27,8 @@ SCORED: Final = 10_000  # decisions whose scores are read: each brings its whole
 BINS: Final = 20
 _CONFIGURATIONS: Final = 200
 _WIDTH: Final = 8  # bytes of a value in a receipt: little-endian float64
+LISTS: Final = ("block", "trust", "watch")
+ENTITIES: Final = ("customer", "payee", "device", "ip")
 SLICES: Final = 48  # points of a curve over time
 
 
@@ -175,6 +178,13 @@ async def verdicts(tx: Tx, since: datetime, limit: int) -> list[Verdict]:
     """What payments turned out to be, by the newest `limit` words about them since a moment; the newest first."""
     rows = await tx.tuples(_sql.newest_verdicts, {"scan": limit, "since": since})
     return [Verdict(*row) for row in rows]
+
+
+async def listed(tx: Tx, at: datetime, key: str, limit: int) -> list[Listing]:
+    """The newest entries of lists in force at a moment; with a key, only those of it."""
+    params = {"at": at, "keys": [key] if key else None, "limit": limit}
+    found = await tx.tuples(_sql.listed, params | {"lists": list(LISTS), "entities": list(ENTITIES)})
+    return [Listing(*row) for row in found]
 
 
 def _score(features: bytes, place: int, count: int) -> float:

@@ -79,3 +79,14 @@ FROM (
 ) AS l
 JOIN risk.decisions AS d ON d.id = l.payment
 ORDER BY l.id DESC;
+
+-- name: listed
+-- The newest entries of lists that are in force at a moment; with keys, only theirs.
+SELECT l.list, l.entity, l.key, l.until, l.reason, l.author, l.at, l.ended FROM risk.listings AS l
+WHERE NOT l.ended AND (l.until IS NULL OR l.until > %(at)s)
+  AND (%(keys)s::text[] IS NULL OR (l.list = ANY (%(lists)s) AND l.entity = ANY (%(entities)s) AND l.key = ANY (%(keys)s)))
+  AND NOT EXISTS (
+      SELECT FROM risk.listings AS later
+      WHERE later.list = l.list AND later.entity = l.entity AND later.key = l.key AND later.id > l.id
+  )
+ORDER BY l.id DESC LIMIT %(limit)s;

@@ -16,6 +16,7 @@ from tillkeeper.access.entrance import Entrance, Site
 from tillkeeper.base.clock import Clock
 from tillkeeper.faces.console import texts
 from tillkeeper.faces.console.live import Live
+from tillkeeper.faces.console.menu import MENU
 from tillkeeper.faces.console.render import Renderer
 from tillkeeper.faces.console.statics import Static
 from tillkeeper.maintenance import notices, reports
@@ -122,12 +123,14 @@ class Desk:
         return {
             "session": session,
             "may": access.policies().permitted("Person", session.roles) if session else frozenset(),
-            "to_decide": to_decide,
-            "to_decide_most": access.approvals.COUNTED,
-            "unreviewed": unreviewed,
-            "unreviewed_most": reports.COUNTED,
-            "firing_now": firing,
-            "late_cases": late_cases,
+            "menu": MENU,
+            "badges": {
+                "approvals": ("approvals.badge", to_decide, access.approvals.COUNTED),
+                "reports": ("reports.badge", unreviewed, reports.COUNTED),
+                "alerts": ("alerts.badge", firing, firing),
+                "cases": ("cases.badge", late_cases, late_cases),
+            },
+            "zone": self.renderer(request).zone(self.clock.now()),
             "ahead": ahead,
             "four_eyes_amount": self.four_eyes_amount,
             "theme": theme_of(request),

@@ -15,6 +15,7 @@ _COLUMN: Final = 176  # units between two columns
 _ROW: Final = 52  # between two rows: a shape with its words below
 _SIDE: Final = 66  # units left and right of the outermost shapes: half of the longest words
 _TOP: Final = 16
+_SEEN: Final = 10  # rows that the page's box shows
 _SIZE: Final = 8  # of a shape, from its middle
 _BELOW: Final = 34  # for the words of the lowest
 _LETTERS: Final = 18  # of a node's words; the whole text stands in the list
@@ -33,7 +34,7 @@ def network(
     """The picture. `label`: a node's words; `flagged`: nodes with a case of their own, by kind and id."""
     heights = Counter(node.level for node in picture.nodes)
     tall = max(heights.values())
-    places = {n: _place(node, heights, tall) for n, node in enumerate(picture.nodes)}
+    places = _places(picture, heights, flagged)
     lines = "".join(_line(edge, places) for edge in picture.edges)
     shapes = "".join(_node(node, places[n], label(node), flagged) for n, node in enumerate(picture.nodes))
     width, height = 2 * _SIDE + max(heights) * _COLUMN, _TOP + (tall - 1) * _ROW + _BELOW
@@ -44,9 +45,23 @@ def network(
     )
 
 
-def _place(node: Node, heights: Mapping[int, int], tall: int) -> Place:
-    above = (tall - heights[node.level]) * _ROW // 2
-    return _SIDE + node.level * _COLUMN, _TOP + above + node.place * _ROW
+def _places(
+    picture: Picture, heights: Mapping[int, int], flagged: Collection[tuple[str, str]]
+) -> dict[int, Place]:
+    """Columns stand in the middle of what is seen without scrolling; those with a case of their own stand first in theirs."""
+    seen = min(max(heights.values()), _SEEN)
+    order = sorted(
+        range(len(picture.nodes)),
+        key=lambda n: (picture.nodes[n].level, picture.nodes[n].key not in flagged, picture.nodes[n].place),
+    )
+    places: dict[int, Place] = {}
+    filled: Counter[int] = Counter()
+    for n in order:
+        level = picture.nodes[n].level
+        above = max(seen - heights[level], 0) * _ROW // 2
+        places[n] = _SIDE + level * _COLUMN, _TOP + above + filled[level] * _ROW
+        filled[level] += 1
+    return places
 
 
 def _line(edge: Edge, places: Mapping[int, Place]) -> str:

@@ -18,6 +18,7 @@ from tillkeeper.faces.console import charts
 from tillkeeper.faces.console.statics import Static
 from tillkeeper.faces.console.texts import LANGUAGES, Texts
 
+_QUARTERS: Final = 4
 TONES: Final = {
     "succeeded": "good", "delivered": "good", "accepted": "good", "captured": "good", "ledger.verified": "good", "ledger.differs": "bad", "active": "good",
     "pending": "wait", "challenged": "wait", "in_review": "wait", "authorized": "wait", "open": "wait", "due": "wait",
@@ -134,6 +135,19 @@ class Renderer:
             utc.isoformat(timespec="milliseconds"),
             utc.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3],
             moment.astimezone(self._zone).strftime(form),
+        )
+
+    def ticks(self, since: datetime, until: datetime) -> list[str]:
+        """The foot of a curve over time at its quarters: clocks within two days, days beyond; the last is now."""
+        form = "%H:%M" if until - since <= timedelta(days=2) else "%m-%d"
+        quarters = (since + (until - since) * n / _QUARTERS for n in range(_QUARTERS))
+        return [*(each.astimezone(self._zone).strftime(form) for each in quarters), self.texts("chart.now")]
+
+    def zone(self, now: datetime) -> str:
+        """The zone that every time on a page is written in, with its distance from UTC now."""
+        hours = f"{now.astimezone(self._zone):%z}"
+        return f"{self._zone.key} · UTC{hours[0]}{hours[1:3].lstrip('0') or '0'}" + (
+            f":{hours[3:]}" if hours[3:] != "00" else ""
         )
 
     def after(self, moment: datetime, first: datetime) -> Markup:

@@ -1,13 +1,19 @@
 """What another rule set would change: rules that come, go, or are written differently."""
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any, Final
 
 import msgspec
 
+from tillkeeper.base.clock import from_us
 from tillkeeper.risk import Rule, RuleSet
 
 _FIELDS: Final = ("outcome", "when", "on", "shadow", "until_us", "at_most", "version", "zh", "en")
+_TIMES: Final[dict[str, Callable[[int], str]]] = {
+    "until_us": lambda moment: f"{from_us(moment):%Y-%m-%dT%H:%M:%SZ}",
+    "within_us": lambda span: str(timedelta(microseconds=span)),
+}
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -48,19 +54,23 @@ def _differing(
     names: Iterator[str] | list[str] | tuple[str, ...], before: object, after: object
 ) -> tuple[tuple[str, str, str], ...]:
     pairs = [(name, getattr(before, name, None), getattr(after, name, None)) for name in names]
-    return tuple((name, _written(old), _written(new)) for name, old, new in pairs if old != new)
+    return tuple((name, _written(name, old), _written(name, new)) for name, old, new in pairs if old != new)
 
 
-def _written(value: object) -> str:
-    """A value as a rules file has it."""
+def _written(name: str, value: Any) -> str:
+    """A value as a rules file has it: moments and spans are kept in microseconds, and written as people read them."""
     if value is None:
         return "–"
+    if name in _TIMES:
+        return _TIMES[name](value)
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, msgspec.Struct):
-        return " ".join(f"{name} {each}" for name, each in msgspec.structs.asdict(value).items())
+        value = msgspec.structs.asdict(value)
     if isinstance(value, dict):
-        return ", ".join(f"{name} {each}" for name, each in value.items())
+        return ", ".join(
+            f"{each.removesuffix('_us')} {_written(each, inner)}" for each, inner in value.items()
+        )
     return str(value)

@@ -88,6 +88,11 @@ async def answered(tx: Tx, since: datetime) -> Answers:
     return Answers(*row)
 
 
+async def rule_hits(tx: Tx, since: datetime) -> dict[str, int]:
+    """How many logins each rule hit. What habits said stands among the names too."""
+    return dict(await tx.tuples(_sql.rule_hits, _since(since)))
+
+
 async def staff(tx: Tx, limit: int) -> list[StaffRow]:
     """The newest sign-ins of the platform's own people first."""
     rows = await tx.tuples(_sql.staff, {"limit": limit})

@@ -33,3 +33,10 @@ FROM (
 -- The newest sign-ins of the platform's own people.
 SELECT id, at, person, way, outcome, score, reasons, ip, network, country, browser, system
 FROM risk.staff_logins ORDER BY id DESC LIMIT %(limit)s;
+
+-- name: rule_hits
+-- How often each reason stood beside the newest logins since a moment; rules' names are among the reasons.
+SELECT reason, count(*) FROM (
+    SELECT at, reasons FROM risk.logins WHERE id >= %(first)s ORDER BY id DESC LIMIT %(rows)s
+) AS newest CROSS JOIN unnest(reasons) AS reason
+WHERE at >= %(since)s GROUP BY reason;

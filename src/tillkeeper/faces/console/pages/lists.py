@@ -13,7 +13,7 @@ from tillkeeper.base.results import Refusal, Refused
 from tillkeeper.faces.console.desk import Desk, Page, TheDesk, Web, go_to, person_of, typed
 from tillkeeper.faces.console.names import names_of
 from tillkeeper.faces.console.pages.proposals import problem, reason_missing
-from tillkeeper.risk import Listing, Mute
+from tillkeeper.risk import Listing, Mute, overview
 
 HERE: Final = "/lists"
 LISTS: Final = ("block", "trust", "watch")
@@ -25,9 +25,10 @@ HOURS: Final = (1, 4, 24, 72, 168, 720)
 @get(HERE, action="rules.view")
 async def lists(request: Web, desk: TheDesk) -> Page:
     """Who is treated otherwise than the rules say, until when, and why."""
-    now = desk.clock.now()
+    now, sought = desk.clock.now(), typed(request.query_params, "find")
     async with desk.store.tx("console lists") as tx:
-        entries = await risk.listings(tx, now)
+        found = await overview.listed(tx, now, _inside(sought), limits.PAGE_DEFAULT + 1)
+        entries = found[: limits.PAGE_DEFAULT]
         silent = await risk.mutes(tx, now)
         rules = [rule.name for rule in await _rules(tx)]
         named = [(each.entity, each.key) for each in entries] + [(each.entity, each.key) for each in silent]
@@ -35,6 +36,9 @@ async def lists(request: Web, desk: TheDesk) -> Page:
         names = {str(id_): each for id_, each in (await names_of(tx, desk.vault, parties)).items()}
     context = {
         "entries": entries,
+        "sought": sought,
+        "further": len(found) > len(entries),
+        "most": limits.PAGE_DEFAULT,
         "silent": silent,
         "names": names,
         "rules": rules,
@@ -66,7 +70,9 @@ async def end(request: Web, desk: TheDesk) -> Page:
     """End an entry, or a silence."""
     form = await request.form()
     rule, entity, key = typed(form, "rule"), typed(form, "entity"), typed(form, "key")
-    who, why = person_of(request), typed(form, "reason") or "ended in the console"
+    who, why = person_of(request), typed(form, "reason")
+    if (mistake := reason_missing(why)) is not None:
+        return await problem(request, desk, mistake, HERE)
     async with desk.store.tx("console lists") as tx:
         if rule:
             done = await risk.unmute(tx, rule, entity, key, who, why, desk.clock)
@@ -100,16 +106,23 @@ async def _put(tx: Any, desk: Desk, given: dict[str, str], who: str) -> None:
     )
 
 
-def _key(entity: str, text: str) -> str:
-    """What a list keeps: the id inside of a customer or merchant, a device or address as it is. Raises Refused."""
-    prefix = ENTITIES.get(entity, "")
-    if not prefix or not text:
-        return text[: limits.LIST_KEY + 1]
+def _inside(text: str) -> str:
+    """What lists keep of an id outside; anything else as it is."""
     for each in ("cus", "mer"):
         try:
             return str(from_typeid(each, text))
         except BadIdError:
             continue
+    return text
+
+
+def _key(entity: str, text: str) -> str:
+    """What a list keeps: the id inside of a customer or merchant, a device or address as it is. Raises Refused."""
+    prefix = ENTITIES.get(entity, "")
+    if not prefix or not text:
+        return text[: limits.LIST_KEY + 1]
+    if (inside := _inside(text)) != text:
+        return inside
     raise Refused(Refusal("invalid_value", f"an id of the form {prefix}_…", "key"))
 
 

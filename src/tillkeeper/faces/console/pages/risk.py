@@ -19,6 +19,7 @@ from tillkeeper.faces.console.render import Renderer
 from tillkeeper.payments import Payment, browse
 from tillkeeper.risk import RuleSet, overview, warning
 from tillkeeper.risk import browse as risks
+from tillkeeper.risk.logins import watch
 from tillkeeper.risk.overview import STEP, Hits, RuleTally, Scores, Square, Verdict, Worth
 from tillkeeper.store import Tx
 
@@ -66,6 +67,7 @@ async def overall(request: Web, desk: TheDesk) -> Page:
         squares = await overview.places(tx, since)
         scores = await overview.scores(tx, since)
         signals = await warning.open_signals(tx)
+        login_hits = await watch.rule_hits(tx, since)
         silent = {each.rule: each for each in await risk.mutes(tx, now) if not each.entity}
         opened = {trip.rule for trip, _ in await risk.trips(tx) if from_us(trip.at_us) >= since}
         fates, spoken = await _fates(tx, since, worth) if worth else ([], 0)
@@ -73,12 +75,14 @@ async def overall(request: Web, desk: TheDesk) -> Page:
     context = {
         "span": span,
         "spans": SPANS,
+        "ticks": renderer.ticks(since, now),
         "worth": worth,
         "sums": {name: _sum(fates, name) for name in FATES},
         "spoken": spoken,
         "spoken_most": _WORDS,
         "hits": hits,
         "judged": judged(rules, hits),
+        "login_hits": login_hits,
         "signals": signals,
         "signal_words": lambda signal: warning.said(signal, renderer.texts.language.partition("-")[0]),
         "signal_title": lambda signal: warning.kind_in_words(

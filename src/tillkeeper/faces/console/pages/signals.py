@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
+from urllib.parse import urlencode
 from uuid import UUID
 
 from litestar import get, post
@@ -24,6 +25,8 @@ from tillkeeper.risk.warning import Signal
 HERE: Final = "/signals"
 _STALE: Final = timedelta(seconds=limits.ALERT_STALE_SECONDS)
 _PARTIES: Final = frozenset({"customer", "merchant"})
+_LISTED: Final = {"customer": "customer", "merchant": "payee", "device": "device", "ip": "ip"}
+"""What a signal is about, as lists name it."""
 
 
 @get(HERE, action="risk.view")
@@ -85,7 +88,17 @@ def in_words(renderer: Renderer, names: dict[UUID, Named]) -> dict[str, Callable
         href = f"/rules/{signal.about}" if signal.about_kind == "rule" else ""
         return Named(f"{word} {signal.about}".strip(), "", href)
 
+    def listing(signal: Signal) -> str:
+        """The form that blocks what it is about, filled in; "" where that is nothing a list can name."""
+        entity = _LISTED.get(signal.about_kind)
+        if entity is None:
+            return ""
+        party = _party(signal)
+        key = to_typeid("cus" if entity == "customer" else "mer", party) if party else signal.about
+        return urlencode({"list": "block", "entity": entity, "key": key})
+
     return {
+        "listing": listing,
         "title": lambda signal: warning.kind_in_words(signal.kind, language),
         "said": lambda signal: warning.said(signal, language),
         "about": about,

@@ -2,6 +2,25 @@
 "use strict";
 document.documentElement.classList.add("scripted");
 
+// What was done is heard once: the word about it has the focus, and goes with the next load of the page.
+(function () {
+  const said = document.querySelector("[data-notice]");
+  if (!said) return;
+  said.focus({ preventScroll: true });
+  const here = new URL(location.href);
+  here.searchParams.delete("notice");
+  history.replaceState(null, "", here);
+})();
+
+// A form is sent once, however often its button is pressed, until the next page comes or ten seconds are over.
+document.addEventListener("submit", function (event) {
+  const form = event.target;
+  if (event.defaultPrevented || form.getAttribute("method") !== "post") return;
+  if (form.dataset.sent) { event.preventDefault(); return; }
+  form.dataset.sent = "1";
+  setTimeout(function () { delete form.dataset.sent; }, 10000);
+});
+
 (function () {
   const box = document.querySelector("[data-stream]");
   if (!box) return;
