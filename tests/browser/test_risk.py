@@ -33,7 +33,7 @@ async def test_figures_lead_to_their_rows(visit: Visit) -> None:
     page = await visit.go("/risk")
     await page.get_by_role("link", name="very_large").first.click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("very_large")
-    await page.get_by_role("link", name="Mute a rule").click()
+    await page.get_by_role("link", name="Mute this rule").click()
     await expect(page.get_by_label("Rule", exact=True)).to_have_value("very_large")
 
 
