@@ -213,22 +213,39 @@ async def test_what_waits_is_counted_with_its_age(trail: Trail, admin: Admin) ->
         assert await audit.unsealed(tx) == (2, 0.0)
 
 
-async def test_the_loop_seals_within_a_second_and_says_once_when_it_cannot(
-    trail: Trail, admin: Admin, caplog: pytest.LogCaptureFixture
+async def test_the_loop_seals_at_every_beat_and_says_once_when_it_cannot(
+    trail: Trail, admin: Admin, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    beat, beats = trail.sealer.beat, asyncio.Queue[bool]()
+
+    async def watched() -> bool:
+        beats.put_nowait(False)
+        more = await beat()
+        beats.put_nowait(True)
+        return more
+
+    async def told(*well: bool) -> None:
+        """Beats that begin and end so: nothing else could seal in between."""
+        while not beats.empty():
+            beats.get_nowait()
+        for each in well:
+            while await beats.get() is not each:
+                pass
+
+    monkeypatch.setattr(limits, "SEAL_SECONDS", 0.02)
+    monkeypatch.setattr(trail.sealer, "beat", watched)
     working = asyncio.create_task(trail.sealer.run())
     try:
         await trail.act("one")
-        await asyncio.sleep(0.9)
+        await told(False, True)
         assert await trail.sealed() == [(0, "one")]
         await admin.execute("ALTER TABLE audit.leaves RENAME TO gone")
         with caplog.at_level(logging.WARNING):
-            await asyncio.sleep(1.0)
-            assert [record.message for record in caplog.records if "not sealed" in record.message] != []
+            await told(False, False, False, False)
             assert len([record for record in caplog.records if "not sealed" in record.message]) == 1
             await trail.act("two")
             await admin.execute("ALTER TABLE audit.gone RENAME TO leaves")
-            await asyncio.sleep(0.9)
+            await told(False, True, False)
         assert await trail.sealed() == [(0, "one"), (1, "two")]
         assert "sealed again" in caplog.records[-1].message
     finally:

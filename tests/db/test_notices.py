@@ -1,17 +1,19 @@
 """Notices follow plans and runs: each stage once, with its news, the status page's reads, and the real downtime."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
+import pytest
 
 from tests.support.upkeep import approved, change_run, end_plan, measured, plan_of, ran, told
+from tillkeeper.base import limits
 from tillkeeper.base.clock import ManualClock
 from tillkeeper.faces.api.crier import Crier
 from tillkeeper.maintenance import notices
 from tillkeeper.maintenance.notices import Herald
-from tillkeeper.store import Store
+from tillkeeper.store import Store, Tx
 
 
 async def test_a_maintenance_is_told_from_its_announcement_to_its_real_downtime(
@@ -99,7 +101,7 @@ async def test_nobody_measured_is_not_no_downtime(
 
 
 async def test_answers_of_the_api_say_when_maintenance_is_near(
-    store: Store, admin: psycopg.AsyncConnection, clock: ManualClock
+    store: Store, admin: psycopg.AsyncConnection, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def answer(_scope: Any, _receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 204, "headers": [(b"own", b"1")]})
@@ -114,10 +116,22 @@ async def test_answers_of_the_api_say_when_maintenance_is_near(
         return dict(sent[0]["headers"])
 
     async def freshly_read() -> Crier:
-        crier = Crier(answer, store, clock)
-        reading = asyncio.create_task(crier.keep_reading())
-        await asyncio.sleep(0.2)
-        reading.cancel()
+        crier, ahead = Crier(answer, store, clock), notices.ahead
+        readings, second = list[int](), asyncio.Event()
+
+        async def counted(tx: Tx, now: datetime) -> list[notices.Notice]:
+            readings.append(1)
+            if len(readings) == 2:  # what the first one said stands
+                second.set()
+            return await ahead(tx, now)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(notices, "ahead", counted)
+            patch.setattr(limits, "NOTICE_REFRESH_SECONDS", 0.01)
+            reading = asyncio.create_task(crier.keep_reading())
+            await second.wait()
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
         return crier
 
     await approved(admin, plan_of(clock.now() + timedelta(hours=24)), clock.now())

@@ -100,12 +100,15 @@ async def test_a_process_is_seen_while_it_beats_has_stopped_after_and_is_forgott
     assert await listed(store) == []
 
 
-async def test_a_wish_to_drain_holds_until_its_time_is_over_or_it_is_taken_back(store: Store) -> None:
+async def test_a_wish_to_drain_holds_until_its_time_is_over_or_it_is_taken_back(
+    store: Store, admin: psycopg.AsyncConnection
+) -> None:
     presence = Presence(store, "api")
     async with beating(presence):
         await reaches(store, "serving")
-        assert await wish(store, presence, "drain", seconds=0.3)
+        assert await wish(store, presence, "drain", seconds=30)
         await reaches(store, "draining")
+        await admin.execute("UPDATE store.processes SET wished_until = wished_until - interval '30 s'")
         await reaches(store, "serving")  # nobody took it back
         assert not presence.draining
         assert await wish(store, presence, "drain")

@@ -120,6 +120,8 @@ CHECKS = [
 ]
 
 
+# The api lives in another thread, where it draws random numbers too: Hypothesis takes them for its own.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 def test_every_operation_keeps_to_the_document(
     document: dict[str, Any], address: str, token: str, known: dict[str, list[str]]
 ) -> None:

@@ -44,7 +44,7 @@ def test_at_the_edge_of_the_band_a_false_alarm_takes_as_long_as_promised(seed: i
 
 
 def test_a_naive_look_at_every_slot_would_not_keep_it(seed: int) -> None:
-    """What the test is for: a 1 % test of each slot's share alarms within 100 slots nearly always."""
+    """What the test is for: a look that errs once in twenty errs far more often when it is taken at each of 100 slots."""
     rng = random.Random(seed)
 
     def alarms_within(slots: int) -> bool:
@@ -56,14 +56,15 @@ def test_a_naive_look_at_every_slot_would_not_keep_it(seed: int) -> None:
                 return True
         return False
 
-    assert sum(alarms_within(100) for _ in range(60)) > 15
+    # About three in ten do. That only one in ten of 150 does has a chance of less than one in a million.
+    assert sum(alarms_within(100) for _ in range(150)) > 15
 
 
 def test_a_change_is_found_soon(seed: int) -> None:
     rng = random.Random(seed)
     # Fifty trials a slot: twice the share within minutes, ten times within half a minute.
-    assert slots_to_alarm(rng, BOUND, 0.2, 0.1, 500) < 40
-    assert slots_to_alarm(rng, BOUND, 0.5, 0.1, 500) <= 4
+    assert slots_to_alarm(rng, BOUND, 0.2, 0.1, 500) < 60
+    assert slots_to_alarm(rng, BOUND, 0.5, 0.1, 500) <= 8
     assert slots_to_alarm(rng, BOUND, 0.01, 0.1, 500, up=False) < 20
 
 
@@ -177,13 +178,14 @@ def test_a_stream_that_leaves_its_band_is_found_and_is_over_when_it_is_back(seed
     stream = Stream("decline_rate", falls=True, past=weeks(2, 30, 30))
     assert lived(stream, rng, begin, 720, 0.03) == []
     found = lived(stream, rng, begin + 720 * SLOT_US, 60, 0.15)
+    # Mostly at the fifth slot, one in three hundred at the eleventh: the bounds leave no seed in a million out.
     assert found
-    assert found[0] <= 10
+    assert found[0] <= 30
     findings = [each for slot in range(400) for each in stream.count(begin + (780 + slot) * SLOT_US, 40, 1)]
     assert findings[-1].lasts is False
     assert findings[0].key == ("decline_rate", "", "")
     first_bad = begin + 720 * SLOT_US
-    assert abs(findings[0].begun_us - first_bad) <= 3 * SLOT_US
+    assert abs(findings[0].begun_us - first_bad) <= 12 * SLOT_US
     assert lived(stream, rng, begin + 1200 * SLOT_US, 200, 0.0)  # and falling silent is found, too
 
 
