@@ -1,5 +1,5 @@
-"""Every column that a migration makes is declared in its package's columns.toml, and nothing else is. Prints each fault as
-`file:line: rule: what to do`; exit code 1.
+"""Every column that a migration makes is declared in its package's columns.toml, and nothing else is; every table says how long
+its rows are kept. Prints each fault as `file:line: rule: what to do`; exit code 1.
 
     python -m tools.columns [ROOT]
 
@@ -94,6 +94,9 @@ def faults(root: Path) -> Iterator[Fault]:
         return
     found = made(root)
     yield from _undeclared(found, declared)
+    for name in sorted(name for name, table in declared.items() if not table.kept):
+        remedy = "say how long its rows are kept, and why: kept = … (see vault/declarations.py)"
+        yield Fault(HOUSE / name.partition(".")[0] / FILE, 1, "retention", f"{name}: {remedy}")
     for table, columns in found.items():
         for name in sorted(set(declared[table].columns()) - set(columns)) if table in declared else []:
             path = HOUSE / table.partition(".")[0] / FILE

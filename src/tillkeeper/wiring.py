@@ -32,7 +32,7 @@ from tillkeeper.risk import RiskEngine, backtest, cases, warning
 from tillkeeper.store import Store, processes, sole
 from tillkeeper.store.opening import opened, visited
 from tillkeeper.store.private import read_private
-from tillkeeper.vault import Vault, root_of
+from tillkeeper.vault import Sweeper, Vault, root_of, swept_tables
 
 PROFILES = "risk profiles"
 """The job that only one process does: until profiles are shared, one worker takes payments."""
@@ -116,6 +116,7 @@ async def agent(settings: Settings) -> None:
             "early warning": warning.Watchman(store, clock).run,
             "cases": cases.Clerk(store, clock).run,
             "neighbours": cases.Binder(store, clock).run,
+            "sweeping": Sweeper(store, swept_tables(vault.tables), clock, settings.timezone).run,
             **_watching(store, settings, clock),
             **backups.loops(settings, store, urls, clock),
         }

@@ -20,6 +20,8 @@ CREATE TABLE shop.guests (
 """
 SEALED = """
 [guests]
+kept = "forever"
+why = "whoever came once may come again"
 internal = ["id", "pay"]
 [guests.sealed.name]
 class = "C2"
@@ -94,6 +96,9 @@ def test_a_declaration_of_nothing_is_found(tmp_path: Path) -> None:
         ("[guests]", '[guests]\nkey = "id"', "needs a subject"),
         ("[guests]", '[guests]\nsubject = "id"\nkeeper = "shop.nobody"', "keeper = 'shop.nobody'"),
         ("[guests]", "[guests", "shop/columns.toml"),
+        ('kept = "forever"', 'kept = "P4Y"', "kept = 'P4Y': days like P400D"),
+        ('kept = "forever"', "", "say how long its rows are kept"),
+        ('why = "whoever came once may come again"', "", "needs a `why`"),
     ],
 )
 def test_a_wrong_declaration_is_found(tmp_path: Path, was: str, now: str, said: str) -> None:

@@ -264,6 +264,10 @@ VAULT_WRITERS_SECONDS: Final = (  # what was sealed with the keys of before is i
 )
 RETENTION_SECONDS: Final = 3600.0  # between two looks for what is past its retention
 RETENTION_BATCH: Final = 5000  # cells emptied by one statement
+SWEEP_HOURS: Final = (1, 5)  # of the business day: rows past their time are deleted when few pay
+SWEEP_ROWS: Final = 2000  # deleted by one statement: some 50 ms, of rows that nobody touches
+SWEEP_REST: Final = 9.0  # times as long as that: a tenth of one core at most
+SWEEP_COUNTED: Final = 100_000  # beyond this there are "more than"
 KEY_SERVICE_SECONDS: Final = 10.0  # one question to an external key service
 ROTATION_BLOCKS: Final = 32  # of a table, walked in one transaction: about a thousand rows
 ROTATION_SHORT_BLOCKS: Final = 6  # where a rotation rests between its steps: some milliseconds of work

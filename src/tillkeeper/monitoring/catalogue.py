@@ -156,6 +156,7 @@ _OTHERS: Final = (
     _of("money.on_the_way", "gauge", "minor units", "Money that waits for a bank: what clearing accounts are elsewhere; it should come to 0", "等待银行答复的金额（相当于清算账户），应归零", "currency"),
     _of("outbox.waiting", "gauge", "news", "News not passed on, counted up to 10,000", "未转发的消息，最多计到 10,000"),
     _of("webhooks.waiting", "gauge", "messages", "Webhook messages that wait, counted up to 10,000", "等待发送的 Webhook 消息，最多计到 10,000"),
+    _of("retention.rows", "counter", "rows", "Rows deleted because they are past their time", "因超期而删除的行数", "table", every=limits.SAMPLE_SLOW_SECONDS),
     _of("seal.waiting", "gauge", "events", "Audit events not yet sealed", "尚未封存的审计事件"),
     # money
     _of("money.net", "gauge", "minor units", "Credits less debits: 0, always", "贷方减借方：恒为 0", "currency"),

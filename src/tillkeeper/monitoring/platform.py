@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from tillkeeper import audit, risk
+from tillkeeper import audit, risk, vault
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock
 from tillkeeper.monitoring import measures, money
@@ -71,6 +71,7 @@ class Platform:
             Source("early warning", self._warning),
             Source("cases", self._cases),
             Source("the seal", self._seal),
+            Source("retention", self._retention, limits.SAMPLE_SLOW_SECONDS),
             Source("money", self.money.sample),
             Source("sessions", self._sessions),
             Source("the database", self._database),
@@ -138,6 +139,9 @@ class Platform:
     async def _seal(self, tx: Tx) -> Sequence[Sample]:
         waiting, lag = await audit.unsealed(tx)
         return [Sample("seal.waiting", waiting), Sample("seal.lag_seconds", lag)]
+
+    async def _retention(self, tx: Tx) -> Sequence[Sample]:
+        return [Sample("retention.rows", each.rows, {"table": each.name}) for each in await vault.sweeps(tx)]
 
     async def _sessions(self, tx: Tx) -> Sequence[Sample]:
         found = await server.sessions(tx)

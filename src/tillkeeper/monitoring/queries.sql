@@ -12,10 +12,15 @@ INSERT INTO monitoring.series (metric, labels)
 SELECT * FROM unnest(%(metrics)b::text[], %(labels)b::text[]::jsonb[]) ON CONFLICT DO NOTHING;
 
 -- name: add_samples
--- What was measured just now.
-INSERT INTO monitoring.samples (series, at, value)
-SELECT s, %(at)s, v FROM unnest(%(series)s::integer[], %(values)s::double precision[]) AS t (s, v)
-ON CONFLICT DO NOTHING;
+-- What was measured just now, of series that there are; how many.
+WITH added AS (
+    INSERT INTO monitoring.samples (series, at, value)
+    SELECT s.id, %(at)s, t.value
+    FROM unnest(%(series)s::integer[], %(values)s::double precision[]) AS t (series, value)
+    JOIN monitoring.series AS s ON s.id = t.series
+    ON CONFLICT DO NOTHING RETURNING 1
+)
+SELECT count(*) FROM added;
 
 -- name: latest
 -- The newest sample of every series that has one since a moment.

@@ -18,7 +18,7 @@ Key = tuple[str, str]
 
 
 class Recorder:
-    """Writes samples of what the catalogue declares (else KeyError). Remembers the numbers of series: they never change."""
+    """Writes samples of what the catalogue declares (else KeyError). Remembers the numbers of series while they last."""
 
     def __init__(self) -> None:
         self._series: dict[Key, int] = {}
@@ -31,10 +31,9 @@ class Recorder:
         if not values.keys() <= self._series.keys():
             await self._meet(tx, [key for key in values if key not in self._series])
         series = {self._series[key]: value for key, value in values.items()}
-        await tx.run(
-            _sql.add_samples,
-            {"at": at, "series": list(series), "values": [float(v) for v in series.values()]},
-        )
+        params = {"at": at, "series": list(series), "values": [float(v) for v in series.values()]}
+        if await tx.value(_sql.add_samples, params) < len(series):
+            self._series = {}  # one of them was past its time and deleted: the next sample begins it anew
 
     async def _meet(self, tx: Tx, keys: Sequence[Key]) -> None:
         await tx.run(

@@ -31,6 +31,7 @@ from tillkeeper.vault.roots import FileRoot, RootKey, Wrapped
 from tillkeeper.vault.rotation import JOB, NewRoot, Pace, Progress, Proof, Rotation, StuckError, rotate_root
 from tillkeeper.vault.sealed import Sealed
 from tillkeeper.vault.split import SplitRoot
+from tillkeeper.vault.sweeping import Sweep, Sweeper, Swept, past, sweep, sweeps, swept_tables
 from tillkeeper.vault.transit import TransitRoot
 from tillkeeper.vault.vault import Field, SubjectKey, Vault
 from tillkeeper.vault.walk import by_version
@@ -61,6 +62,9 @@ __all__ = [
     "StaleKeysError",
     "StuckError",
     "SubjectKey",
+    "Sweep",
+    "Sweeper",
+    "Swept",
     "Table",
     "TransitRoot",
     "Treatment",
@@ -76,7 +80,11 @@ __all__ = [
     "keys",
     "mask",
     "overdue",
+    "past",
     "root_of",
     "rotate_root",
+    "sweep",
+    "sweeps",
+    "swept_tables",
     "treatments",
 ]

@@ -1,6 +1,11 @@
 """What every column of every table is: read from the `columns.toml` of each package.
 
 [customers]                        # a table of this package's schema
+kept = "forever"                   # its rows: "P400D" (so many days), "forever", "used" (as long as they are used: their own flow
+                                   # overwrites or removes them), or a table of ours whose rows they go with
+why = "who was paid"               # for how long and not longer or shorter; of "used" and of what goes with others nothing is said
+by = "partitions"                  # what deletes rows past their days; unset: the sweeper, by the statement of the table's name in
+                                   # this package's retention.sql
 row = "id"                         # the column that names a row (default: id)
 subject = "id"                     # the column with the customer's id, where rows belong to a customer
 key = "sealing_key"                # the column with the customer's wrapped key; only where the customer lives
@@ -41,6 +46,9 @@ FILE: Final = "columns.toml"
 TAG_SUFFIX: Final = "_tag"
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 _RETENTION: Final = re.compile(r"P\d{1,3}[YMD]")
+_DAYS: Final = re.compile(r"P(\d{1,4})D")
+FOREVER: Final = "forever"
+USED: Final = "used"
 _PLAIN: Final = ("public", "internal", "hashed")
 
 
@@ -68,6 +76,9 @@ class UnsealedColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The columns of one table. See this module's head."""
 
+    kept: str = ""
+    why: str = ""
+    by: str = ""
     row: str = "id"
     subject: str | None = None
     key: str | None = None
@@ -78,6 +89,12 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hashed: tuple[str, ...] = ()
     sealed: dict[str, SealedColumn] = {}
     unsealed: dict[str, UnsealedColumn] = {}
+
+    @property
+    def days(self) -> int | None:
+        """How many days its rows are kept; None where it is no number of days."""
+        found = _DAYS.fullmatch(self.kept)
+        return int(found[1]) if found else None
 
     @property
     def personal_key(self) -> bool:
@@ -131,6 +148,7 @@ def _table(where: str, declared: Any) -> Table:
 
 
 def _faults(table: Table, found: Catalogue) -> Iterable[str]:
+    yield from _kept_faults(table, found)
     columns = table.columns()
     if twice := sorted({name for name in columns if columns.count(name) > 1}):
         yield f"{twice[0]} is declared twice"
@@ -153,6 +171,13 @@ def _faults(table: Table, found: Catalogue) -> Iterable[str]:
     for name, unsealed in table.unsealed.items():
         if unsealed.erase == "subject" and table.subject is None:
             yield f"{name}: erase = 'subject' needs the table's subject"
+
+
+def _kept_faults(table: Table, found: Catalogue) -> Iterable[str]:
+    if table.days is None and table.kept not in {"", FOREVER, USED, *found}:
+        yield f"kept = {table.kept!r}: days like P400D, {FOREVER!r}, {USED!r}, or the table whose rows they go with"
+    if (table.days is not None or table.kept == FOREVER) and not table.why:
+        yield f"kept = {table.kept!r} needs a `why`"
 
 
 def _keeps(table: Table | None) -> bool:

@@ -67,3 +67,14 @@ UPDATE vault.rotations SET state = 'done', done = %(done)s, changed_at = %(at)s,
 -- name: redo_after_a_crash
 -- A step of a walk that a crash of the server loses is walked again: payments need not wait for its write to the disk.
 SET LOCAL synchronous_commit = off;
+
+-- name: note_sweep
+-- Rows of a table were deleted, or none was left to delete.
+INSERT INTO vault.sweeps AS s (name, rows, swept_at, done_at)
+VALUES (%(name)s, %(rows)s, CASE WHEN %(rows)s > 0 THEN %(at)s END, CASE WHEN %(done)s THEN %(at)s END)
+ON CONFLICT (name) DO UPDATE SET rows = s.rows + excluded.rows, swept_at = coalesce(excluded.swept_at, s.swept_at),
+    done_at = coalesce(excluded.done_at, s.done_at);
+
+-- name: sweeps
+-- What was deleted from each table so far.
+SELECT name, rows, swept_at, done_at FROM vault.sweeps ORDER BY name;

@@ -30,7 +30,7 @@ COMMANDS: Final[dict[str, str]] = {
     "console": "Make a one-time sign-in link for the console.",
     "people": "List the team; invite, change roles, suspend, sign out.",
     "keys": "Create, renew, list and revoke API keys; rotate the keys of sealed data.",
-    "vault": "Show what every column is and the keys of sealed data; empty what is past its retention.",
+    "vault": "Show what every column is, the keys of sealed data, how long rows are kept; delete what is past its time.",
     "alerts": "List alerts; acknowledge and silence them; test the channels; check a rule book.",
     "audit": "Verify, prove and search the audit trail.",
     "report": "Read, verify and review the reports of maintenance runs.",

@@ -15,6 +15,8 @@ from tillkeeper.store.private import PrivateFileError
 
 OLD_KEY: Final = timedelta(days=365)
 """A key so old should be rotated: PCI DSS 3.7.4 leaves the cryptoperiod to its owner, a year is NIST SP 800-57's figure."""
+OLD_SWEEP: Final = timedelta(days=3)
+"""Rows past their time for so long: two nights were missed."""
 _NAMED: Final = 5  # people, before it is "and so many more"
 
 
@@ -37,6 +39,7 @@ async def strongroom_findings(store: Store, chosen: Settings, clock: Clock) -> A
         standing = await audit.standing(tx)
         unprotected = await access.people_without_second_factor(tx)
         agent = await leases.holder(tx, "agent")
+        swept = await vault.sweeps(tx)
     yield await _root(store, chosen, keys, clock)
     for finding in key_findings(keys, clock.now()):
         yield finding
@@ -45,6 +48,20 @@ async def strongroom_findings(store: Store, chosen: Settings, clock: Clock) -> A
     async for finding in anchor_findings(chosen, standing):
         yield finding
     yield factor_finding(unprotected)
+    yield sweep_finding(swept, clock.now())
+
+
+def sweep_finding(swept: Sequence[vault.Sweep], now: datetime) -> Finding:
+    """Whether rows past their time are deleted."""
+    name = "retention"
+    deleted = f"{sum(each.rows for each in swept):,} rows deleted so far"
+    late = [each.name for each in swept if each.done_at is None or now - each.done_at > OLD_SWEEP]
+    if not swept:
+        return Finding(name, "not assessed", "the agent looks at night", "till vault kept")
+    if late:
+        detail = f"{deleted}; not up to date for days: {', '.join(late)}"
+        return Finding(name, "notice", detail, "till vault retention, or an agent that runs at night")
+    return Finding(name, "fine", f"{deleted}; no row is past its time")
 
 
 async def _root(store: Store, chosen: Settings, keys: Sequence[vault.KeyInfo], clock: Clock) -> Finding:

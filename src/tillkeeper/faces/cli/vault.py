@@ -1,7 +1,7 @@
-"""`till vault map|keys|retention`."""
+"""`till vault map|keys|kept|retention`."""
 
 from collections import Counter
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,6 +10,7 @@ from tillkeeper.base.clock import SystemClock
 from tillkeeper.faces.cli.links import ACTOR
 from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import Json, say, say_json, say_table
+from tillkeeper.store import Store
 from tillkeeper.store.opening import opened
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -18,7 +19,7 @@ _clock = SystemClock()
 
 @app.callback()
 def vault() -> None:
-    """Show what every column is and the keys of sealed data; empty what is past its retention."""
+    """Show what every column is, the keys of sealed data, how long rows are kept; delete what is past its time."""
 
 
 @app.command("map")
@@ -84,36 +85,94 @@ async def _keys() -> list[strongroom.KeyInfo]:
 
 
 @app.command()
+def kept(*, json: Json = False) -> None:
+    """How long the rows of every table are kept and why, what deletes them then, and what was deleted so far.
+
+    Example: till vault kept --json
+    """
+    swept = run(_swept())
+    found = [_kept(name, table, swept.get(name)) for name, table in sorted(strongroom.catalogue().items())]
+    if json:
+        say_json({"data": found})
+        return
+    timed = [each for each in found if each["days"] is not None]
+    rows = [
+        [
+            each["table"],
+            str(each["days"]),
+            each["why"],
+            each["by"],
+            f"{each['deleted']:,}",
+            f"{each['done_at']:%Y-%m-%d %H:%M}" if each["done_at"] else "–",
+        ]
+        for each in timed
+    ]
+    heads = ["table", "days", "why", "deleted by", "deleted", "up to date at (UTC)"]
+    say_table(heads, rows, figures=["days", "deleted"])
+    forever = sum(each["kept"] == "forever" for each in found)
+    say(
+        f"{len(found)} tables: {len(timed)} for a time, {forever} for ever, the others as long as they are used: --json has all."
+    )
+
+
+async def _swept() -> dict[str, strongroom.Sweep]:
+    async with opened(settings(), size=1) as (store, _), store.tx("cli vault kept") as tx:
+        return {each.name: each for each in await strongroom.sweeps(tx)}
+
+
+def _kept(name: str, table: strongroom.Table, swept: strongroom.Sweep | None) -> dict[str, Any]:
+    return {
+        "table": name,
+        "kept": table.kept,
+        "days": table.days,
+        "why": table.why,
+        "by": table.by or ("sweeping" if table.days is not None else ""),
+        "deleted": swept.rows if swept else 0,
+        "swept_at": swept.swept_at if swept else None,
+        "done_at": swept.done_at if swept else None,
+    }
+
+
+@app.command()
 def retention(
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
     json: Json = False,
 ) -> None:
-    """Empty the sealed columns that are past their retention. The agent does the same every hour.
+    """Empty the sealed columns and delete the rows that are past their time. The agent does the same every hour, and every night.
 
     Example: till vault retention --dry-run
     """
-    found = run(_retention(dry_run=dry_run))
+    cells, rows = run(_retention(dry_run=dry_run))
     if json:
-        say_json({"emptied": not dry_run, "cells": found})
+        say_json({"emptied": not dry_run, "cells": cells, "rows": rows})
         return
-    done = "past retention" if dry_run else "emptied"
-    for column, number in found.items():
-        say(f"{column}: {number:,} cells {done}")
-    if not found:
-        say("No column is declared with a retention: all are kept as long as their rows.")
+    for column, number in cells.items():
+        say(f"{column}: {number:,} cells {'past retention' if dry_run else 'emptied'}")
+    for table, number in rows.items():
+        say(f"{table}: {number:,} rows {'past their time' if dry_run else 'deleted'}")
 
 
-async def _retention(*, dry_run: bool) -> dict[str, int]:
+async def _retention(*, dry_run: bool) -> tuple[dict[str, int], dict[str, int]]:
     tables = strongroom.catalogue()
+    swept = strongroom.swept_tables(tables)
     async with opened(settings(), size=1) as (store, _):
         async with store.tx("cli vault retention") as tx:
             found = await strongroom.overdue(tx, tables, _clock)
+            rows = {each.name: await strongroom.past(tx, each, _clock) for each in swept}
         if dry_run:
-            return found
+            return found, rows
         emptied: Counter[str] = Counter(dict.fromkeys(found, 0))
         step = found
         while any(step.values()):
             step = await strongroom.empty_overdue(store, tables, _clock, ACTOR)
             emptied.update(step)
-        return dict(emptied)
+        return dict(emptied), {each.name: await _emptied(store, each) for each in swept}
+
+
+async def _emptied(store: Store, each: strongroom.Swept) -> int:
+    """Delete all rows of a table that are past their time; how many."""
+    deleted = 0
+    while rows := await strongroom.sweep(store, each, _clock, ACTOR):
+        deleted += rows
+    return deleted
