@@ -106,7 +106,8 @@ class FirstVisits:
 
 async def faults(page: Page) -> list[str]:
     """What an opened page, wide and light, has wrong; it is left narrow and dark."""
-    wrong = [f"unnamed: {each}" for each in await page.evaluate(_UNNAMED)] + await page.evaluate(_STRUCTURE)
+    wrong = [f"unnamed: {each}" for each in await page.evaluate(_UNNAMED)]
+    wrong += await page.evaluate(_STRUCTURE)
     if await page.get_by_role("banner").count() != 1:
         wrong.append("not one banner")
     if (shifted := await page.evaluate(_SHIFTED)) >= 0.02:
