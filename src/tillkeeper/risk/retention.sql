@@ -1,7 +1,11 @@
 -- name: alerts
 -- Those that became no case, and those of cases that were decided long ago; the case with its verdict stays.
-SELECT a.id FROM risk.alerts AS a LEFT JOIN risk.cases AS c ON c.id = a.case_id
-WHERE a.id < %(first)s AND (a.case_id IS NULL OR c.closed_at < %(before)s) ORDER BY a.id LIMIT %(limit)s;
+SELECT id FROM (
+    (SELECT id FROM risk.alerts WHERE case_id IS NULL AND id < %(first)s ORDER BY id LIMIT %(limit)s)
+    UNION ALL
+    (SELECT a.id FROM risk.cases AS c JOIN risk.alerts AS a ON a.case_id = c.id
+     WHERE c.state = 'closed' AND c.closed_at < %(before)s LIMIT %(limit)s)
+) AS old LIMIT %(limit)s;
 
 -- name: signals
 -- Those that are over and about which no alert is kept.
