@@ -18,7 +18,9 @@ from tillkeeper.base.clock import ManualClock, SystemClock
 from tillkeeper.base.ids import new_id
 from tillkeeper.base.results import Refusal
 from tillkeeper.monitoring import MEASURES, alerting
+from tillkeeper.monitoring.alerting import rows as alert_rows
 from tillkeeper.monitoring.alerting.types import Warned
+from tillkeeper.monitoring.alerting.words import body_of
 from tillkeeper.risk import activate, add_rule_set, proposals, read_rules, warning
 from tillkeeper.risk.warning import rows
 from tillkeeper.risk.warning.rhythm import Hour
@@ -401,15 +403,25 @@ async def test_people_are_told_of_a_signal_once_and_of_its_end_and_no_channel_le
         "INSERT INTO risk.trips (rule, rule_set, hits, at_most, within_s, at) VALUES ('large', 1, 31, 30, 600, %s)",
         [clock.now()],
     )
-    await stored(admin, clock, tried_out(8))
+    for device in ("thief", "gang"):
+        await stored(admin, clock, tried_out(8, device))
     await watchman.look()
-    told = {line.alert.names["kind"]: line for line in await looks.look()}
+    told = {line.alert.names["kind"]: line.alert for line in await looks.look()}
     assert told.keys() == {"card_testing", "breaker_open"}
-    assert told["breaker_open"].alert.names["rule"] == "large"
-    assert "thief" not in told["card_testing"].alert.labels
-    assert told["card_testing"].alert.names["signal"].startswith("sig_")
+    assert told["breaker_open"].names["rule"] == "large"
+    assert "thief" not in told["card_testing"].labels
+    # A storm of attacks pages once, with their number, however many more come.
+    assert told["card_testing"].value == 2
+    line = alert_rows.Line("fired", told["card_testing"])
+    assert "2 last · 2 起未结束" in body_of(book, [line], "")
+    await stored(admin, clock, tried_out(8, "third"))
+    await watchman.look()
     clock.advance(10)
     assert await looks.look() == []
+    async with store.tx("test") as tx:
+        assert {
+            each.value for each in await alert_rows.show_alerts(tx) if each.names["kind"] == "card_testing"
+        } == {3}
     clock.advance(limits.SIGNAL_QUIET_SECONDS + 1)
     await watchman.look()
     await looks.look()

@@ -58,11 +58,13 @@ class Town:
 def seen(
     at_us: int, customer: UUID, payee: UUID, *, device: str | None = None, ip: str | None = None, amount: int = 1000,
     kind: str = "payment", outcome: str = "allow", reasons: tuple[str, ...] = (), new_device: bool | None = None,
-    score: float | None = None,
+    score: float | None = None, payee_new: bool | None = None, count_30d: int | None = None,
+    payee_count_30d: int | None = None, device_age_s: int | None = None,
 ) -> Seen:  # fmt: skip
     return Seen(
-        new_id(), at_us, kind, customer, payee, amount, device, ip, outcome, reasons, 1, score, new_device
-    )
+        new_id(), at_us, kind, customer, payee, amount, device, ip, outcome, reasons, 1, score, new_device, payee_new,
+        count_30d, payee_count_30d, device_age_s,
+    )  # fmt: skip
 
 
 def keys(found: Iterable[Finding]) -> set[tuple[str, str, str]]:
@@ -223,6 +225,65 @@ def test_accounts_that_empty_themselves_into_one_bank_account_are_a_network() ->
     assert keys(found) == {("mule_network", "customer", str(mules[0]))}
     assert {each.id for each in found[-1].subjects} == set(mules)
     assert found[-1].money == 3 * 290_000
+
+
+def sent(
+    minute: float, payer: UUID, payee: UUID, yuan: int, *, kind: str = "send", device: str | None = None, age: int = 0,
+    payments: int = 1, outcome: str = "allow",
+) -> Seen:  # fmt: skip
+    """Between people who never paid each other before."""
+    return seen(
+        BEGIN + int(minute * 60) * SECOND, payer, payee, kind=kind, amount=yuan * 100, device=device, outcome=outcome,
+        payee_new=True, count_30d=payments, payee_count_30d=1, device_age_s=age if device else None,
+    )  # fmt: skip
+
+
+def test_a_chain_that_is_held_at_its_first_step_is_a_network_as_soon_as_its_phone_shows() -> None:
+    detector, victim, first, second = Mules(), new_id(), new_id(), new_id()
+    assert not detector.seen(sent(0, victim, first, 4000, device="own", age=10**6, payments=20))
+    assert not detector.seen(sent(0.05, first, second, 3800, device="office", outcome="hold"))
+    (found,) = detector.logged_in(
+        login(BEGIN + 5 * SECOND, second, "1.1.1.1", succeeded=True, device="office")
+    )
+    assert {each.id: each.stake for each in found.subjects} == {first: 400_000, second: 0}
+    assert (found.money, found.evidence["inside"]) == (0, 400_000)
+
+
+def test_the_money_is_followed_to_where_it_is() -> None:
+    """Through two accounts, and out of the third: what is in them still can be held, what was withdrawn is gone."""
+    detector, victim, (first, second, third) = Mules(), new_id(), [new_id() for _ in range(3)]
+    steps = [
+        sent(0, victim, first, 4000, device="own", age=10**6, payments=20),
+        sent(1, first, second, 3800, device="office"),
+        sent(2, second, third, 3700, device="office"),
+        sent(3, third, new_id(), 3000, kind="withdrawal", device="office"),
+    ]
+    found = [finding for step in steps for finding in detector.seen(step)]
+    assert keys(found) == {("mule_network", "customer", str(first))}
+    assert found[0].at_us == steps[2].at_us
+    assert [each.evidence["inside"] for each in (found[0], found[-1])] == [400_000, 100_000]
+    assert set(found[-1].evidence["accounts"]) == {str(first), str(second), str(third)}
+    assert found[-1].log_e > found[-1].log_bound
+
+
+def test_people_who_pass_money_on_are_no_network() -> None:
+    """Strangers to each other, quick, and everything goes on; but each lives with a phone of their own."""
+    for minutes in (1, 20):
+        detector, people = Mules(), [new_id() for _ in range(8)]
+        phones = [{"device": f"phone-{n}", "age": 86_400} for n in range(8)]
+        employer, worker, mother = people[:3]
+        story = [
+            sent(0, employer, worker, 5000, payments=30, **phones[0]),  # type: ignore[arg-type]
+            sent(minutes, worker, mother, 4500, payments=6, **phones[1]),  # type: ignore[arg-type]
+            sent(2 * minutes, mother, new_id(), 4400, kind="withdrawal", payments=4, **phones[2]),  # type: ignore[arg-type]
+        ]
+        organiser, guide = people[3:5]
+        story += [sent(3 * minutes, friend, organiser, 500, payments=30) for friend in people[5:]]
+        story += [
+            sent(4 * minutes, organiser, guide, 1500, payments=25, **phones[3]),  # type: ignore[arg-type]
+            sent(5 * minutes, guide, new_id(), 1500, kind="withdrawal", payments=3, **phones[4]),  # type: ignore[arg-type]
+        ]
+        assert [finding for one in story for finding in detector.seen(one)] == []
 
 
 def test_a_shop_that_suddenly_sells_much_on_few_phones_busts_out_and_a_busy_one_does_not(seed: int) -> None:

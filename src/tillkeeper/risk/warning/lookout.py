@@ -80,6 +80,7 @@ class Lookout:
         """The same of tries to log in."""
         for each in batch:
             self._stuffing.seen(each)
+            self._mules.logged_in(each)
 
     def logged_in(self, batch: Sequence[SeenLogin], now_us: int) -> tuple[list[Finding], list[WorthyLogin]]:
         """Tries to log in."""
@@ -87,6 +88,7 @@ class Lookout:
         found = self.streams.logged_in(batch, now_us)
         for each in batch:
             found += self._stuffing.seen(each)
+            found += self._mules.logged_in(each)
         # Who had the password and was blocked all the same: the account is in danger, or the customer locked out.
         blocked = [each for each in batch if each.succeeded and each.outcome == "block"]
         return newest(found), [WorthyLogin(each, round(each.score * MILLION)) for each in blocked]

@@ -1,134 +1,258 @@
-"""Mule networks: accounts that pass money on, tied together by the phones that operate them. Pure.
+"""Mule networks: money is followed from account to account. Pure.
 
-An account passes money on when most of what it received goes out again soon, to a person or a bank, and it does little else. One alone
-may be a favour between friends; two in one component, or one on a phone that operates several accounts, are a network.
+A relay is an account that sends on nearly all of what just came in, to a person or a bank. People do that too: who collects for a
+group, rents a flat out, helps a parent. So each relay is weighed by what it shows (signs.py): was it quick, is everybody a
+stranger to everybody, does the account live otherwise, did the money come through another relay, is its phone or the payee another
+account's as well. Accounts that relay to each other or share a phone belong together (connected components, kept as payments
+come), and what speaks against them adds up until it is a network.
 """
 
-from typing import Final
+from collections import deque
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from tillkeeper.base import limits
 from tillkeeper.risk.warning.forest import Forest
 from tillkeeper.risk.warning.recent import Keyed, Window
-from tillkeeper.risk.warning.types import Finding, Seen, Subject
+from tillkeeper.risk.warning.signs import LOG_BOUND, RELAYS, Sign
+from tillkeeper.risk.warning.types import Finding, Seen, SeenLogin, Subject
 
 KIND: Final = "mule_network"
-SOON_US: Final = 3600 * 1_000_000
-SPAN_US: Final = 7 * 86_400 * 1_000_000
+SECOND_US: Final = 1_000_000
+HELD_US: Final = 86_400 * SECOND_US
+"""Money that came in so long ago is the account's own."""
+SPAN_US: Final = 7 * HELD_US
+QUICK_US: Final = 600 * SECOND_US
 _HELD: Final = 64
 _PART: Final = 0.8
+"""Of what came in, that a relay sends on; and of what it sends, that just came in."""
 _LEAST: Final = 50_000
 """Minor units of the reference: less is passed on between friends every day."""
+_TIES: Final = 3.0
+"""Evidence of a relay from which on it ties its account to whom it sends to."""
+_COUNTS: Final = 5.0
+"""Evidence from which on it speaks against a network, what is shared included: else many who help each other would be one."""
 _CROWD: Final = 40
 """A component of more accounts is a town, not a network."""
-_ON_ONE_PHONE: Final = 3
+_QUIET: Final = 8
+"""Payments of 30 days: who makes no more lives elsewhere."""
 _PPM: Final = 800_000
 
 _Thing = tuple[str, object]
 
 
-class _Account:
-    """What an account received and spent of late: (amount); sends stand in `sent`, all else in `spent`."""
+class _Lot:
+    """Money that came in: how much of it is there still, and was sent on to people or a bank. `hops`: relays it came through."""
 
-    __slots__ = ("passed", "received", "sent", "spent")
+    __slots__ = ("amount", "at_us", "hops", "left", "passed", "stranger")
+
+    def __init__(self, at_us: int, amount: int, hops: int, *, stranger: bool | None) -> None:
+        self.at_us, self.amount, self.hops, self.stranger = at_us, amount, hops, stranger
+        self.left, self.passed = amount, 0
+
+
+class _Relay(NamedTuple):
+    """A payment by which an account sent on what had come in, and what speaks against it but for what is shared."""
+
+    seen: Seen
+    log: float
+
+
+class _Account:
+    """What came in within a day, and what was sent on of late."""
+
+    __slots__ = ("lots", "relays")
 
     def __init__(self) -> None:
-        self.received: Window[int] = Window(SOON_US, _HELD)
-        self.sent: Window[int] = Window(SOON_US, _HELD)
-        self.spent: Window[int] = Window(SOON_US, _HELD)
-        self.passed: list[Seen] = []
+        self.lots: Window[_Lot] = Window(HELD_US, _HELD)
+        self.relays: deque[_Relay] = deque(maxlen=_HELD)
+
+    def trace(self, amount: int, since_us: int) -> list[tuple[_Lot, int]]:
+        """Where an amount comes from: what came in last goes out first."""
+        found = []
+        for _, lot in reversed(self.lots):
+            if lot.at_us <= since_us or amount <= 0:
+                break
+            part = min(lot.left, amount)
+            if part:
+                found.append((lot, part))
+                amount -= part
+        return found
+
+    def inside(self, since_us: int, least_hops: int = 0) -> int:
+        """What came in and is there still."""
+        return sum(lot.left for _, lot in self.lots if lot.at_us > since_us and lot.hops >= least_hops)
 
 
 class Mules:
-    """Follows accounts and the devices they share."""
+    """Follows money, and the phones that accounts share."""
 
     def __init__(self) -> None:
         self._accounts: Keyed[UUID, _Account] = Keyed(_Account)
         self._forest: Forest[UUID, _Thing] = Forest(SPAN_US, limits.WATCH_KEYS)
         self._on_device: Keyed[str, dict[UUID, int]] = Keyed(dict)
+        self._into: Keyed[UUID, dict[UUID, int]] = Keyed(dict)
+        self._signs = {name: Sign(*each) for name, each in RELAYS.items()}
 
     def seen(self, each: Seen) -> list[Finding]:
         """One decision; what it shows."""
-        if each.device is not None:
-            self._forest.tie(("device", each.device), each.customer, each.at_us)
-            used = self._on_device.use(each.device)
-            used[each.customer] = each.at_us
-            if len(used) > _HELD:
-                used.pop(next(iter(used)))
-        payer = self._accounts.use(each.customer)
-        if not each.leaves:
-            payer.spent.add(each.at_us, each.worth)
+        tied = self._use(each.device, each.customer, each.at_us)
+        account = self._accounts.use(each.customer)
+        traced = account.trace(each.worth, each.at_us - HELD_US)
+        if each.leaves:
+            self._weigh(account, each, traced)
+            tied = True
+        if each.outcome in ("allow", "challenge"):
+            self._move(each, traced)
+        return self._network(each.customer, each.at_us) if tied else []
+
+    def logged_in(self, each: SeenLogin) -> list[Finding]:
+        """One try to log in: whoever is let in operates the account from there."""
+        if not each.succeeded or not self._use(each.device, each.customer, each.at_us):
             return []
-        payer.sent.add(each.at_us, each.worth)
-        passes = self._passes_on(payer, each.at_us)
-        if each.kind == "send" and each.outcome != "deny":
-            self._accounts.use(each.payee).received.add(each.at_us, each.worth)
-        if not passes:
-            return []
-        payer.passed = [*payer.passed[-_HELD:], each]
-        self._forest.tie(("payee", each.payee), each.customer, each.at_us)
-        if each.kind == "send":
-            self._forest.tie(("payee", each.payee), each.payee, each.at_us)
-        return self._network(each)
+        return self._network(each.customer, each.at_us)
 
     def sweep(self, at_us: int) -> None:
         """Forget what is old. To be called now and then."""
         self._forest.sweep(at_us)
 
-    def _passes_on(self, account: _Account, at_us: int) -> bool:
-        received, sent, spent = (
-            sum(amount for at, amount in window if at > at_us - SOON_US)
-            for window in (account.received, account.sent, account.spent)
-        )
-        flows = received >= _LEAST and _PART * received <= sent <= received * 1.1
-        return flows and spent <= (1 - _PART) * received
+    def _use(self, device: str | None, customer: UUID, at_us: int) -> bool:
+        """An account is operated from a device; whether that is new."""
+        if device is None:
+            return False
+        self._forest.tie(("device", device), customer, at_us)
+        return _note(self._on_device.use(device), customer, at_us)
 
-    def _network(self, each: Seen) -> list[Finding]:
-        members = self._forest.component(each.customer)
+    def _move(self, each: Seen, traced: list[tuple[_Lot, int]]) -> None:
+        for lot, part in traced:
+            lot.left -= part
+            lot.passed += part if each.leaves else 0
+        if each.kind == "send":
+            through = sum(part for _, part in traced) >= _PART * each.worth
+            hops = 1 + max(lot.hops for lot, _ in traced) if through and traced else 0
+            lot = _Lot(each.at_us, each.worth, hops, stranger=each.payee_new)
+            self._accounts.use(each.payee).lots.add(each.at_us, lot)
+
+    def _weigh(self, account: _Account, each: Seen, traced: list[tuple[_Lot, int]]) -> None:
+        """Is it a relay, and what does it show?"""
+        relay = _is_relay(each, traced)
+        log = self._signs["relay"].weigh(relay)
+        if not relay:
+            return
+        money = sum(part for _, part in traced)
+        dwelt = sum((each.at_us - lot.at_us) * part for lot, part in traced) / money
+        shown = {
+            "quick": dwelt < QUICK_US,
+            "from_stranger": _any_known(lot.stranger for lot, _ in traced),
+            "to_stranger": each.payee_new,
+            "quiet": None if each.count_30d is None else each.count_30d <= _QUIET,
+            "to_quiet": None
+            if each.kind != "send" or each.payee_count_30d is None
+            else each.payee_count_30d <= 2,
+            "on_fresh_device": None
+            if each.device_age_s is None
+            else each.device_age_s < QUICK_US // SECOND_US,
+            "further": any(lot.hops for lot, _ in traced),
+        }
+        log += sum(self._signs[name].weigh(value) for name, value in shown.items())
+        self._signs["shared"].learn(self._is_shared(each))
+        account.relays.append(_Relay(each, log))
+        if log < _TIES:
+            return
+        self._forest.tie(("payee", each.payee), each.customer, each.at_us)
+        _note(self._into.use(each.payee), each.customer, each.at_us)
+        if each.kind == "send":
+            self._forest.tie(("payee", each.payee), each.payee, each.at_us)
+
+    def _is_shared(self, each: Seen) -> bool:
+        """Whether another account is operated from the same device, or relays to the same payee."""
+        since = each.at_us - SPAN_US
+        near = (self._on_device.get(each.device, {}) if each.device else {}, self._into.get(each.payee, {}))
+        return any(at > since and one != each.customer for some in near for one, at in some.items())
+
+    def _network(self, customer: UUID, at_us: int) -> list[Finding]:
+        members = self._forest.component(customer)
         if len(members) > _CROWD:
             return []
-        since = each.at_us - SPAN_US
-        passers = {
-            member: [seen for seen in account.passed if seen.at_us > since]
+        relays = {
+            member: some
             for member in members
-            if (account := self._accounts.get(member)) is not None and account.passed
+            if (account := self._accounts.get(member)) is not None
+            and (some := [each for each in account.relays if each.seen.at_us > at_us - SPAN_US])
         }
-        passers = {member: seen for member, seen in passers.items() if seen}
-        operated = self._on_device.get(each.device, {}) if each.device else {}
-        if len(passers) < 2 and len(operated) < _ON_ONE_PHONE:
+        evidence, mules = 0.0, set[UUID]()
+        for some in relays.values():
+            best = max(each.log + self._signs["shared"].says(self._is_shared(each.seen)) for each in some)
+            if best >= _COUNTS:
+                evidence += best
+                mules |= {
+                    one for each in some for one in (each.seen.customer, each.seen.payee) if one in members
+                }
+        if evidence < LOG_BOUND or len(mules) < 2:
             return []
-        return [_finding(each, members, passers, len(operated))]
+        return [self._finding(members, mules, relays, evidence, at_us)]
+
+    def _finding(
+        self, members: set[UUID], mules: set[UUID], relays: dict[UUID, list[_Relay]], evidence: float, at_us: int
+    ) -> Finding:  # fmt: skip
+        passed = sorted((each.seen for some in relays.values() for each in some), key=lambda seen: seen.at_us)
+        since = at_us - HELD_US
+        inside = {
+            one: account.inside(since, int(one not in relays))
+            for one in mules
+            if (account := self._accounts.get(one)) is not None
+        }
+        stakes = {
+            one: max(inside.get(one, 0), *(each.seen.worth for each in relays.get(one, ())), 0)
+            for one in mules
+        }
+        ranked = sorted(stakes.items(), key=lambda each: (-each[1], each[0]))
+        return Finding(
+            kind=KIND,
+            about_kind="customer",
+            # Named after the account that first passed money on in it: a network keeps its name as it grows.
+            about=str(passed[0].customer),
+            severity="page",
+            begun_us=passed[0].at_us,
+            at_us=at_us,
+            value=float(len(mules)),
+            usual=None,
+            events=len(passed),
+            money=sum(seen.worth for seen in passed if not seen.stopped),
+            evidence={
+                "accounts": [str(one) for one, _ in ranked[: limits.SIGNAL_EVIDENCE]],
+                "passers": len(relays),
+                "near": len(members),
+                "inside": sum(inside.values()),
+                "smallest": min(seen.worth for seen in passed),
+                "payments": [str(seen.id) for seen in passed[-limits.SIGNAL_EVIDENCE :]],
+            },
+            log_e=evidence,
+            log_bound=LOG_BOUND,
+            subjects=tuple(
+                Subject("customer", one, stake, _PPM) for one, stake in ranked[: limits.SIGNAL_ALERTS]
+            ),
+        )
 
 
-def _finding(each: Seen, members: set[UUID], passers: dict[UUID, list[Seen]], operated: int) -> Finding:
-    passed = sorted((seen for some in passers.values() for seen in some), key=lambda seen: seen.at_us)
-    money = sum(seen.worth for seen in passed if not seen.stopped)
-    last = passed[-1]
-    mules = dict.fromkeys(passers, 0) | ({last.payee: 0} if last.kind == "send" else {})
-    for seen in passed:
-        mules[seen.customer] += seen.worth
-        if seen.payee in mules:
-            mules[seen.payee] = max(mules[seen.payee], seen.worth)
-    return Finding(
-        kind=KIND,
-        about_kind="customer",
-        # A network is named after the account that first passed money on in it: it stays the same as the network grows.
-        about=str(passed[0].customer),
-        severity="page",
-        begun_us=passed[0].at_us,
-        at_us=each.at_us,
-        value=float(len(members)),
-        usual=None,
-        events=len(passed),
-        money=money,
-        evidence={
-            "accounts": [str(one) for one in sorted(members)[: limits.SIGNAL_EVIDENCE]],
-            "passers": len(passers),
-            "on_one_device": operated,
-            "payments": [str(seen.id) for seen in passed[-limits.SIGNAL_EVIDENCE :]],
-        },
-        subjects=tuple(
-            Subject("customer", account, stake, _PPM)
-            for account, stake in list(mules.items())[: limits.SIGNAL_ALERTS]
-        ),
-    )
+def _is_relay(each: Seen, traced: list[tuple[_Lot, int]]) -> bool:
+    """Whether a payment sends on what just came in, and with those before it nearly all of that."""
+    came = sum(lot.amount for lot, _ in traced)
+    passed = sum(lot.passed + part for lot, part in traced)
+    return came >= _LEAST and passed >= _PART * came and sum(part for _, part in traced) >= _PART * each.worth
+
+
+def _any_known(values: Iterable[bool | None]) -> bool | None:
+    known = [each for each in values if each is not None]
+    return any(known) if known else None
+
+
+def _note(at: dict[UUID, int], account: UUID, at_us: int) -> bool:
+    """An account was here; whether that is new. Of many only the last are remembered."""
+    new = account not in at
+    at.pop(account, None)
+    at[account] = at_us
+    if len(at) > _HELD:
+        at.pop(next(iter(at)))
+    return new

@@ -16,12 +16,15 @@ ON CONFLICT (reader) DO UPDATE SET at = excluded.at, next_xid = excluded.next_xi
 -- name: decisions_between
 -- A page of the decisions that a snapshot saw (`next_xid`, `open_xids`) and an earlier one did not, in order of arrival. A
 -- transaction's full number is reckoned back from the last before the snapshot; what so lies half of all numbers back committed
--- after it, and is for the next look. Of the values on the receipt three are wanted, each eight
+-- after it, and is for the next look. Of the values on the receipt six are wanted, each eight
 -- bytes long, where what was decided under has them.
 WITH places AS MATERIALIZED (
     SELECT version, 8 * array_position(columns, 'model_score') - 7 AS score,
            8 * array_position(columns, 'device_age_s') - 7 AS age,
-           8 * array_position(columns, 'customer_devices_30d') - 7 AS devices
+           8 * array_position(columns, 'customer_devices_30d') - 7 AS devices,
+           8 * array_position(columns, 'payee_new') - 7 AS payee_new,
+           8 * array_position(columns, 'customer_count_30d') - 7 AS count_30d,
+           8 * array_position(columns, 'payee_count_30d') - 7 AS payee_count_30d
     FROM risk.configurations
 ), numbered AS (
     SELECT d.*, %(next_xid)s::bigint - 1 - ((%(next_xid)s::bigint - 1 - xmin::text::bigint) & 4294967295) AS xid
@@ -29,7 +32,8 @@ WITH places AS MATERIALIZED (
 )
 SELECT n.id, n.at, n.kind, n.customer, n.payee, n.amount, n.currency::text, n.device, n.ip, n.outcome, n.reasons, n.rule_set,
        substring(n.features FROM p.score FOR 8), substring(n.features FROM p.age FOR 8),
-       substring(n.features FROM p.devices FOR 8)
+       substring(n.features FROM p.devices FOR 8), substring(n.features FROM p.payee_new FOR 8),
+       substring(n.features FROM p.count_30d FOR 8), substring(n.features FROM p.payee_count_30d FOR 8)
 FROM numbered AS n LEFT JOIN places AS p ON p.version = n.configuration
 WHERE (n.xid >= %(before)s::bigint OR n.xid = ANY (%(open_before)s::bigint[])) AND n.xid <> ALL (%(open_xids)s::bigint[])
   AND n.xid > %(next_xid)s::bigint - 2147483648

@@ -17,7 +17,7 @@ class Draft(msgspec.Struct, frozen=True):
     when: str
     zh: str
     en: str
-    on: str = "payment"
+    on: tuple[str, ...] = ("payment",)
 
 
 def draft(signal: Signal) -> Draft | None:
@@ -34,7 +34,8 @@ def rule_name(signal: Signal) -> str:
 
 def as_text(name: str, made: Draft, until: datetime) -> str:
     """The text of one [[rule]] with its end."""
-    on = f'on = "{made.on}"\n' if made.on != "payment" else ""
+    kinds = ", ".join(f'"{each}"' for each in made.on)
+    on = f"on = [{kinds}]\n" if made.on != ("payment",) else ""
     return (
         f'[[rule]]\nname = "{name}"\nversion = 1\noutcome = "{made.outcome}"\n{on}when = "{made.when}"\n'
         f"until = {until:%Y-%m-%dT%H:%M:%SZ}\n"
@@ -82,13 +83,16 @@ def _sales_on_few_phones(found: Mapping[str, Any]) -> Draft:
     )
 
 
-def _money_passed_on(_: Mapping[str, Any]) -> Draft:
+def _money_passed_on(found: Mapping[str, Any]) -> Draft:
+    least = max(30_000, int(found.get("smallest", 0)) // 2)
     return Draft(
         "hold",
-        "(is_send == 1) & (received_sum_1h >= 30_000) & (customer_sum_1h >= 0.7 * received_sum_1h)"
-        " & (customer_sum_1h <= 1.2 * received_sum_1h)",
-        "短期规则（跑分网络）：一小时内收到 {received_sum_1h}，转出 {customer_sum_1h}",
-        "short-lived rule (mule network): received {received_sum_1h} within an hour and sent {customer_sum_1h} on",
+        f"((is_send == 1) | (is_withdrawal == 1)) & (received_sum_1h >= {least})"
+        " & (customer_sum_1h >= 0.7 * received_sum_1h) & (customer_count_30d <= 12)",
+        "短期规则（跑分网络）：几无往来的账户一小时内收到 {received_sum_1h}，随即转出或提现 {customer_sum_1h}",
+        "short-lived rule (mule network): an account that does little else received {received_sum_1h} within an hour,"
+        " and {customer_sum_1h} leaves it",
+        on=("payment", "withdrawal"),
     )
 
 
@@ -108,7 +112,7 @@ def _logins_fail(found: Mapping[str, Any]) -> Draft:
         f"ip_logins_failed_1h >= {least}",
         "短期规则（撞库）：该地址一小时内登录失败 {ip_logins_failed_1h} 次",
         "short-lived rule (credential stuffing): {ip_logins_failed_1h} failed logins from this address within an hour",
-        on="login",
+        on=("login",),
     )
 
 

@@ -88,6 +88,10 @@ async def decisions(tx: Tx, before: Snapshot, now: Snapshot, after: UUID, rules:
             row[11],
             _number(row[12]),
             _is_new(_number(row[13]), _number(row[14])),
+            None if (new := _number(row[15])) is None else new > 0,
+            _count(row[16]),
+            _count(row[17]),
+            _count(row[13]),
         )
         for row in await tx.tuples(_sql.decisions_between, _between(before, now, after))
     ]
@@ -128,6 +132,11 @@ def _number(cell: bytes | None) -> float | None:
         return None
     value: float = _double(cell)[0]
     return None if math.isnan(value) else value
+
+
+def _count(cell: bytes | None) -> int | None:
+    number = _number(cell)
+    return None if number is None else round(number)
 
 
 def _is_new(age: float | None, devices: float | None) -> bool | None:

@@ -17,7 +17,9 @@ PREFIX: Final = "sig"
 
 class Seen(msgspec.Struct, frozen=True, gc=False):
     """A decision. `worth`: its amount in minor units of the reference currency. `score`: the champion's probability of fraud,
-    None where none scored. `new_device`: the customer, who has others, never used it before; None: not known.
+    None where none scored. `new_device`: the customer, who has others, never used it before; None: not known. So are what
+    follows: the customer did not pay this payee within 30 days, made so many payments, the payee received so many, and the
+    customer first used the device so many seconds ago.
     """
 
     id: UUID
@@ -33,6 +35,10 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
     rule_set: int
     score: float | None = None
     new_device: bool | None = None
+    payee_new: bool | None = None
+    count_30d: int | None = None
+    payee_count_30d: int | None = None
+    device_age_s: int | None = None
 
     @property
     def stopped(self) -> bool:

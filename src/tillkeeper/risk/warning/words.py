@@ -58,7 +58,7 @@ def said(signal: Signal, language: str) -> str:
     money = (
         format_money(signal.money, signal.currency, _LOCALES[language]) if signal.currency.strip() else "–"
     )
-    for name in ("median", "largest"):
+    for name in ("median", "largest", "inside"):
         amount = signal.evidence.get(name)
         words[name] = (
             format_money(amount, signal.currency, _LOCALES[language]) if isinstance(amount, int) else "–"
@@ -90,8 +90,8 @@ _SAID: Final[Mapping[str, tuple[str, str]]] = {
         "{failed} customers failed to log in here, {opened} accounts were opened",
     ),
     "mule_network": (
-        "{network} 个账户相互关联，其中 {passers} 个把收到的钱随即转出，共 {money}",
-        "{network} accounts belong together, {passers} of them pass on what they receive: {money}",
+        "{network} 个账户相互关联，其中 {passers} 个把收到的钱随即转出，已转 {money}；账户内尚有 {inside} 可止付",
+        "{network} accounts belong together, {passers} of them pass on what they receive: {money}; {inside} can still be held",
     ),
     "merchant_bust_out": (
         "{sales} 笔来自 {customers} 位付款人、{devices} 台设备，已付出 {money}，均额为平常的 {times} 倍",
