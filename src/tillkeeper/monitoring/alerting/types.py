@@ -127,7 +127,7 @@ class Money(_Rule, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_fi
 
 
 class Warned(_Rule, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="warned"):
-    """Bad for each signal of early warning that lasts, of these kinds; one instance a signal."""
+    """Bad while signals of early warning of these kinds last; one instance a kind, or a kind and a rule."""
 
     signals: tuple[str, ...]
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock
-from tillkeeper.base.ids import new_id, to_typeid
+from tillkeeper.base.ids import new_id
 from tillkeeper.monitoring import measures, samples
 from tillkeeper.monitoring.alerting import components, judge, rows
 from tillkeeper.monitoring.alerting.course import Step, follow, resolve, silenced_until, stand
@@ -204,17 +204,22 @@ class Watch:
         ]
 
     async def _judge_warned(self, rule: Warned) -> list[Judged]:
-        """Each signal that lasts; one that is over is fine. While nobody looks nothing is known of new ones."""
+        """Each kind of signal that lasts, and how many: a storm of attacks pages once, not once for each. A kind of which all are
+        over is fine. While nobody looks nothing is known of new ones.
+        """
         found = await self._ask(self._sources.signals, rule.name)
         known = await self._ask(rows.standings, rule.name) or []
         verdict: Verdict = "unknown" if found is None else "fine"
-        there = {_labels_of_signal(each): each for each in found or () if each.kind in rule.signals}
+        there: dict[Labels, list[warning.Signal]] = {}
+        for each in found or ():
+            if each.kind in rule.signals:
+                there.setdefault(_labels_of_signal(each), []).append(each)
         gone = {each.labels for each in known if each.rule == rule.name} - there.keys() | {NO_LABELS}
         return [
             *(Judged(rule.name, labels, rule.severity, verdict) for labels in sorted(gone)),
             *(
-                Judged(rule.name, labels, rule.severity, "bad", each.value, each.usual)
-                for labels, each in there.items()
+                Judged(rule.name, labels, rule.severity, "bad", *_figure_of(alike))
+                for labels, alike in there.items()
             ),
         ]
 
@@ -241,7 +246,13 @@ class Watch:
 def _labels_of_signal(signal: warning.Signal) -> Labels:
     """No device, no address, nobody's id: channels are no place for them."""
     named = {"rule": signal.about} if signal.about_kind == "rule" else {}
-    return labels_of(kind=signal.kind, signal=to_typeid(warning.PREFIX, signal.id), **named)
+    return labels_of(kind=signal.kind, **named)
+
+
+def _figure_of(alike: Sequence[warning.Signal]) -> tuple[float, float | None]:
+    """Of attacks how many last; a share or sum, of which there is one, and what is usual."""
+    one = alike[0]
+    return (len(alike), None) if one.kind in warning.ATTACKS else (one.value, one.usual)
 
 
 async def settle(tx: Tx, book: RuleBook, judged: Sequence[Judged], now: datetime) -> list[Line]:

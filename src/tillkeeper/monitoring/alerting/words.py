@@ -9,6 +9,7 @@ import msgspec
 from tillkeeper.base.ids import to_typeid
 from tillkeeper.monitoring.alerting.rows import Line
 from tillkeeper.monitoring.alerting.types import Alert, EventKind, RuleBook
+from tillkeeper.risk import warning
 from tillkeeper.store import News
 
 PREFIX: Final = "alt"
@@ -93,6 +94,8 @@ def _line(book: RuleBook, line: Line) -> str:
     names = "".join(f" {name}={value}" for name, value in alert.names.items())
     if alert.cause == "unknown" and line.kind != "resolved":
         found = "nothing is known · 无数据"
+    elif alert.names.get("kind") in warning.ATTACKS:
+        found = f"{figure(alert.value)} last · {figure(alert.value)} 起未结束"
     else:
         found = figure(alert.value) + (f" (bound {figure(alert.bound)})" if alert.bound is not None else "")
     owner = f" [{rule.owner}] {rule.runbook}" if rule and line.kind != "resolved" else ""
