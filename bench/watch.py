@@ -16,6 +16,7 @@ import msgspec
 
 from bench import figures
 from bench.watch_city import BEGIN_US, Life, Told
+from bench.watch_neighbours import STORIES
 from tillkeeper.base import limits
 from tillkeeper.base.ids import new_id
 from tillkeeper.risk.warning import Finding, Lookout, Seen, SeenLogin
@@ -38,23 +39,29 @@ Owners = dict[str, Told]
 class Attack(msgspec.Struct):
     """What is known of one attack. Times in microseconds; None: nothing was said. `names`: kinds of signals that named it.
 
-    `lost`: minor units that thieves got, of logins: accounts that opened.
+    Minor units; of logins: accounts. `asked`: what victims were to lose, `taken`: what was sent from their wallets, `gone`: what of
+    it left the platform or became goods; `moved`: everything that was sent in the attack, each step of a chain anew. What was so
+    before the first alert stands beside.
     """
 
     kind: str
     begun_us: int
     alerted_us: int | None = None
     signalled_us: int | None = None
-    lost_before: int = 0
-    lost: int = 0
+    asked: int = 0
+    taken: int = 0
+    gone: int = 0
+    gone_before: int = 0
+    moved: int = 0
+    moved_before: int = 0
     names: set[str] = set()
 
 
 class Noise(msgspec.Struct):
-    """What was said of honest people. `false`: signals that name nobody of any attack."""
+    """What was said of honest people, by the story they live ("" the city's). `false`: signals that name nobody of any attack."""
 
-    alerts: int = 0
-    false: set[tuple[str, str, str]] = set()
+    alerts: dict[str, int] = {}
+    false: dict[tuple[str, str, str], str] = {}
     cpu: float = 0.0
 
 
@@ -64,21 +71,25 @@ def main() -> None:
     told = list(Life(2, RATE).told(PAYMENTS))
     attacks, noise = _watched(told)
     kinds = _by_kind(attacks)
-    honest = _honest(told, noise)
+    honest = [_honest(told, noise, story) for story in ("", *STORIES)]
     stuffing = [
         _stuffing_line(rng, name, count)
         for name, count in (("one address", 1), ("sixty addresses of one network", 60))
     ]
     streams = [_stream_line(rng, factor) for factor in FACTORS]
     figures.show(
-        "Attacks of the simulated city (lost: of stuffing, accounts)",
+        "Attacks of the simulated city (of stuffing: accounts)",
         [_line(kind, some) for kind, some in kinds],
     )
-    figures.show("Honest life in it", [honest])
+    figures.show("Honest life in it, and honest money that moves as that of mules does", honest)
     figures.show("Credential stuffing, slower: 200 accounts within two minutes", stuffing)
     figures.show(f"A share of 2 % by day and 3 % at night, {TRIALS * 6} trials a minute by day", streams)
     kept = {kind: _figures(some) for kind, some in kinds}
-    figures.keep("watch", {"attacks": kept, "honest": honest, "stuffing": stuffing, "streams": streams})
+    cpu = f"{noise.cpu / len(told) * 1e6:.0f} µs"
+    figures.show("Looking", [{"decisions and logins": f"{len(told):,}", "CPU for one": cpu}])
+    figures.keep(
+        "watch", {"cpu": cpu, "attacks": kept, "honest": honest, "stuffing": stuffing, "streams": streams}
+    )
 
 
 def _watched(told: Sequence[Told]) -> tuple[list[Attack], Noise]:
@@ -103,34 +114,50 @@ def _look(
 ) -> None:  # fmt: skip
     began = time.process_time()
     found, worthy = lookout.decided([each for each in some if isinstance(each, Seen)], now)
-    of_logins, _ = lookout.logged_in([each for each in some if isinstance(each, SeenLogin)], now)
+    of_logins, blocked = lookout.logged_in([each for each in some if isinstance(each, SeenLogin)], now)
     found = [*found, *of_logins, *lookout.tick(now)]
     noise.cpu += time.process_time() - began
-    for each in worthy:
-        attack = attacks.get(owners[str(each.seen.id)].attack)
+    for heard in (*(each.seen.id for each in worthy), *(each.seen.id for each in blocked)):
+        owner = owners[str(heard)]
+        attack = attacks.get(owner.attack)
         if attack is None:
-            noise.alerts += 1
+            noise.alerts[owner.story] = noise.alerts.get(owner.story, 0) + 1
         elif attack.alerted_us is None:
             attack.alerted_us = now
     for finding in found:
-        if not _signalled(attacks, finding, owners, now):
-            noise.false = noise.false | {finding.key}
+        named = _named(finding, owners)
+        if not _signalled(attacks, finding, named, now):
+            noise.false[finding.key] = max((each.story for each in named), default="")
 
 
 def _happens(attacks: dict[tuple[str, int], Attack], one: Told) -> None:
     if one.honest:
         return
     attack = attacks.setdefault(one.attack, Attack(one.attack[0], one.seen.at_us))
-    lost = one.seen.worth if isinstance(one.seen, Seen) else int(attack.kind == "stuffing")
+    before = attack.alerted_us is None
+    login = int(attack.kind == "stuffing" and isinstance(one.seen, SeenLogin))
+    attack.asked += one.taken + login
     if one.went:
-        attack.lost += lost
-        attack.lost_before += lost if attack.alerted_us is None else 0
+        attack.taken += one.taken + login
+        # What a purse held besides, or a till from honest guests, is not the victims'.
+        gone = min(one.gone + login, attack.taken - attack.gone)
+        moved = one.seen.worth if isinstance(one.seen, Seen) else login
+        attack.gone += gone
+        attack.moved += moved
+        attack.gone_before += gone * before
+        attack.moved_before += moved * before
 
 
-def _signalled(attacks: dict[tuple[str, int], Attack], finding: Finding, owners: Owners, now: int) -> bool:
-    """Note a signal with the attacks whose payments or logins it names; whether there is any."""
+def _named(finding: Finding, owners: Owners) -> list[Told]:
     ids = (*finding.evidence.get("payments", ()), *finding.evidence.get("logins", ()))
-    named = [attacks[owners[each].attack] for each in ids if not owners[each].honest]
+    return [owners[each] for each in ids]
+
+
+def _signalled(
+    attacks: dict[tuple[str, int], Attack], finding: Finding, owners: Sequence[Told], now: int
+) -> bool:
+    """Note a signal with the attacks whose payments or logins it names; whether there is any."""
+    named = [attacks[each.attack] for each in owners if not each.honest]
     for attack in named:
         attack.names = attack.names | {finding.kind}
         attack.signalled_us = attack.signalled_us or now
@@ -145,6 +172,9 @@ def _by_kind(attacks: list[Attack]) -> list[tuple[str, list[Attack]]]:
     return sorted(kinds.items())
 
 
+_SUMS: Final = ("asked", "taken", "gone_before", "gone", "moved_before", "moved")
+
+
 def _figures(some: list[Attack]) -> dict[str, Any]:
     waited = sorted((each.alerted_us - each.begun_us) / 1e6 for each in some if each.alerted_us)
     signalled = sorted((each.signalled_us - each.begun_us) / 1e6 for each in some if each.signalled_us)
@@ -155,9 +185,7 @@ def _figures(some: list[Attack]) -> dict[str, Any]:
         "p90_s": figures.percentile(waited, 0.9) if waited else None,
         "signalled": len(signalled),
         "signal_median_s": median(signalled) if signalled else None,
-        "lost_before_median": int(median(each.lost_before for each in some)),
-        "lost_before": sum(each.lost_before for each in some),
-        "lost": sum(each.lost for each in some),
+        **{name: sum(getattr(each, name) for each in some) for name in _SUMS},
         "signals": sorted({name for each in some for name in each.names}),
     }
 
@@ -169,8 +197,10 @@ def _line(kind: str, some: list[Attack]) -> dict[str, str]:
         "attack": kind,
         "alerted": f"{found['alerted']} of {found['attacks']}",
         "first event to alert": f"{_seconds(found['median_s'])}, p90 {_seconds(found['p90_s'])}",
-        "lost before, median": lost(found["lost_before_median"]),
-        "lost before / in all": f"{lost(found['lost_before'])} / {lost(found['lost'])}",
+        "asked for": lost(found["asked"]),
+        "taken": lost(found["taken"]),
+        "gone before alert / in all": f"{lost(found['gone_before'])} / {lost(found['gone'])}",
+        "moved before / in all": f"{lost(found['moved_before'])} / {lost(found['moved'])}",
         "recognised": f"{found['signalled']}, after {_seconds(found['signal_median_s'])}"
         if found["signalled"]
         else "-",
@@ -186,14 +216,19 @@ def _yuan(amount: int) -> str:
     return f"¥{amount / 100:,.0f}"
 
 
-def _honest(told: Sequence[Told], noise: Noise) -> dict[str, str]:
-    payments = sum(each.honest for each in told if isinstance(each.seen, Seen))
+def _honest(told: Sequence[Told], noise: Noise, story: str) -> dict[str, str]:
+    seen = [each for each in told if each.honest and each.story == story]
+    payments = [each for each in seen if isinstance(each.seen, Seen)]
+    outcomes = [each.seen.outcome for each in payments]
+    alerts = noise.alerts.get(story, 0)
     return {
-        "payments": f"{payments:,}",
-        "logins": f"{sum(each.honest for each in told if isinstance(each.seen, SeenLogin)):,}",
-        "alerts about them": f"{noise.alerts} ({noise.alerts / payments:.2%})",
-        "signals about nobody": str(len(noise.false)),
-        "CPU for one decision": f"{noise.cpu / len(told) * 1e6:.0f} µs",
+        "life": story or "the city",
+        "payments": f"{len(payments):,}",
+        "logins": f"{len(seen) - len(payments):,}",
+        "challenged": str(outcomes.count("challenge")),
+        "held or denied": str(outcomes.count("hold") + outcomes.count("deny")),
+        "alerts": f"{alerts} ({alerts / max(len(payments), 1):.2%})",
+        "signals": str(sum(each == story for each in noise.false.values())),
     }
 
 

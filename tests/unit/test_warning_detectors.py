@@ -137,6 +137,16 @@ def test_a_login_of_ones_own_between_the_tries_does_not_hide_a_list() -> None:
     assert ("credential_stuffing", "ip", "45.0.0.9") in keys(found)
 
 
+def test_people_who_come_all_day_and_mistype_now_and_then_are_no_list() -> None:
+    """Each is let in again and again, which says something once; so does mistyping, or the mistypes would pile up."""
+    detector, people = Stuffing(), [new_id() for _ in range(40)]
+    for n in range(4000):
+        at, person = BEGIN + n * SECOND, people[n % 40]
+        tries = (False, True) if n % 20 == (n // 40) % 20 else (True,)
+        for succeeded in tries:
+            assert not detector.seen(login(at, person, f"39.0.0.{n % 7}", succeeded=succeeded))
+
+
 def test_a_payment_of_ones_own_between_the_tries_does_not_hide_them(seed: int) -> None:
     town, detector, own, found = Town(seed), CardTesting(), new_id(), []
     assert [each for one in town.day(1000) for each in detector.seen(one)] == []

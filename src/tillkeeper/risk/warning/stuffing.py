@@ -1,8 +1,8 @@
 """Credential stuffing: lists of names and passwords are tried from one device, address or network. Pure.
 
 It is odd that a customer fails to log in who did not fail there before: whoever forgot a password fails again and again as the
-same customer, a list never does. Likewise a customer who is let in says something once: a thief who logs in to an account of their
-own between any two tries hides nothing.
+same customer, a list never does; and whoever was let in here mistypes now and then. Likewise a customer who is let in says something
+once: a thief who logs in to an account of their own between any two tries hides nothing.
 """
 
 from typing import Final
@@ -33,13 +33,15 @@ class _Place:
         self.opened: dict[UUID, int] = {}
 
     def again(self, each: SeenLogin) -> bool:
-        """Whether the same came of the same customer here of late."""
-        of_late = self.opened if each.succeeded else self.failed
-        last = of_late.get(each.customer)
-        of_late[each.customer] = each.at_us
+        """Whether it says nothing new: the same came of the same customer here of late, or who fails was let in here before."""
+        since, customer = each.at_us - SPAN_US, each.customer
+        known = (self.opened,) if each.succeeded else (self.opened, self.failed)
+        again = any(of_late.get(customer, since) > since for of_late in known)
+        of_late = known[-1]
+        of_late[customer] = each.at_us
         if len(of_late) > _HELD:
             of_late.pop(next(iter(of_late)))
-        return last is not None and last > each.at_us - SPAN_US
+        return again
 
 
 class Stuffing:
