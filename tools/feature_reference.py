@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from tillkeeper.risk import FEATURES, Declaration, Feature
-from tillkeeper.risk.declarations import AGGREGATES, KEYS, NUMBERS, ONLY_BUILT_IN, TEXTS, THIS
+from tillkeeper.risk.declarations import AGGREGATES, FOUND, KEYS, NUMBERS, ONLY_BUILT_IN, TEXTS, THIS
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "reference" / "features.md"
 _HEAD: Final = """# Features
@@ -91,13 +91,13 @@ def _language() -> str:
     lines += [f"| `{name}` | {words}{_only(name)} |\n" for name, words in AGGREGATES.items()]
     lines.append("\n| Event | Numbers | Texts | Who (`distinct`) |\n|---|---|---|---|\n")
     lines += [
-        f"| {event} | {_names(NUMBERS[event])} | {_names(TEXTS[event])} | {_names(KEYS[event])} |\n"
+        f"| {event} | {_names(NUMBERS[event] + FOUND[event])} | {_names(TEXTS[event])} | {_names(KEYS[event])} |\n"
         for event in KEYS
     ]
     lines.append(
         f"\nThe decided payment's own columns, for `value`: {_names(THIS)}. In expressions: numbers, `'texts'`,"
         " `+ - * / < <= > >= == != & | ~`, `abs ceil floor log sqrt where(condition, then, otherwise)`.\n"
-        "`hour` and `weekday` (Monday is 0) are the business's; `score` is 0 to 1; dividing by zero is not known.\n\n"
+        "`hour` and `weekday` (Monday is 0) are the business's; `score` is 0 to 1; `ratio`, for `where` only, is the payment's own feature of that name as it was then; dividing by zero is not known.\n\n"
     )
     return "".join(lines)
 

@@ -4,7 +4,7 @@
     name = "customer_logins_failed_{window}"   # {window} stands for each of the windows
     entity = "customer"        # whose history: customer, payee, device, ip, network, or received (the customer as payee)
     event = "login"            # what is counted: payment (unless said otherwise), login or setting
-    where = "succeeded == 0"   # only such events; an expression over the event's own columns (COLUMNS)
+    where = "succeeded == 0"   # only such events; an expression over the event's own columns (NUMBERS, FOUND, TEXTS)
     aggregate = "count"        # see AGGREGATES
     window = ["1h", "24h"]     # (t - window, t], t being the time of what is decided; at most 30d
     unit = "count"             # see Unit
@@ -67,6 +67,8 @@ NUMBERS: Final = {
     "setting": ("hour", "weekday"),
 }
 """Columns of each event that are numbers: amount in minor units of the reference currency, score 0 to 1 in millionths."""
+FOUND: Final = {"payment": ("ratio",), "login": (), "setting": ()}
+"""Numbers that are found out about an event when it happens, for `where`: a payment's feature `ratio` as it was then."""
 TEXTS: Final = {"payment": ("kind",), "login": ("country",), "setting": ("kind",)}
 KEYS: Final = {
     "payment": ("customer", "payee", "device", "ip"),
@@ -124,8 +126,12 @@ class Declaration(msgspec.Struct, frozen=True):
 
     def reads(self) -> tuple[str, ...]:
         """The features its value is computed from."""
-        names = self.value.names if self.value else ()
-        return tuple(name for name in names if name not in THIS)
+        values = self.value.names if self.value else ()
+        found = self.where.names if self.where else ()
+        return tuple(
+            [name for name in values if name not in THIS]
+            + [name for name in found if name in FOUND[self.event]]
+        )
 
 
 class BadDeclarationsError(ValueError):
@@ -286,7 +292,7 @@ class _Reading:
         if not one.where:
             return None
         texts = TEXTS[one.event]
-        read = expressions.read(one.where, (*NUMBERS[one.event], *texts), texts)
+        read = expressions.read(one.where, (*NUMBERS[one.event], *FOUND[one.event], *texts), texts)
         if not read.logical:
             raise BadExpressionError("must be true or false: compare something")
         return read

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Final, NamedTuple
 
-from tillkeeper.risk.declarations import KEYS, NUMBERS, SCORE_SCALE, THIS, Declaration
+from tillkeeper.risk.declarations import FOUND, KEYS, NUMBERS, SCORE_SCALE, THIS, Declaration
 from tillkeeper.risk.declared.dialects import SECOND, Aggregate, Dialect
 from tillkeeper.risk.features import Catalogue
 
@@ -32,10 +32,10 @@ _ROLES: Final = {"look": 0, "payment": 1, "login": 2, "setting": 3}
 _COLUMNS: Final = {
     "kind": "STRING", "customer": "", "payee": "", "device": "", "ip": "", "network": "", "country": "STRING",
     "amount": "BIGINT", "hour": "BIGINT", "weekday": "BIGINT", "succeeded": "BIGINT", "score": "BIGINT",
-    "latitude": "DOUBLE", "longitude": "DOUBLE", "fraud": "BOOLEAN",
+    "latitude": "DOUBLE", "longitude": "DOUBLE", "fraud": "BOOLEAN", "ratio": "DOUBLE",
 }  # fmt: skip
 _HAS: Final = {
-    "payment": ("kind", "customer", "payee", "device", "ip", "amount", "hour", "weekday", "latitude", "longitude", "fraud"),
+    "payment": ("kind", "customer", "payee", "device", "ip", "amount", "hour", "weekday", "latitude", "longitude", "fraud", "ratio"),
     "login": ("customer", "device", "ip", "network", "country", "hour", "weekday", "succeeded", "score"),
     "setting": ("customer", "device", "ip", "kind", "hour", "weekday"),
 }  # fmt: skip
@@ -54,6 +54,8 @@ def compile_to(dialect: Dialect, catalogue: Catalogue, wanted: Iterable[str], zo
     asked = [one for one in catalogue.declarations if one.name in names]
     events = sorted({one.event for one in asked if one.aggregate} | {"payment"}, key=list(TABLES).index)
     steps = [Step(f"{event}_events", _event_query(dialect, event, zone)) for event in events]
+    if any(set(one.reads()) & set(FOUND[one.event]) for one in asked if one.where):
+        steps = [*_with_ratio(dialect, steps[0].query, catalogue), *steps[1:]]
     counted = sorted((one for one in asked if one.aggregate), key=_timeline)
     groups = {name: list(found) for name, found in groupby(counted, _timeline)}
     groups.setdefault("customer_payments", [])  # this_late_s is of its clock
@@ -75,9 +77,23 @@ def _event_query(dialect: Dialect, event: str, zone: str) -> str:
         "weekday": f"CAST({dialect.weekday(local)} AS BIGINT)",
         "score": f"CAST(round(score * {SCORE_SCALE}) AS BIGINT)",
         "succeeded": "CAST(succeeded AS BIGINT)",
+        "ratio": "CAST(NULL AS DOUBLE)",  # until somebody asks: _with_ratio
     }
     columns = [f"{own.get(name, name)} AS {name}" for name in _HAS[event]]
     return f"SELECT seq, at_us, {', '.join(columns)} FROM {TABLES[event]}"
+
+
+def _with_ratio(dialect: Dialect, payments: str, catalogue: Catalogue) -> Iterator[Step]:
+    """Payments with what filters read of each: how much it was beside its customer's past."""
+    ratio = catalogue["ratio"].declaration
+    assert ratio
+    past = "PARTITION BY customer ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
+    yield Step("payments_timed", f"SELECT *, max(at_us) OVER ({past}) AS t FROM ({payments}) p")
+    tie = "row_number() OVER (PARTITION BY customer, t ORDER BY seq) - 1 AS tie"
+    yield Step("payments_placed", f"SELECT *, customer AS key, 'payment' AS role, {tie} FROM payments_timed")
+    found = {"ratio": f"CAST({_ratio(dialect, ratio)} AS DOUBLE)"}
+    own = ", ".join(f"{found.get(name, name)} AS {name}" for name in ("seq", "at_us", *_HAS["payment"]))
+    yield Step("payment_events", f"SELECT {own} FROM payments_placed")
 
 
 def _timeline(one: Declaration) -> str:
@@ -105,10 +121,15 @@ def _timeline_steps(
     pairs = [one for one in features if one.aggregate in {"known_for", "new"}]
     extra = [f", lag(t) OVER (PARTITION BY key, {of} ORDER BY seq) AS {of}_before" for of in _others(pairs)]
     tie = "row_number() OVER (PARTITION BY key, t ORDER BY seq, role_order) - 1 AS tie"
-    runs = "count(CASE WHEN role = 'payment' THEN 1 END)"
-    number = f"{runs} OVER ({order} ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS number"
-    yield Step(f"{timeline}_placed", f"SELECT *, {tie}, {number}{''.join(extra)} FROM {timeline}_timed")
-    yield Step(timeline, _windows(dialect, timeline, features))
+    extra += [f", {_numbered(one, order)}" for one in features if one.aggregate == "run"]
+    yield Step(f"{timeline}_placed", f"SELECT *, {tie}{''.join(extra)} FROM {timeline}_timed")
+    own = [one for one in features if one.entity != "received"]
+    # A look, by who pays, moves the time of the payee that they are too, and is where what they received is counted.
+    members = " WHERE role = 'payment'" if timeline == "payee_payments" else ""
+    yield Step(timeline, f"{_windows(dialect, timeline, own)}{members}")
+    if received := [one for one in features if one.entity == "received"]:
+        looks = _windows(dialect, timeline, received)
+        yield Step("received_payments", f"SELECT * FROM ({looks}) w WHERE role = 'look'")
 
 
 def _part(role: str, key: str) -> str:
@@ -150,9 +171,7 @@ class _Window:
     def __init__(self, dialect: Dialect, one: Declaration) -> None:
         self._dialect = dialect
         self._one = one
-        self._event = f"role = '{one.event}'"
-        if one.where:
-            self._event += f" AND {one.where.sql(lambda name: _number(name, one.event))}"
+        self._event = _passes(one)
 
     def __call__(self, kind: str, of: str = "1", *, frauds: bool | None = None) -> str:
         """An aggregate over the members, or over all events (`frauds` false) or the known frauds of them."""
@@ -164,11 +183,23 @@ class _Window:
         return self._dialect.within(aggregate, one.window_us, past=one.past)
 
 
+def _passes(one: Declaration) -> str:
+    """Whether a row of a timeline is an event that is counted."""
+    event = f"role = '{one.event}'"
+    return f"{event} AND {one.where.sql(lambda name: _number(name, one.event))}" if one.where else event
+
+
+def _numbered(one: Declaration, order: str) -> str:
+    """The events that are counted are numbered without gaps."""
+    frame = f"{order} ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
+    return f"count(CASE WHEN {_passes(one)} THEN 1 END) OVER ({frame}) AS number_{one.name}"
+
+
 def _number(name: str, event: str) -> str:
     """A column of an event as a filter reads it."""
     if name == "score":
         return f"(CAST(score AS DOUBLE) / {SCORE_SCALE}.0)"
-    return f"CAST({name} AS DOUBLE)" if name in NUMBERS[event] else name
+    return f"CAST({name} AS DOUBLE)" if name in NUMBERS[event] + FOUND[event] else name
 
 
 def _general(window: _Window, one: Declaration) -> str:
@@ -185,14 +216,14 @@ def _general(window: _Window, one: Declaration) -> str:
         "rate": lambda: (
             f"coalesce(CAST({window('count')} AS DOUBLE) / nullif({window('count', frauds=False)}, 0), 0)"
         ),
-        "run": lambda: _run(window),
+        "run": lambda: _run(window, f"number_{one.name}"),
     }.get(one.aggregate, lambda: f"{window(one.aggregate, of)}{scale}")()
 
 
-def _run(window: _Window) -> str:
+def _run(window: _Window, number: str) -> str:
     """Members are numbered without gaps: those after the latest that is no fraud, or all."""
-    last, first = window("max", "number", frauds=False), window("min", "number", frauds=False)
-    genuine = window("max", "CASE WHEN NOT fraud THEN number END", frauds=False)
+    last, first = window("max", number, frauds=False), window("min", number, frauds=False)
+    genuine = window("max", f"CASE WHEN NOT fraud THEN {number} END", frauds=False)
     return f"coalesce({last} - coalesce({genuine}, {first} - 1), 0)"
 
 
@@ -256,11 +287,11 @@ def _together(asked: list[Declaration], timelines: list[str], events: list[str])
         if timeline == "customer_payments":
             columns.append("customer_payments.this_late_s")
     if any(one.entity == "received" for one in asked):
-        joins.append(
-            "LEFT JOIN payee_payments looks ON looks.seq = r.seq AND looks.role = 'look' AND r.role = 'payment'"
-        )
+        joins.append("LEFT JOIN received_payments ON received_payments.seq = r.seq AND r.role = 'payment'")
     counted = (one for one in asked if one.aggregate)
-    columns += [f"{'looks' if one.entity == 'received' else _timeline(one)}.{one.name}" for one in counted]
+    columns += [
+        f"{'received_payments' if one.entity == 'received' else _timeline(one)}.{one.name}" for one in counted
+    ]
     yield Step("counted", f"SELECT {', '.join(columns)} FROM ({rows}) r {' '.join(joins)}")
     table, ready = "counted", {one.name for one in asked if one.aggregate}
     values = [one for one in asked if one.value]
