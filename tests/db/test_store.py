@@ -176,3 +176,61 @@ async def test_a_statement_planned_on_a_small_table_does_not_read_it_whole_when_
         lines = " ".join(row[0] for row in await tx.tuples(plan, params))
     assert "idempotency_pkey" in lines
     assert "Seq Scan" not in lines
+
+
+async def test_a_caller_who_leaves_takes_the_statement_with_them(database: Database) -> None:
+    async with Store.opened(database.app_url, size=1) as store:
+
+        async def hold() -> None:
+            async with store.tx("hold") as tx:
+                await tx.value(b"SELECT pg_advisory_xact_lock(1)")
+                locked.set()
+                await tx.value(b"SELECT pg_sleep(60)")
+
+        locked = asyncio.Event()
+        holding = asyncio.create_task(hold())
+        await locked.wait()
+        holding.cancel()
+        with suppress(asyncio.CancelledError):
+            await holding
+        async with store.tx("next") as tx:  # long before the sleep would have ended
+            await tx.run(b"SELECT pg_advisory_xact_lock(1)")
+
+
+async def test_both_sides_may_have_much_to_say(store: Store) -> None:
+    much = "x" * 2_000_000
+    async with store.tx("much") as tx:
+        sent = [await tx.send(b"SELECT %(much)s::text", {"much": much}) for _ in range(4)]
+        for place in range(500):
+            await tx.run(LEASE, {"name": f"{place}"})
+        assert [await each.tuples() for each in sent] == [[(much,)]] * 4
+    assert len(await _leases(store)) == 500
+
+
+async def test_what_could_not_be_prepared_is_prepared_when_it_can_be(
+    database: Database, admin: psycopg.AsyncConnection
+) -> None:
+    async with Store.opened(database.app_url, size=1) as store:
+        for _ in range(2):
+            with pytest.raises(errors.UndefinedTable):
+                async with store.tx("early") as tx:
+                    await tx.value(b"SELECT count(*) FROM store.later")
+        await admin.execute("CREATE TABLE store.later (); GRANT SELECT ON store.later TO till_app")
+        async with store.tx("later") as tx:
+            assert await tx.value(b"SELECT count(*) FROM store.later") == 0
+
+
+async def test_a_connection_keeps_so_many_statements_prepared(database: Database) -> None:
+    async with Store.opened(database.app_url, size=1) as store, store.tx("many") as tx:
+        for place in range(150):
+            assert await tx.value(f"SELECT {place}".encode()) == place
+        assert await tx.value(b"SELECT count(*) FROM pg_prepared_statements") == 100
+
+
+async def test_placeholders_and_names(store: Store) -> None:
+    statement = b"SELECT %(a)s::text || '100%%' || %(b)s::text || %(a)s::text, 1 AS n, 2 AS n"
+    async with store.tx("names") as tx:
+        assert await tx.tuples(statement, {"a": "x", "b": None}) == [(None, 1, 2)]
+        assert await tx.tuples(statement, {"b": "-", "a": "x"}) == [("x100%-x", 1, 2)]
+        assert await tx.value(b"SELECT '100%'") == "100%"
+        assert [row[1] for row in await tx.rows(statement, {"a": "", "b": ""})] == [1]

@@ -2,25 +2,22 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any
 
 import psycopg
 from psycopg import errors
-from psycopg.rows import namedtuple_row, tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from tillkeeper.base import limits
 from tillkeeper.store.columns import Column, ColumnDumper
 from tillkeeper.store.sql import Statement
 from tillkeeper.store.timings import Timings
+from tillkeeper.store.wire import Params, Pending, Wire
 
 log = logging.getLogger(__name__)
-
-Params = Mapping[str, Any]
-Connection = psycopg.AsyncConnection[Any]
 
 APP_ROLE = "till_app"
 
@@ -34,6 +31,12 @@ _TRANSIENT = (
     errors.CannotConnectNow,
     PoolTimeout,
 )
+
+
+class Connection(psycopg.AsyncConnection[Any]):
+    """A connection of the pool, with its wire."""
+
+    wire: Wire
 
 
 class StoreUnavailableError(Exception):
@@ -54,28 +57,28 @@ def took_too_long(error: BaseException) -> bool:
 
 
 class Tx:
-    """One transaction. Statements go out in a pipeline: `run` only queues, and the next `rows` (or the end of the
-    transaction) carries everything in one round trip; that is where an error of an earlier `run` shows.
+    """One transaction. Statements gather: `run` only queues, and the next `rows` (or the end of the transaction) carries
+    everything in one round trip; that is where an error of an earlier `run` shows.
     """
 
-    def __init__(self, connection: Connection, timings: Timings) -> None:
-        self._connection = connection
+    def __init__(self, wire: Wire, timings: Timings) -> None:
+        self._wire = wire
         self._timings = timings
 
     async def run(self, statement: Statement, params: Params | None = None) -> None:
         """Queue a statement whose result is not needed."""
-        await self._connection.execute(statement, params, binary=True)
+        pending = self._wire.send(statement, params)
         self._timings.note(statement, 0.0)
+        if self._wire.is_full:
+            await self._wire.read(pending)
 
     async def rows(self, statement: Statement, params: Params | None = None) -> list[Any]:
         """All rows, as named tuples."""
-        async with self._connection.cursor(binary=True, row_factory=namedtuple_row) as cursor:
-            return await self._fetched(cursor, statement, params)
+        return await (await self.send(statement, params)).rows()
 
     async def tuples(self, statement: Statement, params: Params | None = None) -> list[tuple[Any, ...]]:
         """All rows, as bare tuples: for the hot path and for large results."""
-        async with self._connection.cursor(binary=True, row_factory=tuple_row) as cursor:
-            return await self._fetched(cursor, statement, params)
+        return await (await self.send(statement, params)).tuples()
 
     async def row(self, statement: Statement, params: Params | None = None) -> Any | None:
         """The first row, or None."""
@@ -89,39 +92,32 @@ class Tx:
 
     async def send(self, statement: Statement, params: Params | None = None) -> "Sent":
         """Queue a statement and read its rows later, so that several reads share one round trip."""
-        cursor = self._connection.cursor(binary=True, row_factory=tuple_row)
-        await cursor.execute(statement, params)
-        return Sent(cursor, statement, self._timings)
-
-    async def _fetched(
-        self, cursor: psycopg.AsyncCursor[Any], statement: Statement, params: Params | None
-    ) -> list[Any]:
-        began = monotonic()
-        await cursor.execute(statement, params)
-        found = await cursor.fetchall()
-        self._timings.note(statement, monotonic() - began)
-        return found
+        return Sent(self._wire, self._wire.send(statement, params), statement, self._timings)
 
 
 class Sent:
     """The rows of a statement that is under way."""
 
-    def __init__(
-        self, cursor: psycopg.AsyncCursor[tuple[Any, ...]], statement: Statement, timings: Timings
-    ) -> None:
-        self._cursor = cursor
+    def __init__(self, wire: Wire, pending: Pending, statement: Statement, timings: Timings) -> None:
+        self._wire = wire
+        self._pending = pending
         self._statement = statement
         self._timings = timings
 
     async def tuples(self) -> list[tuple[Any, ...]]:
         """All rows, once they are here."""
+        return await self._read(tuple)
+
+    async def rows(self) -> list[Any]:
+        """All rows as named tuples, once they are here."""
+        return await self._read(None)
+
+    async def _read(self, make: Callable[..., Any] | None) -> list[Any]:
         began = monotonic()
-        try:
-            found = await self._cursor.fetchall()
-            self._timings.note(self._statement, monotonic() - began)
-            return found
-        finally:
-            await self._cursor.close()
+        await self._wire.read(self._pending)
+        found = self._wire.rows(self._pending, make)
+        self._timings.note(self._statement, monotonic() - began)
+        return found
 
 
 class Store:
@@ -142,13 +138,14 @@ class Store:
         while a table was small would read the whole table for minutes while it grows (measured: 8 ms a payment after
         60,000 in a new database), so scans and joins that read whole tables are ruled out.
         """
-        pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+        pool = AsyncConnectionPool(
             url,
+            connection_class=Connection,
             min_size=min(limits.POOL_MIN, size),
             max_size=size,
             timeout=limits.POOL_WAIT_SECONDS,
             configure=_configure_by_index if by_index else _configure,
-            kwargs={"autocommit": True, "prepare_threshold": 1},
+            kwargs={"autocommit": True},
             open=False,
         )
         try:
@@ -168,13 +165,20 @@ class Store:
         `name` says in the log what it was for, if the database fails it.
         """
         try:
-            # BEGIN goes out with the first statement and COMMIT with the last. psycopg's transaction() would wait for
-            # each of them alone. If a statement failed, PostgreSQL skips what follows it in the pipeline, COMMIT too,
-            # the error is raised at the pipeline's end, and the pool's connection() rolls back.
-            async with self._pool.connection() as connection, connection.pipeline():
-                await connection.execute(b"BEGIN")
-                yield Tx(connection, self.timings)
-                await connection.execute(b"COMMIT")
+            connection = await self._pool.getconn()
+            try:
+                # BEGIN goes out with the first statement and COMMIT with the last. If a statement failed, PostgreSQL skips
+                # what follows it, COMMIT too.
+                wire = connection.wire
+                wire.begin()
+                try:
+                    yield Tx(wire, self.timings)
+                    await wire.commit()
+                except BaseException as error:
+                    await wire.roll_back(at_once=not isinstance(error, Exception))
+                    raise
+            finally:
+                await self._pool.putconn(connection)
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             if is_transient(error):
                 log.warning("transaction %s: %s", name, str(error).strip().partition("\n")[0])
@@ -193,6 +197,7 @@ async def _configure(connection: Connection) -> None:
         f"SET ROLE {APP_ROLE}; SET statement_timeout = {limits.STATEMENT_TIMEOUT_MS};"
         f" SET lock_timeout = {limits.LOCK_TIMEOUT_MS}; SET timezone = 'UTC'".encode()
     )
+    connection.wire = Wire(connection)
 
 
 async def _configure_by_index(connection: Connection) -> None:
