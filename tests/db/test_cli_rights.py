@@ -115,7 +115,7 @@ def test_a_key_is_renewed_with_an_overlap(till: Till) -> None:
     assert listed[old["id"]]["expires_at"] == new["old_ends_at"]
     assert "10.1.0.0/16" in till("keys", "list").out
     for arguments, word in (
-        (("renew", old["id"], "--overlap", "soon"), "no time span"),
+        (("renew", old["id"], "--overlap", "soon"), "no length of time"),
         (("renew", old["id"], "--overlap", "31d"), "up to 30 days"),
         (("renew", "key_1"), "no key id"),
         (("create", "x", "--network", "here"), "10.1.0.0/16"),

@@ -168,6 +168,8 @@ async def test_history_is_only_added_to(database: Database, act: str) -> None:
             ("model_acts", "model = 1"),
             ("shadow_scores", "score = 1"),
         ):
+            if (act, table) == ("DELETE FROM", "shadow_scores"):
+                continue  # past its time it is deleted: tests/db/test_sweeping.py
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 await app.execute(f"{act} risk.{table} {f'SET {change}' if act == 'UPDATE' else ''}".encode())
 

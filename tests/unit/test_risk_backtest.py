@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from tillkeeper.base.clock import from_us, to_us
-from tillkeeper.faces.cli.output import CliError
-from tillkeeper.faces.cli.risks.backtest import app, moment, show
+from tillkeeper.faces.cli.risks.backtest import app, show
 from tillkeeper.risk import FEATURES, Force, Model, read_rules
 from tillkeeper.risk.backtest import Range, Report, Trial
 from tillkeeper.risk.backtest.days import Calendar, Facts
@@ -292,14 +291,6 @@ def test_the_report_for_people(path: Path, capsys: pytest.CaptureFixture[str]) -
         "2 3",
     ):
         assert words in said, words
-
-
-def test_times_as_people_write_them() -> None:
-    assert moment("--from", None) is None
-    assert moment("--from", "2026-10-01") == datetime(2026, 10, 1, tzinfo=UTC)
-    assert moment("--to", "2026-10-01T08:00:00+08:00") == datetime(2026, 10, 1, tzinfo=UTC)
-    with pytest.raises(CliError, match="--from yesterday is no time"):
-        moment("--from", "yesterday")
 
 
 def test_a_file_on_the_command_line(path: Path, tmp_path: Path) -> None:

@@ -24,12 +24,13 @@ from typing import Any, Final
 
 import msgspec
 
+from tillkeeper.base.spans import span_seconds
 from tillkeeper.risk import expressions
 from tillkeeper.risk.expressions import BadExpressionError, Expression
 
-MINUTE_US: Final = 60_000_000
+SECOND_US: Final = 1_000_000
+MINUTE_US: Final = 60 * SECOND_US
 DAY_US: Final = 1440 * MINUTE_US
-UNITS_US: Final = {"s": MINUTE_US // 60, "m": MINUTE_US, "h": 60 * MINUTE_US, "d": DAY_US}
 LONGEST_WINDOW_US: Final = 30 * DAY_US
 LONGEST_DELAY_US: Final = 7 * DAY_US
 ENTITIES: Final = ("customer", "payee", "device", "ip", "received", "network")
@@ -80,7 +81,6 @@ THIS: Final = ("this_amount", "this_late_s", "this_hour", "this_weekday", "this_
 """The decided payment's own columns, for `value`."""
 SCORE_SCALE: Final = 1_000_000
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,47}")
-_SPAN: Final = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 _TEMPLATE: Final = "{window}"
 _SPAN_WORDS: Final = {
     "s": ("秒", "second"),
@@ -161,7 +161,7 @@ def read_declarations(source: str, name: str, known: tuple[str, ...] = ()) -> tu
 
 def as_json(one: Declaration) -> str:
     """A declaration as it is kept: what was written, for this one window."""
-    delay = f"{one.delay_us // UNITS_US['s']}s" if one.delay_us else ""
+    delay = f"{one.delay_us // SECOND_US}s" if one.delay_us else ""
     where, value = (each.source if each else "" for each in (one.where, one.value))
     table = _Table(
         one.name, one.unit, one.zh, one.en, one.version, one.entity, one.event, one.aggregate, one.of, one.window,
@@ -181,17 +181,15 @@ def from_json(source: str, name: str, known: tuple[str, ...]) -> tuple[Declarati
 
 def span_us(text: str) -> int:
     """`90m`, `24h`, `7d` in microseconds; 0 if it is not written like that."""
-    found = _SPAN.fullmatch(text)
-    return int(found[1]) * UNITS_US[found[2]] if found else 0
+    return (span_seconds(text) or 0) * SECOND_US
 
 
 def span_words(text: str) -> tuple[str, str]:
     """A span in Chinese and English: `24 小时`, `24 hours`."""
-    found = _SPAN.fullmatch(text)
-    if not found:
+    if span_seconds(text) is None:
         return text, text
-    zh, en = _SPAN_WORDS[found[2]]
-    return f"{found[1]} {zh}", f"{found[1]} {en}{'' if found[1] == '1' else 's'}"
+    number, (zh, en) = text[:-1], _SPAN_WORDS[text[-1]]
+    return f"{number} {zh}", f"{number} {en}{'' if number == '1' else 's'}"
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

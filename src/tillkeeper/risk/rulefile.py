@@ -52,6 +52,7 @@ import numpy as np
 from tillkeeper.base import limits
 from tillkeeper.base.clock import to_us
 from tillkeeper.base.money import MoneyError, exponent
+from tillkeeper.base.spans import span_seconds
 from tillkeeper.risk.features import FEATURES, Feature, Unit
 from tillkeeper.risk.rules import LOGIN_OUTCOMES, ON, Breaker, Bypass, Cap, Rule, RuleSet
 from tillkeeper.risk.types import OUTCOMES
@@ -65,9 +66,7 @@ _WORD: Final = re.compile(r"\b[a-z][a-z0-9_]*\b")
 _RULE_HEAD: Final = re.compile(r"^\s*\[\[\s*rule\s*\]\]", re.MULTILINE)
 _TABLE_HEAD: Final = re.compile(r"^\s*\[")
 _AT_LINE: Final = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)")
-_SPAN: Final = re.compile(r"([1-9]\d{0,4})(s|m|h)")
 _AT_MOST: Final = re.compile(r"([1-9][\d_]{0,9}) in (\S+)")
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
 _HEAD: Final = ("reference", "other", "worth", "bypass", "breaker", "analysts", "rule")
 _KEYS: Final = {"name", "version", "outcome", "when", "reason", "on", "shadow", "until", "at_most"}
 
@@ -428,8 +427,7 @@ _SPAN_WANTED: Final = f"a time is written 90s, 10m or 2h, up to {limits.BREAKER_
 
 def _span(text: Any) -> int | None:
     """Microseconds of "90s", "10m" or "2h"; None of anything else, and of what is too long."""
-    found = _SPAN.fullmatch(text) if isinstance(text, str) else None
-    seconds = int(found[1]) * _SECONDS[found[2]] if found else 0
+    seconds = (span_seconds(text) if isinstance(text, str) else None) or 0
     return seconds * 1_000_000 if 0 < seconds <= limits.BREAKER_LONGEST_SECONDS else None
 
 

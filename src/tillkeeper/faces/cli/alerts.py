@@ -1,6 +1,5 @@
 """`till alerts list|ack|silence|test|check`."""
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -12,8 +11,9 @@ from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.ids import BadIdError, from_typeid, to_typeid
 from tillkeeper.base.results import Refusal
 from tillkeeper.faces.cli.links import ACTOR, ORIGIN
-from tillkeeper.faces.cli.opening import run, settings
+from tillkeeper.faces.cli.opening import in_tx, run, settings
 from tillkeeper.faces.cli.output import FOUND, CliError, Json, say, say_json, say_table
+from tillkeeper.faces.cli.times import span_of
 from tillkeeper.monitoring import MEASURES, alerting
 from tillkeeper.store import Tx
 from tillkeeper.store.opening import opened
@@ -23,7 +23,6 @@ T = TypeVar("T")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 _clock = SystemClock()
-_UNITS = {"m": 60, "h": 3600, "d": 86400}
 
 
 @app.callback()
@@ -37,7 +36,7 @@ def list_alerts(*, json: Json = False) -> None:
 
     Example: till alerts list --json
     """
-    board = run(_in_tx(lambda tx: alerting.browse.board(tx, _book(), _clock)))
+    board = run(in_tx("cli alerts", lambda tx: alerting.browse.board(tx, _book(), _clock)))
     if json:
         say_json(_as_dict(board))
     else:
@@ -51,7 +50,7 @@ def ack(alert: str) -> None:
 
     Example: till alerts ack disk_filling
     """
-    found = run(_in_tx(lambda tx: _acknowledge(tx, alert)))
+    found = run(in_tx("cli alerts", lambda tx: _acknowledge(tx, alert)))
     for each in found:
         say(f"{each.rule} {alerting.public_id(each)}: acknowledged by {each.acknowledged_by}")
 
@@ -67,9 +66,12 @@ def silence(
 
     Example: till alerts silence backup_old --for 2h --reason "the store is being moved"
     """
-    seconds = _seconds(lasting)
+    seconds = span_of("--for", lasting).total_seconds()
     made = run(
-        _in_tx(lambda tx: alerting.silence(tx, _book(), rule, None, seconds, reason, ACTOR, _clock, ORIGIN))
+        in_tx(
+            "cli alerts",
+            lambda tx: alerting.silence(tx, _book(), rule, None, seconds, reason, ACTOR, _clock, ORIGIN),
+        )
     )
     if isinstance(made, Refusal):
         raise CliError(f"{made.title}: {rule}", made.detail)
@@ -104,11 +106,6 @@ def check(file: Path) -> None:
     except alerting.BadBookError as error:
         raise CliError(str(error), "docs/operating/alerts.md explains every field") from error
     say(f"{file} can be used: {len(book.objectives)} objectives, {len(book.rules)} rules")
-
-
-async def _in_tx(work: Callable[[Tx], Awaitable[T]]) -> T:
-    async with opened(settings(), size=1) as (store, _), store.tx("cli alerts") as tx:
-        return await work(tx)
 
 
 async def _acknowledge(tx: Tx, wanted: str) -> list[alerting.Alert]:
@@ -159,13 +156,6 @@ def _id(text: str) -> UUID:
         return from_typeid(alerting.PREFIX, text)
     except BadIdError as error:
         raise CliError(str(error), "till alerts list shows the ids") from error
-
-
-def _seconds(text: str) -> float:
-    number, unit = text[:-1], text[-1:]
-    if not number.isdecimal() or unit not in _UNITS:
-        raise CliError(f"{text} is no duration", "30m, 2h or 1d")
-    return int(number) * _UNITS[unit]
 
 
 def _as_dict(board: alerting.browse.Board) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
@@ -15,6 +14,7 @@ from tillkeeper.base.settings import Settings
 from tillkeeper.faces.cli.links import own_handle
 from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import FOUND, CliError, Json, say, say_json, say_table
+from tillkeeper.faces.cli.times import moment_of
 from tillkeeper.maintenance import backups
 from tillkeeper.maintenance.backups import Backup, BackupError, Backups, Drill, Tell
 from tillkeeper.store.opening import opened
@@ -93,7 +93,7 @@ def restore(
     """
     chosen, home = settings(), into.absolute()
     with _progress("restore", quiet=json) as tell:
-        done = _run(backups.restore_into(chosen, home, _clock, to=_moment(to), tell=tell))
+        done = _run(backups.restore_into(chosen, home, _clock, to=moment_of("--to", to), tell=tell))
     if json:
         say_json(done)
         return
@@ -117,7 +117,9 @@ def drill(*, to: To = None, asked_by: By = None, json: Json = False) -> None:
     """
     with _progress("drill", quiet=json) as tell:
         found = _run(
-            backups.drill(settings(), _clock, to=_moment(to), by=asked_by or own_handle(), tell=tell)
+            backups.drill(
+                settings(), _clock, to=moment_of("--to", to), by=asked_by or own_handle(), tell=tell
+            )
         )
     if json:
         say_json(found)
@@ -171,16 +173,6 @@ def _show(found: Drill) -> None:
 
 def _mib(size: int | None) -> str:
     return "" if size is None else f"{size / 2**20:,.1f} MiB"
-
-
-def _moment(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise CliError(f"--to {text} is no time", "write it as 2026-11-22T14:30:00+08:00") from error
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -1,6 +1,5 @@
 """`till keys create|renew|list|revoke|rotate`."""
 
-import re
 from datetime import datetime, timedelta
 from typing import Annotated
 from uuid import UUID
@@ -14,6 +13,7 @@ from tillkeeper.faces.cli import rotate
 from tillkeeper.faces.cli.links import ACTOR, ORIGIN
 from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import CliError, Json, say, say_json, say_table
+from tillkeeper.faces.cli.times import span_of
 from tillkeeper.store.opening import opened
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -76,7 +76,7 @@ def renew(
 
     Example: till keys renew key_01k… --overlap 24h
     """
-    new, text, until = run(_renew(key, _span(overlap)))
+    new, text, until = run(_renew(key, span_of("--overlap", overlap)))
     if json:
         say_json({**_public(new), "key": text, "old_ends_at": until})
         return
@@ -144,13 +144,6 @@ async def _revoke(key: str, reason: str) -> None:
     key_id = _key_id(key)
     async with opened(settings(), size=1) as (store, _), store.tx("cli revoke key") as tx:
         await access.revoke_key(tx, key_id, _clock, actor=ACTOR, origin=ORIGIN, reason=reason)
-
-
-def _span(text: str) -> timedelta:
-    found = re.fullmatch(r"(\d{1,4})([hd])", text)
-    if found is None:
-        raise CliError(f"{text} is no time span", "like 24h or 7d")
-    return timedelta(hours=int(found[1])) if found[2] == "h" else timedelta(days=int(found[1]))
 
 
 def _key_id(key: str) -> UUID:

@@ -3,14 +3,15 @@
 import asyncio
 import signal
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from tillkeeper.base.results import Refused
 from tillkeeper.base.settings import Settings, SettingsError, read_settings
 from tillkeeper.faces.cli.output import CliError
-from tillkeeper.store import MigrationError, StoreUnavailableError
+from tillkeeper.store import MigrationError, StoreUnavailableError, Tx
 from tillkeeper.store.embedded import EmbeddedError
+from tillkeeper.store.opening import opened
 from tillkeeper.store.private import PrivateFileError
 from tillkeeper.vault import VaultError
 
@@ -44,6 +45,12 @@ def run(work: Coroutine[Any, Any, T], loop: Callable[[], AbstractEventLoop] | No
     except StoreUnavailableError as error:
         remedy = "is TILL_DATABASE_URL right and the server up? till doctor looks"
         raise CliError(str(error), remedy) from error
+
+
+async def in_tx(name: str, work: Callable[[Tx], Awaitable[T]]) -> T:
+    """What a command does in one transaction on the database of the settings; `name` as in store.tx. Raises as `opened` does."""
+    async with opened(settings(), size=1) as (store, _), store.tx(name) as tx:
+        return await work(tx)
 
 
 async def _until_signal(work: Coroutine[Any, Any, T]) -> T:

@@ -1,7 +1,7 @@
 """The live evaluator over history."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Final
@@ -20,6 +20,7 @@ from tillkeeper.faces.cli.links import own_handle
 from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import CliError, Json, say, say_json, say_table
 from tillkeeper.faces.cli.risks.progress import Tell, progress
+from tillkeeper.faces.cli.times import moment_of
 from tillkeeper.risk import backtest, declared, models
 from tillkeeper.risk.backtest import Asked, Question, Report, Side
 from tillkeeper.risk.history import LABEL_DELAY_US, Apart, FileHistory, HistoryError, Layout, Stretch
@@ -66,7 +67,7 @@ def backtest_(
 
     Example: till risk backtest --rules my-rules.toml --from 2026-10-01
     """
-    begin, end, text = moment("--from", from_), moment("--to", to), _text(rules)
+    begin, end, text = moment_of("--from", from_), moment_of("--to", to), _text(rules)
     with progress(quiet=json or asked is not None) as tell:
         try:
             if asked is not None:
@@ -252,18 +253,6 @@ def _text(path: Path | None) -> str | None:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CliError(f"--rules {path} cannot be read: {error}", "check the path") from error
-
-
-def moment(option: str, text: str | None) -> datetime | None:
-    """A time as people write it; without a zone it is UTC. Raises CliError."""
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        remedy = "write it as 2026-11-22 or 2026-11-22T14:30:00+08:00"
-        raise CliError(f"{option} {text} is no time", remedy) from error
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def _shared(tell: Tell) -> backtest.Tell:

@@ -14,12 +14,11 @@ from tillkeeper.base.ids import BadIdError, from_typeid, to_typeid
 from tillkeeper.base.money import format_money
 from tillkeeper.base.results import Refusal
 from tillkeeper.faces.cli.links import ACTOR, ORIGIN
-from tillkeeper.faces.cli.opening import run, settings
+from tillkeeper.faces.cli.opening import in_tx, run
 from tillkeeper.faces.cli.output import FOUND, CliError, Json, say, say_json, say_table
 from tillkeeper.risk import cases
 from tillkeeper.risk.cases import Case, Dossier, Picture
 from tillkeeper.store import Tx
-from tillkeeper.store.opening import opened
 
 T = TypeVar("T")
 
@@ -46,7 +45,7 @@ def list_cases(
     if wanted is None:
         raise CliError(f"{show} is no list of cases", f"one of {', '.join(cases.SHOWS)}")
     now = _clock.now()
-    page = run(_in_tx(lambda tx: cases.listed(tx, wanted, ACTOR, now)))
+    page = run(in_tx("cli cases", lambda tx: cases.listed(tx, wanted, ACTOR, now)))
     if json:
         say_json([_as_dict(each) for each in page.rows])
     else:
@@ -61,7 +60,7 @@ def show(case: CaseId, *, json: Json = False) -> None:
 
     Example: till risk cases show case_01kx7m4v9zf1zvjm3zc4c1q5j0
     """
-    found, near = run(_in_tx(lambda tx: _read(tx, _id(case))))
+    found, near = run(in_tx("cli cases", lambda tx: _read(tx, _id(case))))
     if json:
         say_json(_whole(found, near))
         return
@@ -187,7 +186,7 @@ def sample(*, json: Json = False) -> None:
 
     Example: till risk cases sample --json
     """
-    found = run(_in_tx(lambda tx: cases.measure(tx, _clock.now())))
+    found = run(in_tx("cli cases", lambda tx: cases.measure(tx, _clock.now())))
     if json:
         say_json([{**msgspec.structs.asdict(each), "precision": each.precision} for each in found])
         return
@@ -209,14 +208,9 @@ def sample(*, json: Json = False) -> None:
     say_table(heads, rows, figures=heads[1:])
 
 
-async def _in_tx(work: Callable[[Tx], Awaitable[T]]) -> T:
-    async with opened(settings(), size=1) as (store, _), store.tx("cli cases") as tx:
-        return await work(tx)
-
-
 async def _acted(case: str, act: Callable[[Tx, UUID], Awaitable[Case | Refusal]]) -> Case:
     id_ = _id(case)
-    done = await _in_tx(lambda tx: act(tx, id_))
+    done = await in_tx("cli cases", lambda tx: act(tx, id_))
     if isinstance(done, Refusal):
         raise CliError(f"{done.title}: {case}", done.detail)
     return done

@@ -1,25 +1,33 @@
 """Lists: whom and what people block, trust or watch, until when and why."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from tillkeeper import risk
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.faces.cli.links import own_handle
-from tillkeeper.faces.cli.opening import run, settings
-from tillkeeper.faces.cli.output import FOUND, Json, say, say_json, say_table
-from tillkeeper.faces.cli.risks.reasons import end_of, key_of, reason_of
+from tillkeeper.faces.cli.opening import in_tx, run
+from tillkeeper.faces.cli.output import Json, say, say_json, say_table
+from tillkeeper.faces.cli.risks.reasons import (
+    ENTITY_HELP,
+    KEY_HELP,
+    UNTIL_HELP,
+    Why,
+    key_of,
+    reason_of,
+    say_ended,
+    until_text,
+)
+from tillkeeper.faces.cli.times import end_of
 from tillkeeper.risk import Listing
-from tillkeeper.store.opening import opened
 
 app = typer.Typer(no_args_is_help=True, help="Whom and what people block, trust or watch.")
 _clock = SystemClock()
 
 List = Annotated[str, typer.Argument(metavar="LIST", help="block, trust or watch.")]
-Entity = Annotated[str, typer.Argument(metavar="ENTITY", help="customer, payee, device or ip.")]
-Key = Annotated[str, typer.Argument(metavar="KEY", help="cus_…, mer_…, a device's name, an address.")]
-Why = Annotated[str, typer.Option(help="Kept with it: a ticket, a case; no personal data.")]
+Entity = Annotated[str, typer.Argument(metavar="ENTITY", help=f"{ENTITY_HELP}.")]
+Key = Annotated[str, typer.Argument(metavar="KEY", help=KEY_HELP)]
 
 
 @app.command("list")
@@ -28,21 +36,14 @@ def listed(*, json: Json = False) -> None:
 
     Example: till risk lists list
     """
-    found = run(_listed())
+    found = run(in_tx("cli lists", lambda tx: risk.listings(tx, _clock.now())))
     if json:
-        say_json([_entry(each) for each in found])
+        say_json(found)
     elif not found:
         say("The lists are empty.")
     else:
         rows = [
-            [
-                each.list,
-                each.entity,
-                each.key,
-                f"{each.until:%Y-%m-%d %H:%M}" if each.until else "–",
-                each.author,
-                each.reason,
-            ]
+            [each.list, each.entity, each.key, until_text(each.until), each.author, each.reason]
             for each in found
         ]
         say_table(["list", "entity", "key", "until (UTC)", "by", "reason"], rows)
@@ -53,7 +54,7 @@ def add(
     list_: List,
     entity: Entity,
     key: Key,
-    until: Annotated[str | None, typer.Option(help="90m, 24h, 7d, or a moment; trust must end.")] = None,
+    until: Annotated[str | None, typer.Option(help=f"{UNTIL_HELP}; trust must end.")] = None,
     reason: Why = "",
     *,
     json: Json = False,
@@ -65,21 +66,15 @@ def add(
     Example: till risk lists add block device phone-77 --until 7d --reason "case 4711"
     """
     now = _clock.now()
-    entry = Listing(
-        list_,
-        entity,
-        key_of(entity, key),
-        end_of(until, now),
-        reason_of(reason, needed=True),
-        own_handle(),
-        now,
-    )
-    run(_add(entry))
+    end = None if until is None else end_of("--until", until, now)
+    why = reason_of(reason, needed=True)
+    entry = Listing(list_, entity, key_of(entity, key), end, why, own_handle(), now)
+    run(in_tx("cli list add", lambda tx: risk.put_on_list(tx, entry, _clock)))
     if json:
-        say_json(_entry(entry))
+        say_json(entry)
     else:
-        end = f" until {entry.until:%Y-%m-%d %H:%M} UTC" if entry.until else ""
-        say(f"{entity} {key} is on the {list_} list{end}.")
+        lasting = f" until {until_text(end)} UTC" if end else ""
+        say(f"{entity} {key} is on the {list_} list{lasting}.")
 
 
 @app.command()
@@ -88,40 +83,15 @@ def end(list_: List, entity: Entity, key: Key, reason: Why = "", *, json: Json =
 
     Example: till risk lists end block device phone-77 --reason "case 4711 closed"
     """
-    done = run(_end(list_, entity, key_of(entity, key), reason_of(reason, needed=True)))
-    if json:
-        say_json({"ended": done})
-    else:
-        say(
-            f"{entity} {key} is off the {list_} list."
-            if done
-            else f"{entity} {key} is not on the {list_} list."
+    named, why = key_of(entity, key), reason_of(reason, needed=True)
+    ended = run(
+        in_tx(
+            "cli list end",
+            lambda tx: risk.take_off_list(tx, list_, entity, named, own_handle(), why, _clock),
         )
-    raise typer.Exit(0 if done else FOUND)
-
-
-async def _listed() -> list[Listing]:
-    async with opened(settings(), size=1) as (store, _), store.tx("cli lists") as tx:
-        return await risk.listings(tx, _clock.now())
-
-
-async def _add(entry: Listing) -> None:
-    async with opened(settings(), size=1) as (store, _), store.tx("cli list add") as tx:
-        await risk.put_on_list(tx, entry, _clock)
-
-
-async def _end(list_: str, entity: str, key: str, reason: str) -> bool:
-    async with opened(settings(), size=1) as (store, _), store.tx("cli list end") as tx:
-        return await risk.take_off_list(tx, list_, entity, key, own_handle(), reason, _clock)
-
-
-def _entry(each: Listing) -> dict[str, Any]:
-    return {
-        "list": each.list,
-        "entity": each.entity,
-        "key": each.key,
-        "until": each.until,
-        "reason": each.reason,
-        "author": each.author,
-        "at": each.at,
-    }
+    )
+    said, otherwise = (
+        f"{entity} {key} is off the {list_} list.",
+        f"{entity} {key} is not on the {list_} list.",
+    )
+    say_ended(ended=ended, said=said, otherwise=otherwise, json=json)

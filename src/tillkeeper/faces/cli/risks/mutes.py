@@ -1,25 +1,34 @@
 """Mutes: rules that are silent for a while, for everybody or for one. Their hits stay on the receipts."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from tillkeeper import risk
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.faces.cli.links import own_handle
-from tillkeeper.faces.cli.opening import run, settings
-from tillkeeper.faces.cli.output import FOUND, CliError, Json, say, say_json, say_table
-from tillkeeper.faces.cli.risks.reasons import end_of, key_of, reason_of
+from tillkeeper.faces.cli.opening import in_tx, run
+from tillkeeper.faces.cli.output import CliError, Json, say, say_json, say_table
+from tillkeeper.faces.cli.risks.reasons import (
+    ENTITY_HELP,
+    KEY_HELP,
+    UNTIL_HELP,
+    Why,
+    key_of,
+    reason_of,
+    say_ended,
+    until_text,
+)
+from tillkeeper.faces.cli.times import end_of
 from tillkeeper.risk import Mute
-from tillkeeper.store.opening import opened
+from tillkeeper.store import Tx
 
 app = typer.Typer(no_args_is_help=True, help="Rules that are silent for a while; their hits are still noted.")
 _clock = SystemClock()
 
 RuleName = Annotated[str, typer.Argument(metavar="RULE", help="The rule's name.")]
-Entity = Annotated[str, typer.Option("--entity", help="customer, payee, device or ip; unset: for everybody.")]
-Key = Annotated[str, typer.Option("--key", help="cus_…, mer_…, a device's name, an address.")]
-Why = Annotated[str, typer.Option(help="Kept with it: a ticket, a case; no personal data.")]
+Entity = Annotated[str, typer.Option("--entity", help=f"{ENTITY_HELP}; unset: for everybody.")]
+Key = Annotated[str, typer.Option("--key", help=KEY_HELP)]
 
 
 @app.command("list")
@@ -28,9 +37,9 @@ def listed(*, json: Json = False) -> None:
 
     Example: till risk mutes list
     """
-    found = run(_listed())
+    found = run(in_tx("cli mutes", lambda tx: risk.mutes(tx, _clock.now())))
     if json:
-        say_json([_mute(each) for each in found])
+        say_json(found)
     elif not found:
         say("No rule is muted.")
     else:
@@ -38,7 +47,7 @@ def listed(*, json: Json = False) -> None:
             [
                 each.rule,
                 f"{each.entity} {each.key}".strip() or "everybody",
-                f"{each.until:%Y-%m-%d %H:%M}",
+                until_text(each.until),
                 each.author,
                 each.reason,
             ]
@@ -50,7 +59,7 @@ def listed(*, json: Json = False) -> None:
 @app.command()
 def add(
     rule: RuleName,
-    until: Annotated[str, typer.Option(help="90m, 24h, 7d, or a moment.")],
+    until: Annotated[str, typer.Option(help=f"{UNTIL_HELP}.")],
     reason: Why = "",
     entity: Entity = "",
     key: Key = "",
@@ -62,20 +71,13 @@ def add(
     Example: till risk mutes add busy_device --until 24h --entity device --key kiosk-3 --reason "a kiosk, ticket 12"
     """
     now = _clock.now()
-    wanted = Mute(
-        rule,
-        entity,
-        _key(entity, key),
-        end_of(until, now) or now,
-        reason_of(reason, needed=True),
-        own_handle(),
-        now,
-    )
-    run(_add(wanted))
+    end, why = end_of("--until", until, now), reason_of(reason, needed=True)
+    wanted = Mute(rule, entity, _key(entity, key), end, why, own_handle(), now)
+    run(in_tx("cli mute", lambda tx: _mute(tx, wanted)))
     if json:
-        say_json(_mute(wanted))
+        say_json(wanted)
     else:
-        say(f"{rule} is silent until {wanted.until:%Y-%m-%d %H:%M} UTC.")
+        say(f"{rule} is silent until {until_text(end)} UTC.")
 
 
 @app.command()
@@ -84,12 +86,11 @@ def end(rule: RuleName, reason: Why = "", entity: Entity = "", key: Key = "", *,
 
     Example: till risk mutes end busy_device --entity device --key kiosk-3 --reason "the kiosk is gone"
     """
-    done = run(_end(rule, entity, _key(entity, key), reason_of(reason, needed=True)))
-    if json:
-        say_json({"ended": done})
-    else:
-        say(f"{rule} speaks again." if done else f"{rule} is not muted.")
-    raise typer.Exit(0 if done else FOUND)
+    named, why = _key(entity, key), reason_of(reason, needed=True)
+    ended = run(
+        in_tx("cli unmute", lambda tx: risk.unmute(tx, rule, entity, named, own_handle(), why, _clock))
+    )
+    say_ended(ended=ended, said=f"{rule} speaks again.", otherwise=f"{rule} is not muted.", json=json)
 
 
 def _key(entity: str, key: str) -> str:
@@ -100,35 +101,11 @@ def _key(entity: str, key: str) -> str:
     return key_of(entity, key) if entity else ""
 
 
-async def _listed() -> list[Mute]:
-    async with opened(settings(), size=1) as (store, _), store.tx("cli mutes") as tx:
-        return await risk.mutes(tx, _clock.now())
-
-
-async def _add(wanted: Mute) -> None:
-    async with opened(settings(), size=1) as (store, _), store.tx("cli mute") as tx:
-        active = await risk.activations(tx, 1)
-        known = {rule.name for each in active for rule in risk.stored_rules(each.source).rules}
-        if wanted.rule not in known:
-            raise CliError(
-                f"no rule in force is called {wanted.rule[:60]!r}",
-                "till risk rules list; the console shows them",
-            )
-        await risk.mute(tx, wanted, _clock)
-
-
-async def _end(rule: str, entity: str, key: str, reason: str) -> bool:
-    async with opened(settings(), size=1) as (store, _), store.tx("cli unmute") as tx:
-        return await risk.unmute(tx, rule, entity, key, own_handle(), reason, _clock)
-
-
-def _mute(each: Mute) -> dict[str, Any]:
-    return {
-        "rule": each.rule,
-        "entity": each.entity,
-        "key": each.key,
-        "until": each.until,
-        "reason": each.reason,
-        "author": each.author,
-        "at": each.at,
-    }
+async def _mute(tx: Tx, wanted: Mute) -> None:
+    active = await risk.activations(tx, 1)
+    known = {rule.name for each in active for rule in risk.stored_rules(each.source).rules}
+    if wanted.rule not in known:
+        raise CliError(
+            f"no rule in force is called {wanted.rule[:60]!r}", "till risk rules list; the console shows them"
+        )
+    await risk.mute(tx, wanted, _clock)

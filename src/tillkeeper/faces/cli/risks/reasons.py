@@ -1,15 +1,21 @@
-"""What several commands of risk are told: a reason, an end, whom it is about."""
+"""What several commands of risk are told and say: a reason, whom it is about, until when."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Final
+from datetime import datetime
+from typing import Annotated, Final
+
+import typer
 
 from tillkeeper.base import limits
 from tillkeeper.base.discretion import gossip
 from tillkeeper.base.ids import BadIdError, from_typeid
-from tillkeeper.faces.cli.output import CliError
+from tillkeeper.faces.cli.output import FOUND, CliError, say, say_json
 
 ENTITIES: Final = ("customer", "payee", "device", "ip")
-_SPANS: Final = {"m": 60, "h": 3600, "d": 86_400}
+
+Why = Annotated[str, typer.Option("--reason", help="Kept with it: a ticket, a case; no personal data.")]
+ENTITY_HELP: Final = "customer, payee, device or ip"
+KEY_HELP: Final = "cus_…, mer_…, a device's name, an address."
+UNTIL_HELP: Final = "90m, 24h, 7d, or a moment"
 
 
 def reason_of(text: str, *, needed: bool = False) -> str:
@@ -21,19 +27,6 @@ def reason_of(text: str, *, needed: bool = False) -> str:
     if refusal := gossip(text):
         raise CliError(refusal.title, refusal.detail)
     return text.strip()
-
-
-def end_of(text: str | None, now: datetime) -> datetime | None:
-    """When "90m", "24h", "7d" or an ISO 8601 moment is; None for none. Raises CliError."""
-    if text is None:
-        return None
-    if text[:-1].isdecimal() and text[-1:] in _SPANS and len(text) < 8:
-        return now + timedelta(seconds=int(text[:-1]) * _SPANS[text[-1]])
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise CliError(f"{text[:40]!r} is no end", "write 90m, 24h, 7d or 2026-12-01T00:00:00Z") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def key_of(entity: str, text: str) -> str:
@@ -48,3 +41,17 @@ def key_of(entity: str, text: str) -> str:
         except BadIdError:
             continue
     raise CliError(f"{text[:60]!r} is no customer's or merchant's id", "they begin with cus_ or mer_")
+
+
+def until_text(until: datetime | None) -> str:
+    """An end in a table; a dash for none."""
+    return f"{until:%Y-%m-%d %H:%M}" if until else "–"
+
+
+def say_ended(*, ended: bool, said: str, otherwise: str, json: bool) -> None:
+    """Whether what should end did, in words or as JSON; exit code 1 if there was nothing to end."""
+    if json:
+        say_json({"ended": ended})
+    else:
+        say(said if ended else otherwise)
+    raise typer.Exit(0 if ended else FOUND)

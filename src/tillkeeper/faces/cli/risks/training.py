@@ -1,6 +1,6 @@
 """Models: train them, look at them, let them challenge, decide, and go."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
@@ -16,6 +16,7 @@ from tillkeeper.faces.cli.links import own_handle
 from tillkeeper.faces.cli.opening import run, settings
 from tillkeeper.faces.cli.output import CliError, Json, say, say_json, say_table
 from tillkeeper.faces.cli.risks.progress import Tell, progress
+from tillkeeper.faces.cli.times import moment_of, span_of
 from tillkeeper.faces.model_deeds import PROMOTE, promotion_of
 from tillkeeper.risk import declared, models, training
 from tillkeeper.risk.history import span
@@ -29,7 +30,6 @@ app.add_typer(group, name="models")
 _clock: Final = SystemClock()
 
 DELAY: Final = timedelta(days=7)
-_SPANS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Its number or its name.", show_default=False)]
 Why = Annotated[str, typer.Option("--reason", help="Why; it stays on record.")]
@@ -71,11 +71,13 @@ def train(
 
     Example: till risk train --name june --challenge
     """
-    delay = _span(label_delay)
+    delay = _delay(label_delay)
     with progress(quiet=json) as tell:
         try:
             trained, row = run(
-                _trained(_moment("--from", from_), _moment("--to", to), delay, name, tell, anomaly=anomaly)
+                _trained(
+                    moment_of("--from", from_), moment_of("--to", to), delay, name, tell, anomaly=anomaly
+                )
             )
         except training.TrainingError as error:
             raise CliError(str(error), error.remedy) from error
@@ -243,7 +245,7 @@ def compare(
 
     Example: till risk models compare --days 14
     """
-    found, names = run(_compared(timedelta(days=days), _span(label_delay)))
+    found, names = run(_compared(timedelta(days=days), _delay(label_delay)))
     if json:
         say_json(found)
         return
@@ -370,25 +372,10 @@ def _figures(found: models.Figures) -> list[str]:
     return ["" if value is None else f"{value:.3f}" for value in values]
 
 
-def _moment(option: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise CliError(
-            f"{option} {text} is no time", "write it as 2026-11-22 or 2026-11-22T14:30:00+08:00"
-        ) from error
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-
-
-def _span(text: str) -> timedelta:
-    number, unit = text[:-1], text[-1:]
-    if not number.isascii() or not number.isdigit() or unit not in _SPANS:
-        raise CliError(f"--label-delay {text[:20]} is no length of time", "write it as 7d, 12h, 30m or 0s")
-    seconds = int(number) * _SPANS[unit]
-    if seconds > DELAY.total_seconds():
+def _delay(text: str) -> timedelta:
+    delay = span_of("--label-delay", text)
+    if delay > DELAY:
         raise CliError(
             "a label delay longer than 7 days is not supported", "features look at labels 7 days later"
         )
-    return timedelta(seconds=seconds)
+    return delay

@@ -1,6 +1,5 @@
 """Early warning: signals, alerts ranked to what people can look into, rules proposed against attacks."""
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -14,11 +13,10 @@ from tillkeeper.base.ids import BadIdError, from_typeid, to_typeid
 from tillkeeper.base.money import format_money
 from tillkeeper.base.results import Refusal
 from tillkeeper.faces.cli.links import own_handle
-from tillkeeper.faces.cli.opening import run, settings
+from tillkeeper.faces.cli.opening import in_tx, run
 from tillkeeper.faces.cli.output import FOUND, CliError, Json, say, say_json, say_table
 from tillkeeper.risk import BadRulesError, warning
 from tillkeeper.store import Tx
-from tillkeeper.store.opening import opened
 
 T = TypeVar("T")
 
@@ -46,7 +44,7 @@ def listed(*, past: Past = False, json: Json = False) -> None:
 
     Example: till risk warnings list
     """
-    board = run(_in_tx(lambda tx: warning.board(tx, _clock.now())))
+    board = run(in_tx("cli warnings", lambda tx: warning.board(tx, _clock.now())))
     stale = board.looked_at is None or _clock.now() - board.looked_at > _STALE
     signals = [*board.open, *(board.past if past else ())]
     if json:
@@ -67,7 +65,7 @@ def show(which: Which, *, json: Json = False) -> None:
 
     Example: till risk warnings show card_testing
     """
-    shown = run(_in_tx(lambda tx: _found(tx, which)))
+    shown = run(in_tx("cli warnings", lambda tx: _found(tx, which)))
     if json:
         say_json(_as_dict(shown) | {"alerts": [_alert_dict(each) for each in shown.alerts]})
         return
@@ -99,7 +97,7 @@ def propose(which: Which, reason: Why, *, json: Json = False) -> None:
     Example: till risk warnings propose card_testing --reason "it goes on"
     """
     try:
-        made = run(_in_tx(lambda tx: _propose(tx, which, reason)))
+        made = run(in_tx("cli warnings", lambda tx: _propose(tx, which, reason)))
     except BadRulesError as error:
         raise CliError(
             f"the rule cannot join those in force:\n{error}", "till risk rules propose FILE"
@@ -117,7 +115,7 @@ def close(which: Which, reason: Why) -> None:
 
     Example: till risk warnings close sig_01k… --reason "the shop's own tablet"
     """
-    done = run(_in_tx(lambda tx: _close(tx, which, reason)))
+    done = run(in_tx("cli warnings", lambda tx: _close(tx, which, reason)))
     say(f"{_public(done)} {done.kind}: closed")
 
 
@@ -133,7 +131,9 @@ def alerts(
     Example: till risk warnings alerts --below
     """
     since = _clock.now() - timedelta(days=1)
-    found = run(_in_tx(lambda tx: warning.alerts_ranked(tx, since, queued=not below, limit=limit)))
+    found = run(
+        in_tx("cli warnings", lambda tx: warning.alerts_ranked(tx, since, queued=not below, limit=limit))
+    )
     if json:
         say_json([_alert_dict(each) for each in found])
     elif found:
@@ -150,16 +150,11 @@ def draw_up(
 
     Example: till risk warnings draw-up 10
     """
-    drawn = run(_in_tx(lambda tx: _draw_up(tx, count)))
+    drawn = run(in_tx("cli warnings", lambda tx: _draw_up(tx, count)))
     if json:
         say_json({"drawn_up": drawn})
     else:
         say(f"{drawn} alerts are queued now.")
-
-
-async def _in_tx(work: Callable[[Tx], Awaitable[T]]) -> T:
-    async with opened(settings(), size=1) as (store, _), store.tx("cli warnings") as tx:
-        return await work(tx)
 
 
 async def _found(tx: Tx, which: str) -> warning.Shown:
