@@ -38,11 +38,18 @@ def has_card_number(text: str) -> bool:
 
 def card_numbers(text: str) -> Iterator[tuple[int, int]]:
     """Where in a text the card numbers stand (start, end), one after the other."""
-    if sum(map(str.isdigit, text)) < _LENGTHS.start:
+    if digits_in(text) < _LENGTHS.start:
         return
     text = without_ids(plain(text))
     for run in _RUN.finditer(text):
         yield from _in_run(text, run.start(), run.end())
+
+
+def digits_in(text: str) -> int:
+    """How many digits a text has, of whatever script."""
+    if text.isascii():  # most are, and every text of every payment is looked at
+        return len(text) - len(text.encode().translate(None, b"0123456789"))
+    return sum(map(str.isdigit, text))
 
 
 def plain(text: str) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from tillkeeper.base.cardnumbers import has_card_number, plain, without_ids
+from tillkeeper.base.cardnumbers import digits_in, has_card_number, plain, without_ids
 from tillkeeper.base.results import Refusal
 
 _CODE_NAMES: Final = (
@@ -41,7 +41,7 @@ def forbidden(text: str) -> Refusal | None:
     """Why a text may not be taken, if so: it holds a card number (`card_number_refused`), or a card's security code or
     a PIN beside its name (`security_code_refused`). The refusal quotes nothing.
     """
-    if len(text) < _SHORTEST or sum(map(str.isdigit, text)) < _FEWEST:
+    if len(text) < _SHORTEST or digits_in(text) < _FEWEST:
         return None
     if has_card_number(text):
         return _CARD
@@ -51,7 +51,7 @@ def forbidden(text: str) -> Refusal | None:
 def security_codes(text: str) -> Iterator[tuple[int, int]]:
     """Where in a text security codes and PINs stand beside their names (start, end)."""
     text = plain(text)
-    if _HINT.search(text.lower()) and sum(map(str.isdigit, text)) >= _FEWEST:
+    if digits_in(text) >= _FEWEST and _HINT.search(text.lower()):
         yield from (found.span() for found in _SPOKEN.finditer(without_ids(text)))
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from operator import attrgetter
 from uuid import UUID
 
 from tillkeeper.base.limits import MAX_TRANSFERS_PER_POST, PAGE_MAX
@@ -11,7 +10,6 @@ from tillkeeper.store import Tx, columns, queries
 
 _sql = queries(__package__, "queries.sql")
 _OUTCOMES = list(Outcome)
-_NUMBER = attrgetter("int")  # compared in C; UUIDs compare themselves in Python
 
 
 async def open_accounts(tx: Tx, accounts: Sequence[NewAccount], at: datetime) -> None:
@@ -46,16 +44,18 @@ async def post(tx: Tx, entries: Sequence[Entry], booked_at: datetime) -> list[Ou
     if len(entries) > MAX_TRANSFERS_PER_POST:
         raise ValueError(f"{len(entries)} entries in one batch; {MAX_TRANSFERS_PER_POST} are allowed")
     # Sorted here, in the order PostgreSQL sorts uuids, so that post_v1 need not look places up.
-    accounts = sorted({entry.debit for entry in entries} | {entry.credit for entry in entries}, key=_NUMBER)
-    place = {account: index for index, account in enumerate(accounts, 1)}
+    # By their numbers, which Python hashes and compares in C, and UUIDs not.
+    accounts = {entry.debit.int: entry.debit for entry in entries}
+    accounts |= {entry.credit.int: entry.credit for entry in entries}
+    place = {number: index for index, number in enumerate(sorted(accounts), 1)}
     outcomes = await tx.value(
         _sql.post,
         {
-            "accounts": columns.uuids(accounts),
+            "accounts": columns.uuids([accounts[number] for number in place]),
             "ids": columns.uuids([entry.id for entry in entries]),
             "ops": columns.smallints([entry.op for entry in entries]),
-            "debits": columns.integers([place[entry.debit] for entry in entries]),
-            "credits": columns.integers([place[entry.credit] for entry in entries]),
+            "debits": columns.integers([place[entry.debit.int] for entry in entries]),
+            "credits": columns.integers([place[entry.credit.int] for entry in entries]),
             "amounts": columns.bigints([entry.amount for entry in entries]),
             "kinds": columns.texts([entry.kind for entry in entries]),
             "payments": columns.uuids([entry.payment for entry in entries]),

@@ -65,12 +65,24 @@ def uuids(values: Iterable[UUID | None]) -> Column:
 
 def texts(values: Iterable[str | None]) -> Column:
     """text[]"""
-    return blobs([None if value is None else value.encode() for value in values], element_type=25)
+    every = list(values)
+    if every and every.count(every[0]) == len(
+        every
+    ):  # a turn's kinds, currencies, states are mostly one word
+        return Column(25, [_text(every[0])] * len(every))
+    return Column(25, [_text(value) for value in every])
 
 
-def blobs(values: Iterable[bytes | None], element_type: int = 17) -> Column:
+def _text(value: str | None) -> bytes:
+    if value is None:
+        return _NULL
+    data = value.encode()
+    return _LENGTH(len(data)) + data
+
+
+def blobs(values: Iterable[bytes | None]) -> Column:
     """bytea[]"""
-    return Column(element_type, [_NULL if value is None else _LENGTH(len(value)) + value for value in values])
+    return Column(17, [_NULL if value is None else _LENGTH(len(value)) + value for value in values])
 
 
 def bigints(values: Iterable[int | None]) -> Column:

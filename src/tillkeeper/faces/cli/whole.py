@@ -19,12 +19,13 @@ class WholeAnswers(HttpToolsProtocol):
 class _Gathering:
     """A transport that gathers what is written in a pass of the event loop; for all else it is the transport below."""
 
-    __slots__ = ("_loop", "_pieces", "_transport")
+    __slots__ = ("_loop", "_pieces", "_transport", "is_closing")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
         self._pieces: list[bytes] = []
+        self.is_closing = transport.is_closing  # asked for with every answer
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -39,6 +40,6 @@ class _Gathering:
         self._transport.close()
 
     def _let_go(self) -> None:
-        if self._pieces and not self._transport.is_closing():
+        if self._pieces and not self.is_closing():
             self._transport.write(b"".join(self._pieces))
         self._pieces.clear()
