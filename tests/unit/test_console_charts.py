@@ -78,3 +78,12 @@ def test_a_curve_is_broken_where_nothing_is_known() -> None:
     starts = re.findall(r'translate\((\d+)\)"><path class="area main" d="M0 (\d+)', svg)
     assert starts == [("0", "60"), ("16", "100")]
     assert "edge" not in charts.curve([None, None], "x")[0]
+
+
+def test_columns_lie_upon_each_other_and_one_day_is_seen() -> None:
+    svg, top = charts.columns([("main", [3]), ("deny", [1])], "a day", bound=2)
+    assert top == 4
+    found = re.findall(r'class="part (\w+)" x="0.4" y="(\d+)" width="3.2" height="(\d+)"', svg)
+    assert found == [("main", "30", "90"), ("deny", "0", "30")]
+    assert 'd="M0 60H4"' in svg  # the bound
+    assert "ideal" not in charts.columns([("main", [3])], "a day", bound=9)[0]

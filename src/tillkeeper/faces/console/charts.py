@@ -42,6 +42,33 @@ def stacked(layers: Sequence[tuple[str, Sequence[int]]], label: str) -> tuple[Ma
     return _plot(shapes, len(sums), label), top
 
 
+def columns(
+    layers: Sequence[tuple[str, Sequence[int]]], label: str, bound: int | None = None
+) -> tuple[Markup, int]:
+    """One column for each point, (class, values) upon each other from the bottom up; and the value at the top edge.
+
+    `bound`: a dashed line across, drawn where it lies within the picture.
+    """
+    counts = [sum(values) for values in zip(*(values for _, values in layers), strict=True)]
+    top = ceiling(max(counts, default=0))
+    shapes, feet = [], [0] * len(counts)
+    for name, values in layers:
+        for place, value in enumerate(values):
+            low, high = feet[place], feet[place] + value
+            feet[place] = high
+            if value > 0:
+                y, foot = _height(high, top), _height(low, top)
+                shapes.append(
+                    f'<rect class="part {name}" x="{place * _STEP + 0.4:.1f}" y="{y}" width="{_STEP - 0.8:.1f}" height="{max(foot - y, 1)}"/>'
+                )
+    if bound is not None and bound <= top:
+        y = _height(bound, top)
+        shapes.append(
+            f'<path class="ideal" vector-effect="non-scaling-stroke" d="M0 {y}H{len(counts) * _STEP}"/>'
+        )
+    return _plot("".join(shapes), len(counts) + 1, label), top
+
+
 def line(values: Sequence[int], label: str) -> tuple[Markup, int]:
     """One line with the area below it; and the value at the top edge."""
     top = ceiling(max(values, default=0))
@@ -137,7 +164,11 @@ def _band(name: str, below: Sequence[int], above: Sequence[int], top: int) -> st
 
 
 def _heights(values: Sequence[int], top: int) -> list[int]:
-    return [_HEIGHT - value * _HEIGHT // top for value in values]
+    return [_height(value, top) for value in values]
+
+
+def _height(value: int, top: int) -> int:
+    return _HEIGHT - value * _HEIGHT // top
 
 
 def _steps(heights: Sequence[int], step: int) -> str:

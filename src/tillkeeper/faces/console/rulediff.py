@@ -29,7 +29,7 @@ class Change(msgspec.Struct, frozen=True):
 def changes(before: RuleSet, after: RuleSet) -> list[Change]:
     """Removed and changed rules in their old order, then new ones in theirs."""
     old, new = ({rule.name: rule for rule in each.rules} for each in (before, after))
-    return [*_of_old(old, new), *(Change("added", name, None, new[name]) for name in new if name not in old)]
+    return [*_of_old(old, new), *(_added(new[name]) for name in new if name not in old)]
 
 
 def heads(before: RuleSet, after: RuleSet) -> tuple[tuple[str, str, str], ...]:
@@ -40,6 +40,12 @@ def heads(before: RuleSet, after: RuleSet) -> tuple[tuple[str, str, str], ...]:
         if name not in {"source", "rules", "features", "login_features"}
     ]
     return _differing(names, before, after)
+
+
+def _added(rule: Rule) -> Change:
+    """A new rule, with what it says beyond outcome and condition."""
+    plain = msgspec.structs.replace(rule, on=("payment",), shadow=False, until_us=None, at_most=None)
+    return Change("added", rule.name, None, rule, _differing(_FIELDS, plain, rule))
 
 
 def _of_old(old: dict[str, Rule], new: dict[str, Rule]) -> Iterator[Change]:

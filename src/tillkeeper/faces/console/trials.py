@@ -87,15 +87,17 @@ def pictures(report: Report, renderer: Renderer) -> dict[str, Any]:
     """Fraud a day, stopped and let through; alerts a day; scores."""
     days = report.candidate.days
     money, money_top = (
-        charts.stacked(
-            [("main", [each.saved for each in days]), ("bad", [each.lost for each in days])],
+        charts.columns(
+            [("main", [each.saved for each in days]), ("deny", [each.lost for each in days])],
             renderer.texts("backtest.money_a_day"),
         )
         if days
         else ("", 0)
     )
-    alerts, alerts_top = charts.line(
-        [each.customers for each in days], renderer.texts("backtest.alerts_a_day")
+    alerts, alerts_top = charts.columns(
+        [("main", [each.customers for each in days])],
+        renderer.texts("backtest.alerts_a_day"),
+        report.candidate.workload.capacity,
     )
     scores = report.candidate.scores
     bars, bars_top = (

@@ -37,6 +37,9 @@ _PAGES: Final = {
     "pln": "/plans",
     "rpr": "/rules/proposals",
 }
+_PUBLIC: Final = re.compile(rf"({'|'.join(_PAGES)})_\w{{26}}")
+_MODELS: Final = frozenset({"model", "replaces"})
+"""Terms that are a model's number, 0 for none."""
 _SHOWN: Final = 100
 
 
@@ -167,7 +170,14 @@ def _term(name: str, value: Any, given: dict[str, Any], renderer: Renderer) -> T
     text = str(value)
     if name == "as_of":
         return Term(name, renderer.texts.named("state", text.split(" ", 1)[0]), full=text)
-    kind = re.fullmatch(r"(pay|cus|mer|pln)_\w{26}", text)
+    if name in _MODELS:
+        number = int(value)
+        return (
+            Term(name, renderer.texts("models.version", version=number), f"/models/{number}")
+            if number
+            else Term(name, "–")
+        )
+    kind = _PUBLIC.fullmatch(text)
     return Term(name, text, f"{_PAGES[kind[1]]}/{text}" if kind else None)
 
 

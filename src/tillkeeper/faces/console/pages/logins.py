@@ -24,7 +24,7 @@ SLOTS: Final = 48
 _NETWORKS: Final = 12
 _RISKIEST: Final = 15
 _STAFF: Final = 10
-_TONES: Final = {"allow": "main", "ask_again": "wait", "block": "bad"}
+_TONES: Final = {"allow": "main", "ask_again": "wait", "block": "deny"}
 
 
 @get("/logins", action="login.view")
@@ -102,7 +102,7 @@ def _curve(slots: Sequence[Slot], since: datetime, until: datetime, renderer: Re
             if each.outcome == name:
                 counts[min(max((each.at - since) // width, 0), SLOTS - 1)] += each.count
         layers.append((_TONES[name], counts))
-    plot, top = charts.stacked(layers, renderer.texts("logins.over_time"))
+    plot, top = charts.columns(layers, renderer.texts("logins.over_time"))
     return {"plot": plot, "top": top}
 
 

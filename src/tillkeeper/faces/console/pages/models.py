@@ -97,8 +97,15 @@ async def model(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page:
         if found is None:
             found = await _older(tx, version)
         blob = await registry.load(tx, version)
+        asked = await access.approvals.open_about(tx, PROMOTE.name, [str(version)], desk.clock)
     scorer, fault = await asyncio.to_thread(_open, blob)
-    context: dict[str, Any] = {"m": found, "scorer": scorer, "fault": fault, "figures": FIGURES}
+    context: dict[str, Any] = {
+        "m": found,
+        "scorer": scorer,
+        "fault": fault,
+        "figures": FIGURES,
+        "asked": asked.get(str(version)),
+    }
     if scorer is not None:
         context |= _pictures(scorer.card, renderer)
     return await desk.page(request, "model.html", context)

@@ -176,7 +176,7 @@ def _sum(fates: Iterable[Fate], name: str) -> Sum:
 def _pictures(hits: Hits, squares: Sequence[Square], renderer: Renderer) -> dict[str, Any]:
     """The curve of what was stopped, and the map."""
     layers = [(name, hits.over_time.get(name, [0] * overview.SLICES)) for name in reversed(_STOPPING)]
-    curve, top = charts.stacked(layers, renderer.texts("risk_page.over_time"))
+    curve, top = charts.columns(layers, renderer.texts("risk_page.over_time"))
     spots = [
         Spot((each.latitude + 0.5) * STEP, (each.longitude + 0.5) * STEP, each.decided, each.stopped)
         for each in squares

@@ -12,6 +12,12 @@ document.documentElement.classList.add("scripted");
   history.replaceState(null, "", here);
 })();
 
+// One box for all of its kind.
+document.addEventListener("change", function (event) {
+  const name = event.target.dataset.all;
+  if (name) for (const each of event.target.form.querySelectorAll('[name="' + name + '"]')) each.checked = event.target.checked;
+});
+
 // A form is sent once, however often its button is pressed, until the next page comes or ten seconds are over.
 document.addEventListener("submit", function (event) {
   const form = event.target;
