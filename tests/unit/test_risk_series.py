@@ -117,6 +117,7 @@ def taken(profiles: Profiles, some: list[Attempt | Event]) -> np.ndarray:
 def test_every_aggregate_equals_its_definition(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Labels come before their delay is over, after it, and are taken back; profiles are forgotten meanwhile."""
     monkeypatch.setattr("tillkeeper.risk.kept.FIRST_NODES", 8)
+    monkeypatch.setattr("tillkeeper.risk.kept.FIRST_SLOTS", 8)
     monkeypatch.setattr("tillkeeper.risk.kept.FIRST_PLACES", 2)
     monkeypatch.setattr(profiles_module, "FIRST_PROFILES", 4)
     monkeypatch.setattr(profiles_module, "FIRST_EVENTS", 16)
@@ -271,13 +272,32 @@ def test_without_device_address_and_place_nothing_is_made_up() -> None:
     )
 
 
+def test_crowds_that_enter_a_delayed_window_at_once_find_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table of labels has room for all who wait, not only for those who come."""
+    monkeypatch.setattr("tillkeeper.risk.kept.FIRST_PLACES", 2)
+    fields = {"entity": "payee", "aggregate": "distinct", "of": "customer", "window": "5h", "delay": "2h"}
+    catalogue = FEATURES.with_(
+        read_declarations(table(name="crowd", **fields) + table(name="thieves", frauds=True, **fields), "test")
+    )
+    profiles = Profiles(RULES, ZONE, catalogue, frozenset({"crowd", "thieves"}))
+    crowd = [
+        Attempt(UUID(int=n), "payment", START, UUID(int=n), UUID(int=9999), 5, "CNY") for n in range(1, 101)
+    ]
+    for attempt in crowd:
+        profiles.observe([attempt])
+        profiles.learn(attempt.id, fraud=True)
+    last = Attempt(UUID(int=777), "payment", START + 3 * HOUR, UUID(int=777), UUID(int=9999), 5, "CNY")
+    row = profiles.observe([last])[0]
+    assert row[catalogue["crowd"].index] == row[catalogue["thieves"].index] == len(crowd)
+
+
 def test_what_nobody_asked_for_is_not_kept() -> None:
     profiles = Profiles(RULES, ZONE, wanted=frozenset({"customer_past_mean_7d"}))
     attempts = [
         Attempt(UUID(int=n), "payment", START + n, UUID(int=1), UUID(int=2), n, "CNY") for n in (10, 20)
     ]
     row = profiles.observe(attempts)[1]
-    assert profiles._kept.counts()["series"] == 0
+    assert profiles._kept.counts()["strands"] == 0
     assert row[FEATURES["customer_past_mean_7d"].index] == 10  # computed from what the windows keep anyway
     assert math.isnan(row[FEATURES["customer_past_max_7d"].index])
 

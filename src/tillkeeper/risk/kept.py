@@ -1,4 +1,8 @@
-"""The live state of declared features: what the windows do not keep, kept by a series each; and values over the row."""
+"""The live state of declared features: what the windows do not keep, kept by strands; and values over the row.
+
+Here declarations become the plan that series.py works by: features that look at the same events share a strand, and those
+that look at the same stretch of time share a view of it.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -6,39 +10,214 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tillkeeper.risk import series, windows
+from tillkeeper.risk import series
 from tillkeeper.risk.arrays import longer, zeroed
 from tillkeeper.risk.declarations import ONLY_BUILT_IN, SCORE_SCALE, THIS, Declaration
-from tillkeeper.risk.features import Catalogue, Feature, window_column
+from tillkeeper.risk.expressions import Expression
+from tillkeeper.risk.features import FEATURES, KINDS, Catalogue, window_column
 
-FIRST_NODES: Final = 1 << 20
+FIRST_NODES: Final = 1 << 22
+FIRST_SLOTS: Final = 1 << 22
 FIRST_PLACES: Final = 1 << 12
 EVENT_KEYS: Final = ("customer", "device", "ip", "network")
-"""The columns of an event's `who`."""
-PAYMENT_KEYS: Final = ("customer", "payee", "device", "ip", "received")
-KIND_OF: Final = {"customer": 0, "payee": 1, "received": 1, "device": 2, "ip": 3, "network": 4}
+"""The columns of an event's `who`, and of its `times`."""
+PAYMENT_KEYS: Final = (*KINDS, "received")
+"""The columns of a payment's `who`; of its `times` too, which the clocks of everything follow, of KINDS."""
 _AGGREGATES: Final = {
     "count": series.COUNT, "frauds": series.COUNT, "sum": series.SUM, "mean": series.MEAN, "max": series.MAX,
     "min": series.MIN, "distinct": series.DISTINCT, "last": series.LAST, "first": series.FIRST, "age": series.AGE,
     "age_of_first": series.AGE_OF_FIRST, "rate": series.RATE, "run": series.RUN,
 }  # fmt: skip
+_AGES: Final = (series.AGE, series.AGE_OF_FIRST)
+_PEAKS: Final = frozenset({series.MAX, series.MIN})
 Columns = Mapping[str, NDArray[Any]]
 
 
 class Rows(NamedTuple):
-    """A turn as declared features see it.
+    """A turn as declared features see it; `who`, `times`, `events` as of series.Turn.
 
-    `who`, `times`, `seen`: by key (customer, payee, ...), the profiles' numbers, their payments' clock and that of
-    everything. `events`: the payments' places in the windows. `columns`: what filters and values read, as numbers.
+    `is_event`: of each event that may be among them, which are. `columns`: what filters and values read, as numbers.
     """
 
-    kinds: frozenset[str]
-    who: Mapping[str, NDArray[np.int32]]
-    times: Columns
-    seen: Columns
+    who: NDArray[np.int32]
+    times: NDArray[np.int64]
     events: NDArray[np.int32]
     is_event: Mapping[str, NDArray[np.bool_]]
     columns: Columns
+
+
+class _View(NamedTuple):
+    """A stretch of time, microseconds, and whether only known frauds count."""
+
+    delay: int
+    span: int
+    frauds: bool
+
+
+class _Measure(NamedTuple):
+    """A feature's column, and what of its view it says."""
+
+    column: int
+    kind: int
+    view: _View
+    past: bool
+    empty: float
+    scale: float
+
+
+class _Strand:
+    """Features over the same events, while it is found out what of each event they need."""
+
+    def __init__(self, one: Declaration) -> None:
+        self.entity, self.event, self.where = one.entity, one.event, one.where
+        self.takes = "payee" if one.entity == "received" else one.entity
+        self.number: tuple[str, int] | None = None
+        self.label: str | None = None
+        self.falling: tuple[int, bool] | None = None
+        self.measures: list[_Measure] = []
+
+    def add(self, one: Declaration, column: int) -> bool:
+        """Take a feature up; False if its events, or what is to be kept of each, are others."""
+        kind = _AGGREGATES[one.aggregate]
+        label = one.of if kind == series.DISTINCT else None
+        number = (one.of, -1 if kind == series.MIN else 1) if one.of and not label else None
+        falling = (one.delay_us, one.frauds) if kind in _PEAKS else None
+        needs = ((self.number, number), (self.label, label), (self.falling, falling))
+        if (one.entity, one.event, one.where) != (self.entity, self.event, self.where):
+            return False
+        if any(None not in pair and pair[0] != pair[1] for pair in needs):
+            return False
+        self.number, self.label, self.falling = (
+            self.number or number,
+            self.label or label,
+            self.falling or falling,
+        )
+        # An event that waits is not within its view while it is the newest: what was known before it came is the same.
+        past = one.past or one.entity == "received" or one.delay_us > 0
+        empty = 0.0 if kind == series.RATE or kind in series.EMPTY_IS_ZERO else np.nan
+        scale = series.SECOND if kind in _AGES else SCORE_SCALE if one.of == "score" else 1
+        view = _View(one.delay_us, one.window_us, one.frauds)
+        self.measures.append(_Measure(column, kind, view, past, empty, float(scale)))
+        return True
+
+    @property
+    def views(self) -> list[_View]:
+        """By how far they reach back."""
+        return sorted({each.view for each in self.measures}, key=lambda view: (view.delay + view.span, view))
+
+    @property
+    def hears(self) -> bool:
+        """Whether labels change anything in it."""
+        return any(each.view.frauds for each in self.measures)
+
+
+class _Sight(NamedTuple):
+    """How turns of one kind are seen, payments or all else: what of them the plan's numbers mean."""
+
+    plan: series.Plan
+    numbers: tuple[str, ...]
+    filters: tuple[tuple[str, Expression | None, Callable[[Columns], NDArray[Any]] | None], ...]
+    room: tuple[int, int]
+
+    @classmethod
+    def of(cls, strands: Sequence[_Strand], code: Callable[[str, str], int], *, payments: bool) -> "_Sight":
+        """The plan for these. Strands of payments are not looked at beside payments: theirs is another clock."""
+        keys = PAYMENT_KEYS if payments else EVENT_KEYS
+        taking = [strand for strand in strands if (strand.event == "payment") == payments]
+        numbers = dict.fromkeys(
+            name
+            for strand in taking
+            for name in (strand.number and strand.number[0], strand.label)
+            if name and name not in keys
+        )
+        filters = dict.fromkeys((one.event, one.where) for one in taking if one.where or not payments)
+        plan = _Planning(strands, keys, tuple(numbers), tuple(filters), payments=payments).plan()
+        return cls(
+            plan,
+            tuple(numbers),
+            tuple((event, where, where.over(code) if where else None) for event, where in filters),
+            (len(taking), sum(len(strand.views) for strand in taking)),
+        )
+
+    def turn(self, rows: Rows) -> series.Turn:
+        """A turn as the kernel takes it."""
+        n = len(rows.events)
+        numbers = np.empty((n, len(self.numbers)), np.int64)
+        for at, name in enumerate(self.numbers):
+            column = rows.columns[name]
+            numbers[:, at] = np.rint(column * SCORE_SCALE) if name == "score" else column
+        passes = np.empty((len(self.filters), n), np.bool_)
+        for at, (event, where, compute) in enumerate(self.filters):
+            passes[at] = rows.is_event[event]
+            if where and compute:
+                passes[at] &= compute({name: rows.columns[name] for name in where.names})
+        return series.Turn(rows.who, rows.times, numbers, passes, rows.events)
+
+
+class _Planning(NamedTuple):
+    """What a plan is made from: the strands, and the columns of a turn in which each finds what it needs."""
+
+    strands: Sequence[_Strand]
+    keys: Sequence[str]
+    numbers: Sequence[str]
+    filters: Sequence[tuple[str, Expression | None]]
+    payments: bool
+
+    def plan(self) -> series.Plan:
+        """All strands with their views and measures behind each other."""
+        lines, views, measures = list[tuple[int, ...]](), list[tuple[int, ...]](), list[tuple[Any, ...]]()
+        marks = 0
+        for strand in self.strands:
+            own = sorted(strand.measures, key=lambda one: not one.past)
+            past = sum(one.past for one in own)
+            first, at = len(views), len(measures)
+            hears = marks if strand.hears else series.NONE
+            marks += strand.hears
+            views += _views(strand)
+            measures += [
+                (first + strand.views.index(one.view), one.kind, one.column, one.empty, one.scale)
+                for one in own
+            ]
+            bounds = (hears, first, len(views), at, at + past, len(measures))
+            lines.append((*self._keys(strand), *self._events(strand), *bounds))
+        return series.Plan(
+            np.array(lines, series.STRAND), np.array(views, series.VIEW), np.array(measures, series.MEASURE)
+        )
+
+    def _keys(self, strand: _Strand) -> tuple[int, ...]:
+        """Columns of who takes an event in and who is read, each with the column of the clock; and if anybody may be."""
+        here = (strand.event == "payment") <= self.payments
+        takes = (
+            _place(self.keys, strand.takes) if (strand.event == "payment") == self.payments else series.NONE
+        )
+        reads = _place(self.keys, strand.entity) if here else series.NONE
+        clocks = len(PAYMENT_KEYS) if self.payments and strand.event != "payment" else 0
+        anybody = int(here and strand.entity == "received")
+        return takes, takes + clocks, reads, reads + clocks, anybody
+
+    def _events(self, strand: _Strand) -> tuple[int, ...]:
+        """The filter's row, and the columns of values and labels."""
+        number, sign = strand.number or ("", 1)
+        return (
+            _place(self.filters, (strand.event, strand.where)),
+            _place(self.numbers, number),
+            sign,
+            _place(self.numbers, strand.label),
+            _place(self.keys, strand.label),
+        )
+
+
+def _place(among: Sequence[Any], one: Any) -> int:
+    return among.index(one) if one in among else series.NONE
+
+
+def _views(strand: _Strand) -> list[tuple[int, ...]]:
+    views = strand.views
+    kinds = {view: {one.kind for one in strand.measures if one.view == view} for view in views}
+    peaked = [view for view in views if kinds[view] & _PEAKS]
+    return [
+        (*view, series.DISTINCT in kinds[view], (view in peaked) + (view in peaked[-1:])) for view in views
+    ]
 
 
 class Kept:
@@ -47,7 +226,7 @@ class Kept:
     def __init__(
         self, catalogue: Catalogue, code: Callable[[str, str], int], wanted: frozenset[str] | None = None
     ) -> None:
-        self._series = []
+        self._strands = list[_Strand]()
         self._values = []
         reading = catalogue.keys() if wanted is None else catalogue.reading(wanted)
         for feature in catalogue.values():
@@ -59,38 +238,84 @@ class Kept:
                 names = [(name, feature_index(catalogue, name)) for name in one.value.names]
                 self._values.append((feature.index, names, one.value.over(code)))
             elif one.aggregate and one.aggregate not in ONLY_BUILT_IN:
-                self._series.append(_Held(feature, one, code))
+                self._add(one, feature.index)
+        self._payments = _Sight.of(self._strands, code, payments=True)
+        self._others = _Sight.of(self._strands, code, payments=False)
+        self.state = self._empty()
+
+    def _add(self, one: Declaration, column: int) -> None:
+        if not any(strand.add(one, column) for strand in self._strands):
+            self._strands.append(_Strand(one))
+            self._strands[-1].add(one, column)
+
+    def _empty(self) -> series.Series:
+        strands = len(self._strands)
+        return series.Series(
+            zeroed(FIRST_NODES, series.NODE),
+            zeroed(FIRST_SLOTS, series.SLOT),
+            np.zeros((0, strands), np.int32),
+            np.zeros(FIRST_PLACES, series.PLACE),
+            np.zeros((0, sum(strand.hears for strand in self._strands)), np.int32),
+            np.zeros(strands, np.int32),
+            np.array([0, 0, 0, 0, 0, 1], np.int64),
+        )
 
     def take(self, rows: Rows, matrix: NDArray[np.float64], profiles: int, events: int) -> None:
         """Take a turn into all series, and fill their columns and the values'.
 
         `profiles` and `events`: how many numbers of each there may be.
         """
-        for held in self._series:
-            held.take(rows, matrix, profiles, events)
+        sight = self._payments if "payment" in rows.is_event else self._others
+        if self._strands:
+            self._make_room(len(matrix), sight.room, profiles, events)
+            series.observe(self.state, sight.plan, sight.turn(rows), matrix)
         with np.errstate(all="ignore"):
             for index, names, compute in self._values:
                 found = compute({name: rows.columns[name] if at < 0 else matrix[:, at] for name, at in names})
                 matrix[:, index] = np.where(np.isfinite(found), found, np.nan)
 
-    def learn(self, event: int, who: Sequence[int], *, fraud: bool) -> None:
+    def learn(self, event: int, who: NDArray[np.int32], *, fraud: bool) -> None:
         """The payment at this place of the windows was fraud, or not; `who`: its profiles."""
-        for held in self._series:
-            held.learn(event, who, fraud=fraud)
+        if self.state.marks.size:
+            self._make_place(len(self._payments.plan.views))
+            series.learn(self.state, self._payments.plan, who, event, int(fraud))
 
-    def forget(self, numbers: NDArray[np.int64], kinds: NDArray[np.int64]) -> None:
+    def forget(self, numbers: NDArray[np.int64]) -> None:
         """These profiles' numbers will be given to others."""
-        for held in self._series:
-            held.forget(numbers[kinds == held.kind])
+        if self._strands:
+            series.clear(self.state, self._payments.plan, numbers[numbers < len(self.state.rows)])
 
     def counts(self) -> dict[str, int]:
-        """How many series, events in them, and the bytes these take."""
-        used = [int(held.state.counters[series.USED]) for held in self._series]
+        """How many strands, events in them, and the bytes these take."""
+        used, slots = (int(self.state.counters[each]) for each in (series.USED, series.SLOTS))
         return {
-            "series": len(used),
-            "kept": sum(int(held.state.counters[series.LIVE]) for held in self._series),
-            "bytes": sum(used) * series.NODE.itemsize,
+            "strands": len(self._strands),
+            "kept": int(self.state.counters[series.LIVE]),
+            "bytes": used * series.NODE.itemsize + slots * series.SLOT.itemsize,
         }
+
+    def _make_room(self, n: int, each: tuple[int, int], profiles: int, events: int) -> None:
+        state, (nodes, slots) = self.state, (n * some for some in each)
+        if len(state.rows) < profiles:
+            state = state._replace(rows=longer(state.rows, profiles))
+        if len(state.marks) < events and state.marks.shape[1]:
+            state = state._replace(marks=longer(state.marks, events))
+        while int(state.counters[series.LIVE]) + nodes + 1 > len(state.nodes):
+            state = state._replace(nodes=longer(state.nodes, 2 * len(state.nodes)))
+        while int(state.counters[series.SLOTS]) + slots > len(state.slots):
+            state = state._replace(slots=longer(state.slots, 2 * len(state.slots)))
+        self.state = state
+        self._make_place(slots)
+
+    def _make_place(self, n: int) -> None:
+        """For so many more labels."""
+        state = self.state
+        coming = int(state.counters[series.PLACES] + state.counters[series.WAITING]) + n
+        while coming * 2 > len(state.places):
+            larger = np.zeros(2 * len(state.places), series.PLACE)
+            series.rehash(state, larger)
+            state = state._replace(places=larger)
+        self.state = state
 
 
 def feature_index(catalogue: Catalogue, name: str) -> int:
@@ -98,104 +323,8 @@ def feature_index(catalogue: Catalogue, name: str) -> int:
     return -1 if name in THIS else catalogue[name].index
 
 
-class _Held:
-    """One series and how its events are found."""
-
-    def __init__(self, feature: Feature, one: Declaration, code: Callable[[str, str], int]) -> None:
-        self.index = feature.index
-        self.kind = KIND_OF[one.entity]
-        self._one = one
-        self._takes = "payee" if one.entity == "received" else one.entity
-        self._where = (one.where, one.where.over(code)) if one.where else None
-        self._empty = 0.0 if one.aggregate == "rate" else np.nan
-        self._scale = float(SCORE_SCALE) if one.of == "score" else 1.0
-        past = one.past or one.entity == "received"
-        kind = _AGGREGATES[one.aggregate]
-        self._nothing = 0.0 if kind in series.EMPTY_IS_ZERO else self._empty
-        self.state = series.Series(
-            zeroed(FIRST_NODES, series.NODE),
-            np.zeros(0, series.SLOT),
-            np.zeros(FIRST_PLACES, series.PLACE),
-            np.zeros(0, np.int32),
-            np.zeros(4, np.int64),
-            np.array([kind, one.frauds, past, one.window_us, one.delay_us], np.int64),
-        )
-
-    def take(self, rows: Rows, matrix: NDArray[np.float64], profiles: int, events: int) -> None:
-        if self._one.event == "payment" and "payment" not in rows.kinds:
-            return  # clocks of payments: nothing of it is known beside them
-        n = len(matrix)
-        reads = rows.who.get(self._one.entity)
-        if reads is None:
-            reads = np.full(n, windows.NONE, np.int32)
-        takes = self._taking(rows, n)
-        if not self.state.counters[series.LIVE] and (takes < 0).all():
-            matrix[:, self.index] = np.where(reads == windows.NONE, np.nan, self._nothing)
-            return
-        clocks = rows.times if self._one.event == "payment" else rows.seen
-        self._make_room(n, profiles, events)
-        feed = series.Feed(
-            takes,
-            clocks.get(self._takes, rows.columns["this_at"]),
-            reads,
-            clocks.get(self._one.entity, rows.columns["this_at"]),
-            self._of(rows, n),
-            rows.events if self._one.frauds else np.full(n, windows.NONE, np.int32),
-            self._empty,
-            self._scale,
-        )
-        found = np.empty(n)
-        series.observe(self.state, feed, found)
-        matrix[:, self.index] = found
-
-    def _taking(self, rows: Rows, n: int) -> NDArray[np.int32]:
-        """Which key takes each row's event in; -1 where none does."""
-        one = self._one
-        if one.event not in rows.kinds or self._takes not in rows.who:
-            return np.full(n, windows.NONE, np.int32)
-        takes = rows.who[self._takes]
-        passes = rows.is_event[one.event]
-        if self._where:
-            passes = passes & self._where[1]({name: rows.columns[name] for name in self._where[0].names})
-        if one.aggregate == "distinct" and one.of in rows.who:
-            passes = passes & (rows.who[one.of] >= 0)
-        return np.where(passes, takes, np.int32(windows.NONE))
-
-    def _of(self, rows: Rows, n: int) -> NDArray[np.int64]:
-        of = self._one.of
-        if not of or self._one.event not in rows.kinds:
-            return np.zeros(n, np.int64)
-        values = rows.who[of] if of in rows.who else rows.columns[of]
-        return np.rint(values * self._scale).astype(np.int64)
-
-    def learn(self, event: int, who: Sequence[int], *, fraud: bool) -> None:
-        if self._one.frauds and event < len(self.state.node_of):
-            series.learn(self.state, who[self.kind], event, int(fraud))
-
-    def forget(self, numbers: NDArray[np.int64]) -> None:
-        if len(numbers):
-            series.clear(self.state, numbers[numbers < len(self.state.slots)])
-
-    def _make_room(self, n: int, profiles: int, events: int) -> None:
-        state = self.state
-        if len(state.slots) < profiles:
-            state = state._replace(slots=longer(state.slots, profiles))
-        if self._one.frauds and len(state.node_of) < events:
-            state = state._replace(node_of=longer(state.node_of, events))
-        while int(state.counters[series.LIVE]) + n + 1 > len(state.nodes):
-            state = state._replace(nodes=longer(state.nodes, 2 * len(state.nodes)))
-        while (int(state.counters[series.PLACES]) + n) * 2 > len(state.places):
-            larger = np.zeros(2 * len(state.places), series.PLACE)
-            series.rehash(state, larger)
-            state = state._replace(places=larger)
-        self.state = state
-
-
 def warm_up() -> None:
     """Have what is seldom called compiled, or loaded from the cache, before a payment waits for it."""
-    kinds = (series.NODE, series.SLOT, series.PLACE)
-    nodes, slots, places = (np.zeros(4, kind) for kind in kinds)
-    counters, settings = np.zeros(4, np.int64), np.zeros(5, np.int64)
-    state = series.Series(nodes, slots, places, np.zeros(4, np.int32), counters, settings)
-    series.rehash(state, np.zeros(8, series.PLACE))
-    series.clear(state, np.zeros(1, np.int64))
+    kept = Kept(FEATURES, lambda _, __: 0)
+    series.rehash(kept.state, np.zeros(8, series.PLACE))
+    kept.forget(np.zeros(0, np.int64))

@@ -14,7 +14,7 @@ from tillkeeper.risk.arrays import longer, zeroed
 from tillkeeper.risk.daytime import hour_weekday
 from tillkeeper.risk.declarations import EVENTS, SCORE_SCALE
 from tillkeeper.risk.features import FEATURES, KINDS, Catalogue
-from tillkeeper.risk.kept import EVENT_KEYS, PAYMENT_KEYS, Kept, Rows
+from tillkeeper.risk.kept import Kept, Rows
 from tillkeeper.risk.rules import RuleSet
 from tillkeeper.risk.types import Attempt, Batch, Event, halves
 
@@ -35,7 +35,6 @@ SWEPT_PER_ARRIVAL: Final = 5
 """Idle profiles are looked for a few at a time, so that no turn pays for all."""
 
 _WATCHED: Final = [FEATURES[f"{kind}_watched"].index for kind in KINDS]
-_PAYMENT: Final = frozenset({"payment"})
 
 
 class Profiles:
@@ -119,18 +118,13 @@ class Profiles:
 
     def _payment_rows(self, batch: Batch, turn: windows.Turn, matrix: NDArray[np.float64]) -> Rows:
         hour, weekday = hour_weekday(turn.at, self._zone)
-        who = _by_key(PAYMENT_KEYS, turn.who)
-        who["received"] = np.where(who["received"] < 0, np.int32(series.NOBODY), who["received"])
         kind = np.array([self._code("kind", one) for one in batch.kinds], np.float64)
         own = {"amount": turn.amount, "hour": hour, "weekday": weekday, "kind": kind}
         columns = {**own, **{f"this_{name}": column for name, column in own.items()}, "this_at": turn.at}
         columns["this_late_s"] = matrix[:, windows.LATE]
-        columns["ratio"] = matrix[:, windows.RATIO]
         return Rows(
-            kinds=_PAYMENT,
-            who=who,
-            times=_by_key(PAYMENT_KEYS, turn.times),
-            seen=_by_key(KINDS, turn.times[:, 5:]),
+            who=turn.who,
+            times=turn.times,
             events=turn.event,
             is_event={"payment": np.ones(len(batch), np.bool_)},
             columns=columns,
@@ -152,10 +146,8 @@ class Profiles:
             "this_weekday": weekday, "this_at": at,
         }  # fmt: skip
         return Rows(
-            kinds=frozenset(EVENTS[1:]),
-            who=_by_key(EVENT_KEYS, who),
-            times={},
-            seen=_by_key(EVENT_KEYS, seen),
+            who=who,
+            times=seen,
             events=np.full(len(events), windows.NONE, np.int32),
             is_event={name: np.array([one.event == name for one in events], np.bool_) for name in EVENTS[1:]},
             columns=columns,
@@ -173,7 +165,7 @@ class Profiles:
         high, low = halves([payment])[0].tolist()
         event = int(windows.learn(self._pool, high, low, int(fraud)))
         if event >= 0:
-            self._kept.learn(event, self._pool.events[event]["who"].tolist(), fraud=fraud)
+            self._kept.learn(event, self._pool.events[event]["who"], fraud=fraud)
         return event >= 0
 
     def counts(self) -> dict[str, int]:
@@ -277,7 +269,7 @@ class Profiles:
         if not found:
             return
         numbers, kinds = idle[:found] >> 3, idle[:found] & 7
-        self._kept.forget(numbers, kinds)
+        self._kept.forget(numbers)
         for number, kind in zip(numbers.tolist(), kinds.tolist(), strict=True):
             del self._numbers[kind][self._keys[number]]
             self._keys[number] = None
@@ -294,8 +286,3 @@ def _blank_profile() -> NDArray[Any]:
 
 
 _BLANK: Final = _blank_profile()
-
-
-def _by_key(keys: Sequence[str], columns: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """Columns by name, each in one piece: of arrays with gaps Numba compiles everything anew."""
-    return dict(zip(keys, np.ascontiguousarray(columns.T), strict=False))

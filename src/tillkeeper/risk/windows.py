@@ -465,7 +465,7 @@ def _read_past(
         seconds = max(MIN_TRAVEL_SECONDS, (profile.now - profile.placed_at) / SECOND)
         row[SPEED] = row[DISTANCE] / seconds * 3600.0
     profile.placed_at = profile.now
-    profile.place[:] = place
+    profile.place[0], profile.place[1] = place[0], place[1]
 
 
 @kernel
@@ -514,7 +514,7 @@ def _clocks(p: Pool, turn: Turn, i: int) -> None:
             t = max(t, p.profiles[who[5]].now)
         times[k] = _forward(p, who[k], k, t) if who[k] >= 0 else 0
     times[4] = _forward(p, who[4], PAYEE, times[CUSTOMER]) if who[4] >= 0 else times[CUSTOMER]
-    newest = times[:4].max()
+    newest = max(times[0], times[1], times[2], times[3])
     for k in range(4):
         times[5 + k] = at
         if who[k] >= 0:
@@ -531,10 +531,11 @@ def _observe(p: Pool, turn: Turn, i: int, row: NDArray[np.float64]) -> None:
     turn.event[i] = x
     event = p.events[x]
     event.amount = turn.amount[i]
-    event.id[:] = turn.id[i]
     event.marks = event.lists = 0
-    event.who[:] = turn.who[i, :4]
-    event.t[:] = turn.times[i, :4]
+    for half in range(2):
+        event.id[half] = turn.id[i, half]
+    for k in range(4):
+        event.who[k], event.t[k] = turn.who[i, k], turn.times[i, k]
     _read_received(p, turn.who[i, 4], turn.times[i, 4], row)
     _read_past(p, event.who[CUSTOMER], turn.at[i], event.amount, turn.place[i], row)
     row[AGE : AGE + 4] = math.nan
