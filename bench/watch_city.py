@@ -33,7 +33,7 @@ from tillkeeper.simulation.visits import visits
 BEGIN_US: Final = 1_775_000_000_000_000
 SHOPS: Final = 10**6  # shops are numbered from here, people from 1
 BEFORE: Final = 1000.0
-"""Seconds that the city lives without thieves."""
+"""Seconds without thieves, unless somebody asks for others."""
 _EAST_US: Final = 8 * 3600 * 1_000_000
 _READ: Final = (
     "device_age_s",
@@ -67,9 +67,10 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class Life:
-    """The city and its purses."""
+    """The city and its purses. `before`: seconds that it lives without thieves."""
 
-    def __init__(self, seed: int, rate: float) -> None:
+    def __init__(self, seed: int, rate: float, before: float = BEFORE) -> None:
+        self._before = before
         self.city: City = build_city(seed)
         self._rate = rate
         self._rules = load_rules(None)
@@ -95,7 +96,7 @@ class Life:
                 self._profiles.observe_events([event])
             elif isinstance(act, Pay | Send | Withdraw):
                 yield self._decide(act, intent, at_us, story)
-                payments -= intent.at >= BEFORE
+                payments -= intent.at >= self._before
             if not payments:
                 return
 
@@ -104,8 +105,8 @@ class Life:
         before = merge(
             HonestLife(city, rate, "before").intents(), visits(city, rate, "before"), key=lambda each: each.at
         )
-        after = (msgspec.structs.replace(each, at=each.at + BEFORE) for each in city_life(city, rate))
-        lived = chain(takewhile(lambda each: each.at < BEFORE, before), after)
+        after = (msgspec.structs.replace(each, at=each.at + self._before) for each in city_life(city, rate))
+        lived = chain(takewhile(lambda each: each.at < self._before, before), after)
         return merge((("", each) for each in lived), Neighbours(city).stories(), key=lambda each: each[1].at)
 
     def _login(self, act: LogIn, intent: Intent, at_us: int) -> Told:

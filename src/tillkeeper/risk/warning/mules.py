@@ -24,6 +24,7 @@ HELD_US: Final = 86_400 * SECOND_US
 """Money that came in so long ago is the account's own."""
 SPAN_US: Final = 7 * HELD_US
 QUICK_US: Final = 600 * SECOND_US
+AT_ONCE_US: Final = 60 * SECOND_US
 _HELD: Final = 64
 _PART: Final = 0.8
 """Of what came in, that a relay sends on; and of what it sends, that just came in."""
@@ -37,6 +38,8 @@ _CROWD: Final = 40
 """A component of more accounts is a town, not a network."""
 _QUIET: Final = 8
 """Payments of 30 days: who makes no more lives elsewhere."""
+_SELDOM: Final = 5
+"""Payments that an account received in 30 days, this one among them: who was paid no oftener is nobody's landlord."""
 _PPM: Final = 800_000
 
 _Thing = tuple[str, object]
@@ -143,13 +146,14 @@ class Mules:
         money = sum(part for _, part in traced)
         dwelt = sum((each.at_us - lot.at_us) * part for lot, part in traced) / money
         shown = {
+            "at_once": dwelt < AT_ONCE_US,
             "quick": dwelt < QUICK_US,
             "from_stranger": _any_known(lot.stranger for lot, _ in traced),
             "to_stranger": each.payee_new,
             "quiet": None if each.count_30d is None else each.count_30d <= _QUIET,
             "to_quiet": None
             if each.kind != "send" or each.payee_count_30d is None
-            else each.payee_count_30d <= 2,
+            else each.payee_count_30d <= _SELDOM,
             "on_fresh_device": None
             if each.device_age_s is None
             else each.device_age_s < QUICK_US // SECOND_US,

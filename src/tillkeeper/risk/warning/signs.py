@@ -11,7 +11,7 @@ from typing import Final
 
 from tillkeeper.risk.warning.oddity import Usual, likelihood
 
-LOG_BOUND: Final = math.log(3e4)
+LOG_BOUND: Final = math.log(1e4)
 """Of what speaks against a network."""
 _WIDER: Final = 1.5
 """The edge of the usual, in units of the share that is usual."""
@@ -20,6 +20,7 @@ _MOST: Final = 0.8
 RELAYS: Final[Mapping[str, tuple[float, float, float]]] = {
     # share among mules' relays; among everybody's, and at least: of "relay" among all that leaves an account
     "relay": (0.9, 0.01, 0.003),
+    "at_once": (0.4, 0.1, 0.03),
     "quick": (0.8, 0.3, 0.1),
     "from_stranger": (0.9, 0.4, 0.2),
     "to_stranger": (0.9, 0.4, 0.2),
