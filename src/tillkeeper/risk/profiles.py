@@ -122,6 +122,7 @@ class Profiles:
         own = {"amount": turn.amount, "hour": hour, "weekday": weekday, "kind": kind}
         columns = {**own, **{f"this_{name}": column for name, column in own.items()}, "this_at": turn.at}
         columns["this_late_s"] = matrix[:, windows.LATE]
+        columns["ratio"] = matrix[:, windows.RATIO]
         return Rows(
             who=turn.who,
             times=turn.times,
