@@ -276,6 +276,19 @@ def test_the_money_is_followed_to_where_it_is() -> None:
     assert found[-1].log_e > found[-1].log_bound
 
 
+def test_a_herd_of_mules_that_feeds_one_account_stays_one_network() -> None:
+    """More of them than may share a phone: nobody is paid by a crowd of relays by accident."""
+    detector, collector, found = Mules(), new_id(), []
+    mules = [new_id() for _ in range(20)]
+    for n, mule in enumerate(mules):
+        found += detector.seen(sent(n, new_id(), mule, 3000, payments=20))
+        found += detector.seen(sent(n + 0.4, mule, collector, 2900, device=f"phone-{n}"))
+        detector.sweep(BEGIN + n * 60 * SECOND)
+    assert keys(found) == {("mule_network", "customer", str(mules[0]))}
+    assert found[-1].value == 21
+    assert found[-1].evidence["inside"] == 20 * 10_000 + 20 * 290_000
+
+
 def test_people_who_pass_money_on_are_no_network() -> None:
     """Strangers to each other, quick, and everything goes on; but each lives with a phone of their own."""
     for minutes in (1, 20):

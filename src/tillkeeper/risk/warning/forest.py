@@ -27,8 +27,8 @@ class Forest(Generic[N, T]):
         self._cut = False
         self._swept_us = 0
 
-    def tie(self, thing: T, account: N, at_us: int) -> None:
-        """An account is tied to a thing, and so to all that are tied to it."""
+    def tie(self, thing: T, account: N, at_us: int, hub: int = HUB) -> None:
+        """An account is tied to a thing, and so to all that are tied to it. `hub`: accounts beyond which it ties nobody."""
         if thing in self._hubs:
             return
         _, accounts = self._ties.pop(thing, (0, set()))
@@ -36,7 +36,7 @@ class Forest(Generic[N, T]):
             self._ties[thing] = (at_us, accounts)
             return
         accounts.add(account)
-        if len(accounts) > HUB:
+        if len(accounts) > hub:
             self._hubs[thing] = None
             if len(self._hubs) > self._most:
                 self._hubs.popitem(last=False)

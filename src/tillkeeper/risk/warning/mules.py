@@ -164,10 +164,10 @@ class Mules:
         account.relays.append(_Relay(each, log))
         if log < _TIES:
             return
-        self._forest.tie(("payee", each.payee), each.customer, each.at_us)
+        self._forest.tie(("payee", each.payee), each.customer, each.at_us, _CROWD)
         _note(self._into.use(each.payee), each.customer, each.at_us)
         if each.kind == "send":
-            self._forest.tie(("payee", each.payee), each.payee, each.at_us)
+            self._forest.tie(("payee", each.payee), each.payee, each.at_us, _CROWD)
 
     def _is_shared(self, each: Seen) -> bool:
         """Whether another account is operated from the same device, or relays to the same payee."""
