@@ -1,6 +1,6 @@
 """PostgreSQL: the pool, transactions, migrations, news, idempotency answers and leases."""
 
-from tillkeeper.store import columns, guards, idempotency, leases, outbox, processes, server, sole
+from tillkeeper.store import children, columns, guards, idempotency, leases, outbox, processes, server, sole
 from tillkeeper.store.database import (
     APP_ROLE,
     Sent,
@@ -38,6 +38,7 @@ __all__ = [
     "Timings",
     "Tx",
     "as_owner",
+    "children",
     "columns",
     "fingerprint",
     "guards",

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import sys
-from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Awaitable, Callable
 
 from tillkeeper.base import limits
@@ -13,7 +12,7 @@ from tillkeeper.maintenance.backups import rows
 from tillkeeper.maintenance.backups.schedule import due
 from tillkeeper.maintenance.backups.types import Order
 from tillkeeper.maintenance.backups.wal import LogArchive
-from tillkeeper.store import Store
+from tillkeeper.store import Store, children
 from tillkeeper.store.opening import Urls
 
 log = logging.getLogger(__name__)
@@ -26,26 +25,11 @@ async def in_child(order: Order) -> str:
     """By the command that people use too, so that the agent's other work goes on, and nothing of it survives the agent."""
     deed = ["drill"] if order.kind == "drill" else ["now", *(["--full"] if order.kind == "full" else [])]
     command = [sys.executable, "-m", "tillkeeper", "backup", *deed, "--asked-by", order.asked_by]
-    process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE)
-    try:
-        async with asyncio.timeout(limits.BACKUP_TIMEOUT_SECONDS):
-            _, said = await process.communicate()
-    except TimeoutError:
+    code, said = await children.carried_out(command, limits.BACKUP_TIMEOUT_SECONDS, limits.CHILD_STOP_SECONDS)
+    if code is None:
         return f"not done after {limits.BACKUP_TIMEOUT_SECONDS / 3600:.0f} hours: it was ended"
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            await _end(process)
-    lines = [line for line in said.decode(errors="replace").splitlines() if line.startswith("till: ")]
-    return "" if process.returncode == 0 else (lines[-1:] or ["till: it failed; see the agent's log"])[0][6:]
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    try:
-        await asyncio.wait_for(process.wait(), limits.CHILD_STOP_SECONDS)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+    lines = [line for line in said.splitlines() if line.startswith("till: ")]
+    return "" if code == 0 else (lines[-1:] or ["till: it failed; see the agent's log"])[0][6:]
 
 
 class Keeper:

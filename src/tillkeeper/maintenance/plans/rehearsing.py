@@ -2,22 +2,18 @@
 
 import asyncio
 import logging
-import os
-import signal
 import sys
-from contextlib import suppress
 from typing import Final
 from uuid import UUID
 
 from tillkeeper import audit
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock
-from tillkeeper.base.discretion import discreet
 from tillkeeper.base.ids import new_id, to_typeid
 from tillkeeper.base.results import Refusal
 from tillkeeper.maintenance.plans import filing, rows
 from tillkeeper.maintenance.plans.types import PREFIX, RehearsalOrder
-from tillkeeper.store import Store, Tx
+from tillkeeper.store import Store, Tx, children
 
 log = logging.getLogger(__name__)
 
@@ -71,39 +67,16 @@ class Rehearser:
         if not claimed:
             return False
         ((id_, plan),) = claimed
-        code, said = await self._child(to_typeid(PREFIX, plan))
+        public = to_typeid(PREFIX, plan)
+        # When we end it is told to, so that it takes its copy of production away.
+        code, said = await children.carried_out(
+            (*self._command, public), limits.REHEARSAL_SECONDS, limits.REHEARSAL_STOP_SECONDS
+        )
         state = "done" if code in {0, _FOUND} else "failed"
         if state == "failed":
-            log.warning("rehearsal of %s: %s", to_typeid(PREFIX, plan), said)
-        ended = {"id": id_, "state": state, "at": self._clock.now(), "said": "" if state == "done" else said}
+            log.warning("rehearsal of %s: %s", public, said)
+        said = "" if state == "done" else said[-limits.REHEARSAL_SAID :]
+        ended = {"id": id_, "state": state, "at": self._clock.now(), "said": said}
         async with self._store.tx("end rehearsal") as tx:
             await tx.run(rows.sql.end_rehearsal, ended)
         return True
-
-    async def _child(self, plan: str) -> tuple[int | None, str]:
-        """Its exit code and the end of what it complained of. When we end it is told to, so that it takes its copy of
-        production away; then it is killed, with all that it started.
-        """
-        process = await asyncio.create_subprocess_exec(
-            *self._command,
-            plan,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
-        try:
-            async with asyncio.timeout(limits.REHEARSAL_SECONDS):
-                _, complaint = await process.communicate()
-        except TimeoutError:
-            return None, f"it did not end within {limits.REHEARSAL_SECONDS:.0f} s"
-        finally:
-            with suppress(ProcessLookupError, TimeoutError):
-                process.terminate()
-                await asyncio.wait_for(process.wait(), limits.REHEARSAL_STOP_SECONDS)
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-        return process.returncode, discreet(complaint.decode(errors="replace").strip())[
-            -limits.REHEARSAL_SAID :
-        ]

@@ -3,8 +3,7 @@
 import asyncio
 import os
 import shutil
-import signal
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
@@ -16,6 +15,7 @@ from tillkeeper.base import limits
 from tillkeeper.base.discretion import discreet
 from tillkeeper.maintenance.steps.common import Irreversible, judged
 from tillkeeper.maintenance.steps.types import Attempt, Evidence, Finding, LockRisk, Site, StepError
+from tillkeeper.store import children
 from tillkeeper.store.incarnation import incarnation_of, is_dead
 
 _ENVIRONMENT: Final = {"PATH": os.defpath, "LANG": "C.UTF-8"}
@@ -110,41 +110,21 @@ class CommandRun(Irreversible):
         try:
             await attempt.save({"process": incarnation_of(process.pid)})
             async with asyncio.timeout(given.seconds):
-                said = await _last_words(process)
+                assert process.stdout is not None
+                said = await children.last_words(process.stdout)
                 code = await process.wait()
         except TimeoutError:
             raise StepError(
                 f"it was killed after {given.seconds:g} s, with all that it had started"
             ) from None
         finally:
-            await _kill(process)
+            children.kill_group(process.pid)
+            await process.wait()
         seconds = round(site.clock.monotonic() - begun, 3)
         return {"code": code, "said": discreet(said), "seconds": seconds}
-
-
-async def _last_words(process: Process) -> str:
-    """What a program says, read to its end so that it never waits for us; the last of it."""
-    assert process.stdout is not None
-    kept = b""
-    while chunk := await process.stdout.read(limits.COMMAND_OUTPUT_BYTES):
-        kept = (kept + chunk)[-limits.COMMAND_OUTPUT_BYTES :]
-    return kept.decode(errors="replace")
-
-
-async def _kill(process: Process) -> None:
-    """End a program and all that it started: they share a process group of their own."""
-    _kill_group(process.pid)
-    await process.wait()
 
 
 def _end_orphan(before: str) -> None:
     """End what a killed agent left running, if it still does."""
     if before and not is_dead(before):
-        _kill_group(int(before.split(":")[3]))
-
-
-def _kill_group(group: int) -> None:
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return  # all of it has ended
+        children.kill_group(int(before.split(":")[3]))

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,7 +13,6 @@ from zoneinfo import ZoneInfo
 
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock, to_us
-from tillkeeper.base.discretion import discreet
 from tillkeeper.base.results import refuse
 from tillkeeper.risk import declared, inforce, models
 from tillkeeper.risk.backtest import rows
@@ -33,7 +31,7 @@ from tillkeeper.risk.history import (
     stretches,
 )
 from tillkeeper.risk.rulefile import read_rules
-from tillkeeper.store import Store, Tx
+from tillkeeper.store import Store, Tx, children
 
 log = logging.getLogger(__name__)
 
@@ -197,23 +195,7 @@ class Examiner:
 
     async def _child(self, id_: str) -> str | None:
         """What it complained of, None if it did its work. It ends when we end, with all that it started."""
-        process = await asyncio.create_subprocess_exec(
-            *self._command,
-            id_,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
-        try:
-            async with asyncio.timeout(limits.BACKTEST_SECONDS):
-                _, complaint = await process.communicate()
-        except TimeoutError:
-            return f"it did not end within {limits.BACKTEST_SECONDS:.0f} s: take a shorter range"
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-        if process.returncode == 0:
-            return None
-        return discreet(complaint.decode(errors="replace").strip()) or f"it ended with {process.returncode}"
+        ended = await children.carried_out((*self._command, id_), limits.BACKTEST_SECONDS)
+        if ended.code is None:
+            return f"{ended.said}: take a shorter range"
+        return None if ended.code == 0 else ended.said or f"it ended with {ended.code}"

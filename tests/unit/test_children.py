@@ -1,0 +1,48 @@
+"""A process that works for us is bounded, says why it failed, and leaves nothing behind."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from tillkeeper.base import limits
+from tillkeeper.store.children import Ended, carried_out
+
+
+async def test_how_it_ended_and_the_last_of_what_it_said() -> None:
+    assert await carried_out(["/bin/true"], 60) == Ended(0, "")
+    long = "import sys; sys.stderr.write('x' * 100_000 + ' call 13800138000, no room'); sys.exit(3)"
+    code, said = await carried_out([sys.executable, "-c", long], 60)
+    assert code == 3
+    assert said.endswith("no room")
+    assert "13800138000" not in said
+    assert len(said) <= limits.COMMAND_OUTPUT_BYTES
+    with pytest.raises(FileNotFoundError):
+        await carried_out(["/nowhere"], 60)
+
+
+async def test_its_time_is_over() -> None:
+    assert await carried_out(["/bin/sleep", "600"], 0.05) == Ended(None, "it did not end within 0 s")
+
+
+async def test_nothing_it_started_outlives_us(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    script = f"trap '' TERM; sleep 600 & echo $! > {note}.new; mv {note}.new {note}; wait; sleep 600"
+    working = asyncio.ensure_future(carried_out(["/bin/sh", "-c", script], 600))
+    async with asyncio.timeout(30):
+        while not note.exists():  # noqa: ASYNC110 - a file of another process
+            await asyncio.sleep(0.01)
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    async with asyncio.timeout(30):
+        while lives(int(note.read_text())):  # noqa: ASYNC110 - no child of ours
+            await asyncio.sleep(0.01)
+
+
+def lives(pid: int) -> bool:
+    """Whether a process runs; one that ended and that nobody asked about does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
