@@ -34,7 +34,9 @@ def local_spark(home: Path) -> Iterator[Any]:
         "spark.local.dir": str(home),
         "spark.sql.warehouse.dir": str(home / "warehouse"),
         "spark.sql.session.timeZone": "UTC",
-        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.shuffle.partitions": "1",
+        # It lives for half a minute: what compiles and collects well in the long run costs more than it brings.
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
         "spark.sql.codegen.wholeStage": "false",  # so many windows would be compiled for longer than they run
         "spark.sql.adaptive.enabled": "false",
     }

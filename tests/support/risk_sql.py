@@ -74,24 +74,59 @@ def generate(con: Connection, seed: int, rows: int) -> None:
     con.sql("SET threads = 2")
 
 
-def handbook(con: Connection, path: object, where: str = "true") -> None:
+_HANDBOOK = """
+SELECT {first} + row_number() OVER (ORDER BY occurred_at, transaction_id) - 1 AS seq, epoch_us(occurred_at) AS at_us,
+       'payment' AS kind, customer_id::BIGINT AS customer, 1000000 + terminal_id::BIGINT AS payee,
+       NULL::VARCHAR AS device, NULL::VARCHAR AS ip, (amount * 100)::BIGINT AS amount,
+       NULL::DOUBLE AS latitude, NULL::DOUBLE AS longitude, fraud
+FROM '{path}' WHERE {where}"""
+
+
+def handbook(con: Connection, path: object) -> None:
     """The Handbook's payments in order of time."""
     for statement in EMPTY_EVENTS.split(";"):
         con.sql(statement)
-    con.sql(f"""
-        CREATE TABLE payments AS
-        SELECT row_number() OVER (ORDER BY occurred_at, transaction_id) - 1 AS seq, epoch_us(occurred_at) AS at_us,
-               'payment' AS kind, customer_id::BIGINT AS customer, 1000000 + terminal_id::BIGINT AS payee,
-               NULL::VARCHAR AS device, NULL::VARCHAR AS ip, (amount * 100)::BIGINT AS amount,
-               NULL::DOUBLE AS latitude, NULL::DOUBLE AS longitude, fraud
-        FROM '{path}' WHERE {where}""")
+    con.sql(f"CREATE TABLE payments AS {_HANDBOOK.format(first=0, path=path, where='true')}")
+
+
+def add_handbook(con: Connection, path: object, where: str) -> int:
+    """Some of the Handbook's payments after what there is; how many."""
+    ((first, before),) = con.sql(
+        "SELECT max(seq) + 1, (SELECT count(*) FROM payments) FROM everything"
+    ).fetchall()
+    con.sql(f"INSERT INTO payments {_HANDBOOK.format(first=first, path=path, where=where)}")
+    ((after,),) = con.sql("SELECT count(*) FROM payments").fetchall()
+    return int(after) - int(before)
 
 
 def in_duckdb(con: Connection, wanted: Iterable[str] = FEATURES, catalogue: Catalogue = FEATURES) -> Table:
     """Features by SQL, by order of arrival."""
     for statement in sql.create(sql.compile_to(DUCKDB, catalogue, wanted, ZONE)):
         con.sql(statement)
-    found: Table = con.sql("SELECT * FROM features ORDER BY seq").fetchnumpy()
+    return _features(con)
+
+
+def in_duckdb_by_parts(con: Connection, wanted: Iterable[str], rows: int) -> Iterator[tuple[slice, Table]]:
+    """The same, counted once and handed out so many rows at a time: never all features of all rows in memory.
+
+    `seq` must be the rows' numbers. What is counted stands in tables; what is joined from it is asked for by part.
+    """
+    kind, used = "TABLE", list[str]()
+    for table, query in sql.compile_to(DUCKDB, FEATURES, wanted, ZONE):
+        if table.endswith("_timed") or table == "counted":  # the next timeline begins
+            while used:
+                con.sql(f"DROP TABLE {used.pop()}")
+        if table.endswith(("_timed", "_placed")):
+            used.append(table)
+        kind = "VIEW" if table == "counted" else kind
+        con.sql(f"CREATE {kind} {table} AS {query}")
+    ((last,),) = con.sql("SELECT max(seq) + 1 FROM payments").fetchall()
+    for begin in range(0, last, rows):
+        yield slice(begin, begin + rows), _features(con, f"WHERE seq >= {begin} AND seq < {begin + rows}")
+
+
+def _features(con: Connection, where: str = "") -> Table:
+    found: Table = con.sql(f"SELECT * FROM features {where} ORDER BY seq").fetchnumpy()
     return {name: np.ma.filled(np.ma.masked_array(column), np.nan) for name, column in found.items()}
 
 

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from tests.support.risk_spark import in_spark, local_spark, needs_spark
-from tests.support.risk_sql import Connection, differences, generate, handbook, in_duckdb, live
+from tests.support.risk_sql import Connection, add_handbook, differences, generate, in_duckdb, live
 from tests.unit.test_risk_sql import HANDBOOK
 from tillkeeper.risk import FEATURES
 
@@ -27,20 +27,17 @@ def con() -> Iterator[Connection]:
         yield made
 
 
-def test_generated_events(spark: Any, con: Connection, tmp_path: Path, seed: int) -> None:
+def test_generated_events_and_a_day_of_the_handbook(
+    spark: Any, con: Connection, tmp_path: Path, seed: int
+) -> None:
+    """As one history: a query costs Spark half a minute, however little there is to read."""
     generate(con, seed, 1200)
+    if HANDBOOK.exists():
+        day = "occurred_at >= '2018-07-01' AND occurred_at < '2018-07-02'"
+        assert add_handbook(con, HANDBOOK, day) == 9692
     theirs = in_spark(spark, con, tmp_path, FEATURES)
     found = differences(theirs, in_duckdb(con))
     assert found == dict.fromkeys(found, 0)
     found = differences(theirs, live(con))
     assert found == dict.fromkeys(found, 0)
     assert len(found) > 190
-
-
-@pytest.mark.skipif(not HANDBOOK.exists(), reason="the Handbook's payments are not beside the checkout")
-def test_a_day_of_the_handbook(spark: Any, con: Connection, tmp_path: Path) -> None:
-    handbook(con, HANDBOOK, "occurred_at >= '2018-07-01' AND occurred_at < '2018-07-02'")
-    theirs = in_spark(spark, con, tmp_path, FEATURES)
-    assert len(theirs["seq"]) == 9692
-    found = differences(theirs, live(con))
-    assert found == dict.fromkeys(found, 0)
