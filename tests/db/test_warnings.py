@@ -15,7 +15,7 @@ from tests.support.command import Said, Till, calling
 from tests.support.postgres import Database
 from tillkeeper.base import limits
 from tillkeeper.base.clock import ManualClock, SystemClock
-from tillkeeper.base.ids import new_id
+from tillkeeper.base.ids import NIL, new_id
 from tillkeeper.base.results import Refusal
 from tillkeeper.monitoring import MEASURES, alerting
 from tillkeeper.monitoring.alerting import rows as alert_rows
@@ -255,14 +255,22 @@ async def test_a_probable_fraud_is_alerted_about_though_it_was_allowed(
 ) -> None:
     await admin.execute(
         "INSERT INTO risk.configurations (sha256, rule_set, champion, columns, at) VALUES ('\\x01', 1, 1,"
-        " ARRAY['amount', 'model_score', 'device_age_s', 'customer_devices_30d'], now())"
+        " ARRAY['amount', 'model_score', 'device_age_s', 'customer_devices_30d', 'payee_new', 'customer_count_30d',"
+        " 'payee_count_30d'], now())"
     )
     likely, unlikely = (
         Paid(new_id(), new_id(), amount=4000, currency="USD"),
         Paid(new_id(), new_id(), amount=4000),
     )
-    await stored(admin, clock, [likely], struct.pack("<4d", 4000, 0.9, 0, 2), 1)
-    await stored(admin, clock, [unlikely], struct.pack("<4d", 4000, 0.1, float("nan"), 2), 1)
+    nan = float("nan")
+    await stored(admin, clock, [likely], struct.pack("<7d", 4000, 0.9, 0, 2, 1, 7, 3), 1)
+    await stored(admin, clock, [unlikely], struct.pack("<7d", 4000, 0.1, nan, 2, 0, nan, 3), 1)
+    async with store.tx("test") as tx:
+        present = await rows.snapshot(tx, clock.now())
+        known = await rows.decisions(tx, rows.BEGINNING, present, NIL, read_rules(RULES, "test"))
+    assert [(each.new_device, each.payee_new, each.count_30d, each.payee_count_30d, each.device_age_s) for each in known] == [
+        (True, True, 7, 3, 0), (None, False, None, 3, None)
+    ]  # fmt: skip
     await watchman.look()
     (found,) = await alerts(store, clock)
     assert (found.payment, found.probability_ppm, found.outcome) == (likely.id, 900_000, "allow")
