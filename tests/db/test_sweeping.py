@@ -15,7 +15,7 @@ import pytest
 from tests.support.cases import alert
 from tests.support.postgres import Database
 from tillkeeper.base import limits
-from tillkeeper.base.clock import ManualClock
+from tillkeeper.base.clock import ManualClock, SystemClock
 from tillkeeper.base.ids import first_id_at
 from tillkeeper.faces.cli.main import main
 from tillkeeper.monitoring.samples import Recorder, keep_partitions
@@ -176,8 +176,9 @@ async def test_news_stay_until_every_reader_has_read_them(
 
 
 async def test_a_series_that_was_forgotten_begins_anew(
-    store: Store, admin: psycopg.AsyncConnection, clock: ManualClock, rows: Any
+    store: Store, admin: psycopg.AsyncConnection, rows: Any
 ) -> None:
+    clock = ManualClock(SystemClock().now())  # partitions go by the server's own clock
     recorder, said = Recorder(), [Sample("payments.asked", 1.0)]
 
     async def write() -> None:
@@ -185,7 +186,7 @@ async def test_a_series_that_was_forgotten_begins_anew(
             await recorder.write(tx, said, clock.now())
 
     async with store.tx("test") as tx:
-        await keep_partitions(tx, NOW)
+        await keep_partitions(tx, clock.now())
     await write()
     assert await swept(store, clock, "monitoring.series") == 0
     await admin.execute("DELETE FROM monitoring.samples")
@@ -260,6 +261,12 @@ async def test_the_application_may_delete_what_is_kept_for_a_time_and_nothing_th
         if table.kept == "forever":
             may = await admin.execute("SELECT has_table_privilege('till_app', %s, 'DELETE')", (name,))
             assert await may.fetchone() == (False,), name
+
+
+def test_the_page_for_people_names_every_period() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operating" / "retention.md").read_text("utf-8")
+    said = {f"| `{name}` | {table.days} |" for name, table in catalogue().items() if table.days is not None}
+    assert {row for row in said if row not in page} == set()
 
 
 def test_the_commands(
