@@ -56,3 +56,17 @@ async def test_a_wide_picture_scrolls_in_its_own_box(
         page = await visit.go(f"/cases/{place.ids['case']}")
         assert await page.evaluate("document.documentElement.scrollWidth") <= 360
         assert await page.evaluate("(e => e.scrollWidth > e.clientWidth)(document.querySelector('.drawing'))")
+
+
+_PRESSED_TWICE = """button => { let sent = 0;
+  addEventListener("submit", event => { if (!event.defaultPrevented) sent += 1; });
+  button.click(); button.click();
+  return sent; }"""
+
+
+async def test_a_form_is_sent_once_and_what_was_done_has_the_focus(place: Place, visit: Visit) -> None:
+    page = await visit.go(f"/cases/{place.ids['case']}")
+    button = page.get_by_role("button", name=re.compile("^(Claim it|Give it back)$"))
+    assert await button.evaluate(_PRESSED_TWICE) == 1
+    await expect(page.get_by_role("status")).to_be_focused()
+    await expect(page).not_to_have_url(re.compile("notice"))  # the next load does not say it again

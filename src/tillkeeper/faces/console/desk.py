@@ -120,27 +120,37 @@ class Desk:
                 ahead = await notices.ahead(tx, self.clock.now())
                 firing = await alerting.browse.count_firing(tx)
                 late_cases = await cases.count_late(tx, self.clock.now())
-        return {
-            "session": session,
-            "may": access.policies().permitted("Person", session.roles) if session else frozenset(),
-            "menu": MENU,
+        return self.bare_frame(request) | {
             "badges": {
                 "approvals": ("approvals.badge", to_decide, access.approvals.COUNTED),
                 "reports": ("reports.badge", unreviewed, reports.COUNTED),
                 "alerts": ("alerts.badge", firing, firing),
                 "cases": ("cases.badge", late_cases, late_cases),
             },
-            "zone": self.renderer(request).zone(self.clock.now()),
             "ahead": ahead,
             "four_eyes_amount": self.four_eyes_amount,
-            "theme": theme_of(request),
-            "themes": THEMES,
             "now": self.clock.now(),
             "here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
             "section": request.url.path.split("/")[1],
             "waiting": waiting,
             "waiting_most": browse.HELD_COUNTED,
             "notice": notice if (notice := request.query_params.get("notice")) in NOTICES else None,
+        }
+
+    def bare_frame(self, request: Web) -> dict[str, Any]:
+        """The frame as far as it takes no look into the database: sections without their counts."""
+        session = session_of(request)
+        return {
+            "session": session,
+            "may": access.policies().permitted("Person", session.roles) if session else frozenset(),
+            "menu": MENU,
+            "badges": {},
+            "ahead": [],
+            "waiting": 0,
+            "waiting_most": 0,
+            "zone": self.renderer(request).zone(self.clock.now()),
+            "theme": theme_of(request),
+            "themes": THEMES,
         }
 
     def midnight(self, moment: datetime) -> datetime:

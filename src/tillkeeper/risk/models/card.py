@@ -59,6 +59,11 @@ _FIGURES: Final = (
 )
 
 
+def _lasting(seconds: float) -> str:
+    """A span in days, or in seconds below one."""
+    return f"{seconds / 86_400:g} days" if seconds >= 86_400 else f"{seconds:g} s"
+
+
 def as_text(card: Card, features: tuple[str, ...], sha256: str) -> str:
     """The card as people read it."""
     lines = [f"Model {card.name}", f"  made {card.made_at} by {card.made_by}", f"  sha256 {sha256}", ""]
@@ -70,7 +75,7 @@ def as_text(card: Card, features: tuple[str, ...], sha256: str) -> str:
             ("tested", card.tested),
         )
     ]
-    lines.append(f"  a payment without a report is genuine after {card.label_delay_s / 86_400:g} days")
+    lines.append(f"  a payment without a report is genuine after {_lasting(card.label_delay_s)}")
     lines += ["", "Measured on payments later than all it has learnt from"]
     lines += [f"  {title:<28}{_figure(getattr(card.figures, name))}" for title, name in _FIGURES]
     lines += ["", f"Reads {len(features)} features; the share of what each told:"]

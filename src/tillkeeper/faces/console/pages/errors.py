@@ -7,7 +7,7 @@ from litestar import Response
 from litestar.exceptions import HTTPException
 
 from tillkeeper.base.ids import new_id
-from tillkeeper.faces.console.desk import HTML, Desk, Page, Web, theme_of
+from tillkeeper.faces.console.desk import HTML, Desk, Page, Web
 from tillkeeper.faces.console.door import put_headers
 from tillkeeper.store import StoreUnavailableError, is_transient
 
@@ -34,14 +34,12 @@ def fail(request: Web, error: Exception) -> Page:
 
 
 def _page(request: Web, status: int, reference: str) -> Page:
-    """Without the frame's reads: the database may be what failed."""
+    """Without the frame's reads, as the database may be what failed; with the way on for whoever the door let in."""
     desk: Desk = request.app.state["desk"]
     renderer = desk.renderer(request)
     known = status in _KNOWN or status in {500, 503}
     context = {
-        "session": None,
-        "theme": theme_of(request),
-        "themes": (),
+        **desk.bare_frame(request),
         "here": "/",
         "section": "",
         "notice": None,
