@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.desk import console
 from tests.support.platform import ZONE, Platform, Said, key, opened
-from tillkeeper import payments
+from tillkeeper import parties, payments
 from tillkeeper.base import limits
 from tillkeeper.base.clock import ManualClock
 from tillkeeper.payments import Till, expire_due
@@ -105,6 +105,11 @@ async def test_a_held_withdrawal_is_released_to_its_bank(platform: Platform, clo
     bank = SettleRail(await platform.attempt(said.id), said.id, True, "nobody asked")
     assert (await platform.ask(bank)).code == "wrong_state"
     clock.advance(3600)
+    async with platform.store.tx("freeze") as tx:
+        await parties.set_customer_state(tx, who, "frozen")
+    assert (await review(platform, said, release=True)).code == "customer_frozen"
+    async with platform.store.tx("unfreeze") as tx:
+        await parties.set_customer_state(tx, who, "active")
     released = await review(platform, said, release=True)
     assert (released.state, released.body["expires_at"]) == ("pending", None)
     assert await banks_asked(platform) == 1

@@ -65,6 +65,15 @@ UNION ALL
 SELECT id, true, state = 'active', false, fee_bps
 FROM parties.merchants WHERE id = ANY (%(ids)b::uuid[]);
 
+-- name: lock_standings
+-- The same, and it stays so until the end of the transaction: who freezes or closes one of them waits, and then nothing of
+-- theirs goes on.
+SELECT id, false AS merchant, state = 'active' AS active, state = 'erased' AS erased, 0 AS fee_bps
+FROM (SELECT id, state FROM parties.customers WHERE id = ANY (%(ids)b::uuid[]) ORDER BY id FOR SHARE) AS kept
+UNION ALL
+SELECT id, true, state = 'active', false, fee_bps
+FROM (SELECT id, state, fee_bps FROM parties.merchants WHERE id = ANY (%(ids)b::uuid[]) ORDER BY id FOR SHARE) AS kept;
+
 -- name: customers_by_references
 -- Who is called so by the caller, in no order.
 SELECT reference, id FROM parties.customers WHERE reference = ANY (%(references)b::text[]);

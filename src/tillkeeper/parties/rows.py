@@ -123,9 +123,9 @@ async def set_merchant_state(tx: Tx, merchant: UUID, state: str) -> bool:
     return await tx.value(_sql.set_merchant_state, {"id": merchant, "state": state}) is not None
 
 
-async def send_standings(tx: Tx, ids: Sequence[UUID]) -> Sent:
-    """Ask for the standings of parties; read them with `standings`."""
-    return await tx.send(_sql.standings, {"ids": columns.uuids(ids)})
+async def send_standings(tx: Tx, ids: Sequence[UUID], *, firm: bool = False) -> Sent:
+    """Ask for the standings of parties; read them with `standings`. `firm`: they stay so until the transaction ends."""
+    return await tx.send(_sql.lock_standings if firm else _sql.standings, {"ids": columns.uuids(ids)})
 
 
 async def standings(sent: Sent) -> dict[UUID, Standing]:

@@ -10,6 +10,7 @@ from tillkeeper.base.ids import from_typeid, to_typeid
 from tillkeeper.base.results import Refusal
 from tillkeeper.payments import rows
 from tillkeeper.payments.commands import Review
+from tillkeeper.payments.flows.common import taking_part
 from tillkeeper.payments.render import ProblemView
 from tillkeeper.payments.states import PAID
 from tillkeeper.payments.turn import Till
@@ -88,7 +89,8 @@ async def _present_of_release(tx: Tx, terms: Release) -> Any:
         return Refusal("unknown_payment", "check the id", "payment")
     if found.state != "in_review":
         return Refusal("wrong_state", f"the payment is {found.state}")
-    return found.version
+    standings = await parties.standings(await parties.send_standings(tx, [found.payer, found.payee]))
+    return taking_part(standings, found) or found.version
 
 
 async def _present_of_refund(tx: Tx, terms: LargeRefund) -> Any:

@@ -16,12 +16,16 @@ from tillkeeper.store import Answer, News
 
 
 class Needs(msgspec.Struct, frozen=True):
-    """What a command must know. The payment and the QR code it changes are locked; a turn changes each only once."""
+    """What a command must know. The payment and the QR code it changes are locked; a turn changes each only once.
+
+    `firm`: who takes part in the payment is neither frozen nor closed between the look and the commit.
+    """
 
     parties: tuple[UUID, ...] = ()
     wallets: tuple[tuple[UUID, str], ...] = ()
     payment: UUID | None = None
     qr: UUID | None = None
+    firm: bool = False
 
 
 class Facts(msgspec.Struct, frozen=True):

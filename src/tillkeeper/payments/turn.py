@@ -261,7 +261,8 @@ class Till:
             tx, list({p for work in works for p in work.needs.parties})
         )
         wallets = self._wallets_met()
-        strange = {each for work in works for each in work.needs.wallets if each not in wallets}
+        named = {each for work in works for each in work.needs.wallets}
+        strange = named.difference(wallets)
         sent_wallets = await rows.send_wallets(tx, list(strange)) if strange else None
         locked = await self._lock(tx, turn, works)
         found = await idempotency.found(sent_answers)
@@ -270,9 +271,9 @@ class Till:
             for place, stored in found.items()
         }
         standings = await parties.standings(sent_standings) | locked.standings
-        if sent_wallets:
-            wallets.update(await rows.wallets_asked(sent_wallets))
-        currencies = {each[1] for work in works for each in work.needs.wallets if each in wallets}
+        met = await rows.wallets_asked(sent_wallets) if sent_wallets else {}
+        wallets.update(met)
+        currencies = {currency for _, currency in (named - strange) | met.keys()}
         currencies |= {found.payment.currency for found in locked.payments.values()}
         house = await self._house_of(tx, currencies)
         changing = (locked.payments, locked.challenges, locked.qr_codes)
@@ -288,7 +289,8 @@ class Till:
         await turn.my_time_to_decide()
         payments = await rows.lock_payments(tx, payment_ids)
         who = {party for found in payments.values() for party in (found.payment.payer, found.payment.payee)}
-        sent = await parties.send_standings(tx, list(who))
+        firm = any(work.needs.firm for work in works)
+        sent = await parties.send_standings(tx, list(who), firm=firm)
         challenges = await rows.challenges(tx, payment_ids)
         qr_codes = await rows.lock_qr_codes(tx, code_ids, payment_ids)
         return _Locked(payments, challenges, qr_codes, await parties.standings(sent))

@@ -34,7 +34,7 @@ FLOWS: Final[dict[type, Flow]] = {
     commands.Capture: Flow(common.needs, capture.capture),
     commands.Void: Flow(common.needs, capture.void),
     commands.AnswerChallenge: Flow(common.needs, challenge.plan),
-    commands.Review: Flow(common.needs, review.plan),
+    commands.Review: Flow(review.needs, review.plan),
     commands.Expire: Flow(common.needs, expiry.plan),
     commands.RefundPayment: Flow(common.needs, refund.plan),
 }

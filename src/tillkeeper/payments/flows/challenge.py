@@ -19,10 +19,7 @@ def plan(_: Asked, command: AnswerChallenge, facts: Facts) -> Plan | Refusal:
     found = common.located(facts, command.payment, _CHALLENGED, "a challenge")
     if isinstance(found, Refusal):
         return found
-    payee = common.merchant if found.payment.kind == "payment" else common.customer
-    if refusal := (
-        common.customer(facts, found.payment.payer, "payer") or payee(facts, found.payment.payee, "payee")
-    ):
+    if refusal := common.taking_part(facts.standings, found.payment):
         return refusal  # frozen or closed since: nobody may answer until that is lifted
     challenge = facts.challenges[command.payment]
     if found.payment.expires_at is not None and found.payment.expires_at <= facts.now:

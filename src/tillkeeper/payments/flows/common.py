@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -13,6 +14,7 @@ from tillkeeper.base.ids import new_id
 from tillkeeper.base.money import share
 from tillkeeper.base.results import Refusal
 from tillkeeper.ledger import Entry, Op, Outcome
+from tillkeeper.parties import Standing
 from tillkeeper.payments.plan import Asked, Facts, Needs, Plan, Result
 from tillkeeper.payments.render import ChallengeView, payment_body, payment_view, problem
 from tillkeeper.payments.states import may_move
@@ -41,7 +43,10 @@ def failure_of(outcome: Outcome) -> str:
 
 def customer(facts: Facts, who: UUID, field: str) -> Refusal | None:
     """Refuse unless this is a customer who may take part."""
-    standing = facts.standings.get(who)
+    return _customer(facts.standings.get(who), field)
+
+
+def _customer(standing: Standing | None, field: str) -> Refusal | None:
     if standing is None or standing.merchant:
         return Refusal("unknown_customer", "check the id", field)
     if standing.erased:
@@ -51,10 +56,24 @@ def customer(facts: Facts, who: UUID, field: str) -> Refusal | None:
 
 def merchant(facts: Facts, who: UUID, field: str) -> Refusal | None:
     """Refuse unless this is a merchant who may take part."""
-    standing = facts.standings.get(who)
+    return _merchant(facts.standings.get(who), field)
+
+
+def _merchant(standing: Standing | None, field: str) -> Refusal | None:
     if standing is None or not standing.merchant:
         return Refusal("unknown_merchant", "check the id", field)
     return None if standing.active else Refusal("merchant_closed", "reopen the merchant first", field)
+
+
+def taking_part(standings: Mapping[UUID, Standing], payment: Payment) -> Refusal | None:
+    """Refuse while the payer or the payee of a payment that waits is frozen or closed. A bank is neither."""
+    both = ((payment.payer, "payer"), (payment.payee, "payee"))
+    for who, field in both[:1] if payment.kind in TO_BANK else both:
+        standing = standings.get(who)
+        check = _merchant if standing is not None and standing.merchant else _customer
+        if refusal := check(standing, field):
+            return refusal
+    return None
 
 
 def wallet(facts: Facts, who: UUID, currency: str, field: str) -> Refusal | None:

@@ -7,13 +7,18 @@ from tillkeeper.base.results import Refusal
 from tillkeeper.ledger import Op
 from tillkeeper.payments.commands import Review
 from tillkeeper.payments.flows import common
-from tillkeeper.payments.plan import Act, Asked, Facts, Plan
+from tillkeeper.payments.plan import Act, Asked, Facts, Needs, Plan
 
 _IN_REVIEW = frozenset({"in_review"})
 
 
+def needs(command: Review) -> Needs:
+    """The payment; of a release also that nobody is frozen before it is committed."""
+    return Needs(payment=command.payment, firm=command.release)
+
+
 def plan(_: Asked, command: Review, facts: Facts) -> Plan | Refusal:
-    """A person releases or refuses what risk held."""
+    """A person releases or refuses what risk held. What belongs to somebody frozen or closed since can only be refused."""
     found = common.located(facts, command.payment, _IN_REVIEW, "a review")
     if isinstance(found, Refusal):
         return found
@@ -21,6 +26,8 @@ def plan(_: Asked, command: Review, facts: Facts) -> Plan | Refusal:
         return refusal
     who = f"{command.asked_by}, {command.reviewer}" if command.asked_by else command.reviewer
     if command.release:
+        if refusal := common.taking_part(facts.standings, found.payment):
+            return refusal  # it waits on: unfreeze first, or refuse it
         plan = common.go_on(found, facts, who, command.reason)
     else:
         failure = "refused_by_reviewer"
