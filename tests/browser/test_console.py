@@ -51,7 +51,7 @@ async def test_the_overview_moves_by_itself(visit: Visit) -> None:
     await page.get_by_role("button", name="Go on").click()
     await expect(today).to_have_text(f"{before + 7} today")
     await visit.go("/rules")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while visit.place.desk.live.watchers:  # noqa: ASYNC110 - polled: the page has no hook for its going
             await asyncio.sleep(0.05)
 

@@ -39,7 +39,7 @@ async def page(store: Store, reader: str = "reader", limit: int = 100) -> list[s
 async def topics(store: Store, count: int, reader: str = "reader") -> list[str]:
     """That many topics, in as many readings as it needs: open transactions of other databases delay them too."""
     found: list[str] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while len(found) < count:
             found += await page(store, reader)
     return found
@@ -61,7 +61,7 @@ async def test_news_arrive_once_in_order_with_all_they_say(store: Store) -> None
 
 async def settle(store: Store) -> None:
     """Wait until nobody in the whole server is older than what was committed last."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             async with store.tx("settled") as tx:
                 if await tx.value(

@@ -72,7 +72,7 @@ async def wish(store: Store, presence: Presence, wished: processes.Wish, seconds
 
 
 async def reaches(store: Store, state: str) -> Process:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not (found := await listed(store)) or found[0].state != state:  # noqa: ASYNC110 - no bell rings
             await asyncio.sleep(0.01)
     return found[0]
@@ -87,7 +87,7 @@ async def test_a_process_is_seen_while_it_beats_has_stopped_after_and_is_forgott
         assert (found.id, found.kind, found.pid, found.wish) == (presence.id, "api", os.getpid(), "none")
         assert found.alive
         seen = found.seen_at
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (await listed(store))[0].seen_at == seen:  # noqa: ASYNC110 - no bell rings
                 await asyncio.sleep(0.01)
     (found,) = await listed(store)
@@ -128,7 +128,7 @@ async def test_a_restart_waits_for_what_is_in_flight(store: Store, ended: asynci
         await asyncio.sleep(0.1)
         assert not ended.is_set()
         presence.in_flight = 0
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await ended.wait()
 
 

@@ -169,7 +169,7 @@ async def test_a_rehearsal_is_heard_while_its_copy_is_made(
     @asynccontextmanager
     async def restoring(*_: object, **__: object) -> AsyncIterator[Copy]:
         heard = None
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while heard is None:
                 await asyncio.sleep(0.02)
                 async with place.store.tx("test") as tx:

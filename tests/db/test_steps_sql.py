@@ -168,7 +168,7 @@ async def test_a_lock_is_waited_for_while_others_pass(site: Site, database: Data
         while not trial.told:  # noqa: ASYNC110 - no bell rings
             await asyncio.sleep(0.02)
         assert not working.done()
-        async with asyncio.timeout(2), await psycopg.AsyncConnection.connect(database.admin_url) as reader:
+        async with asyncio.timeout(30), await psycopg.AsyncConnection.connect(database.admin_url) as reader:
             await reader.execute("SELECT FROM payments.payments")
     evidence = await working
     assert await step.faults(evidence) == []

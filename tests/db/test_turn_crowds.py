@@ -41,7 +41,7 @@ class Books:
 
     async def came_through(self, crowds: int) -> None:
         """Wait until so many turns were booked."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(self.sizes) < crowds:  # noqa: ASYNC110 - a matter of milliseconds
                 await asyncio.sleep(0.01)
 

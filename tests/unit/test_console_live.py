@@ -34,7 +34,7 @@ class Drawing:
 async def events(stream: AsyncGenerator[bytes, None], count: int) -> list[tuple[str, str]]:
     """The next named events."""
     seen: list[tuple[str, str]] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(seen) < count:
             text = (await anext(stream)).decode()
             if text.startswith("event: "):
@@ -112,7 +112,7 @@ async def test_a_quiet_stream_says_that_it_lives(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(live, "_PING_SECONDS", 0.02)
     hub = Live(Drawing())  # not running: no tick ever comes
     stream = hub.watch("en")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert await anext(stream) == b"retry: 2000\n\n"
         assert await anext(stream) == b": still here\n\n"
         assert await anext(stream) == b": still here\n\n"

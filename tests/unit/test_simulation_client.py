@@ -279,7 +279,7 @@ async def test_stopping_ends_a_life_without_end() -> None:
     async with standing_in() as server:
         street = await street_on(server)
         asyncio.get_running_loop().call_later(0.5, street.stop)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await street.live(city_life(CITY, 100.0))
 
 
