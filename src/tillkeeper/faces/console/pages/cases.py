@@ -13,7 +13,7 @@ from litestar.params import FromPath
 from tillkeeper import access, risk
 from tillkeeper.base import limits
 from tillkeeper.base.discretion import gossip
-from tillkeeper.base.ids import BadIdError, from_typeid
+from tillkeeper.base.ids import BadIdError, first_id_at, from_typeid
 from tillkeeper.base.results import Refusal, Refused
 from tillkeeper.faces.console.desk import Desk, Page, TheDesk, Web, go_to, origin_of, person_of, typed
 from tillkeeper.faces.console.names import names_of, parties_in
@@ -32,6 +32,7 @@ _THINGS: Final = 12  # devices and addresses offered for lists
 _RECENT: Final = 25  # payments of the subject that a verdict can be about, besides those alerted about
 _ALERTS: Final = 8  # shown of a case, those with the most to lose
 _MOMENTS: Final = 15  # of the timeline; the whole of it has a page of its own
+_AFTER: Final = timedelta(minutes=1)  # of the timeline after the newest alert
 _WORK: Final = "case.work"
 
 Act = Callable[[Tx, UUID, str, str], Awaitable[Case | Refusal]]
@@ -160,9 +161,7 @@ async def put_on_list(request: Web, desk: TheDesk, public_id: FromPath[str]) -> 
         if found is None:
             return Refusal("unknown_case")
         # Deeper than the page looks: whoever fills in the form while the subject goes on is not sent back.
-        if (entity, key) not in _things(
-            found, await logins.timeline(tx, found.subject, None, limits.PAGE_MAX)
-        ):
+        if (entity, key) not in _things(found, await _around(tx, found, limits.PAGE_MAX)):
             return Refusal("invalid_value", "choose one of the list", "thing")
         if (refusal := _list_mistake(days, reason)) is not None:
             return refusal
@@ -241,8 +240,8 @@ async def _context(tx: Tx, request: Web, desk: Desk, dossier: Dossier) -> Mappin
 
 
 async def _told(tx: Tx, request: Web, desk: Desk, found: Case) -> Mapping[str, Any]:
-    """The newest of the timeline, and what of it can be put on a list, or is on one."""
-    moments = await logins.timeline(tx, found.subject, None, _MOMENTS)
+    """The timeline up to the newest alert, and what of it can be put on a list, or is on one."""
+    moments = await _around(tx, found, _MOMENTS)
     things = _things(found, moments)[: _THINGS + 1]
     return {
         "moments": moments,
@@ -253,6 +252,11 @@ async def _told(tx: Tx, request: Web, desk: Desk, found: Case) -> Mapping[str, A
         "lists": LISTS,
         "days": DAYS,
     }
+
+
+async def _around(tx: Tx, found: Case, count: int) -> list[logins.Moment]:
+    """What the subject did up to a while after the newest alert: days of ordinary life since are not what the case is about."""
+    return await logins.timeline(tx, found.subject, first_id_at(found.alerted_at + _AFTER), count)
 
 
 def _things(found: Case, moments: Sequence[logins.Moment]) -> list[tuple[str, str]]:
