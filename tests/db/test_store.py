@@ -10,6 +10,7 @@ from psycopg import errors
 from tests.support.postgres import Database
 from tillkeeper.base import limits
 from tillkeeper.store import Store, StoreUnavailableError, columns, is_transient, queries, took_too_long
+from tillkeeper.store.wire import Pending
 
 LEASE = b"INSERT INTO store.leases VALUES (%(name)s, 'me', now(), now())"
 LEASES = b"SELECT name FROM store.leases ORDER BY name"
@@ -234,3 +235,13 @@ async def test_placeholders_and_names(store: Store) -> None:
         assert await tx.tuples(statement, {"b": "-", "a": "x"}) == [("x100%-x", 1, 2)]
         assert await tx.value(b"SELECT '100%'") == "100%"
         assert [row[1] for row in await tx.rows(statement, {"a": "", "b": ""})] == [1]
+
+
+async def test_a_connection_out_of_step_is_given_up(database: Database) -> None:
+    async with Store.opened(database.app_url, size=1) as store:
+        with suppress(KeyError):
+            async with store.tx("lost count") as tx:
+                await tx.run(LEASE, {"name": "a"})
+                tx._wire._pending.append(Pending())  # as if a caller had left between a result and its end
+                raise KeyError
+        assert await _leases(store) == []

@@ -99,7 +99,8 @@ class Wire:
                 self._pg.send_flush_request()
                 await self._flush()
             while pending.result is None:
-                _judge(await self._next())
+                if (error := _error_in(await self._next())) is not None:
+                    raise error
 
     def rows(self, pending: Pending, make: Callable[..., Any] | None = None) -> list[Any]:
         """The rows of an answered statement: named tuples, or what `make` makes of each."""
@@ -139,12 +140,8 @@ class Wire:
         async with self._reading:
             await self._flush()
             while self._pending:
-                try:
-                    _judge(await self._next())
-                except psycopg.Error as found:
-                    if self._pg.status == pq.ConnStatus.BAD:
-                        raise
-                    error = error or found
+                found = _error_in(await self._next())
+                error = error or found
         return error
 
     async def _flush(self) -> None:
@@ -153,7 +150,7 @@ class Wire:
             self._pg.consume_input()  # or both sides would wait for the other to read
 
     async def _next(self) -> Any:
-        """The result of the statement that has waited longest."""
+        """The result of the statement that has waited longest. Raises when there is none: the connection is of no use then."""
         result = await self._result()
         if result is None:
             raise psycopg.OperationalError("the connection is lost")
@@ -191,13 +188,14 @@ def _tell(ready: asyncio.Future[None]) -> None:
         ready.set_result(None)
 
 
-def _judge(result: Any) -> None:
+def _error_in(result: Any) -> psycopg.Error | None:
     if result.status == pq.ExecStatus.FATAL_ERROR:
         if not result.error_field(pq.DiagnosticField.SQLSTATE):  # libpq's own word: PostgreSQL's have a code
-            raise psycopg.OperationalError(result.get_error_message())
-        raise errors.error_from_result(result)
+            return psycopg.OperationalError(result.get_error_message())
+        return errors.error_from_result(result)
     if result.status == pq.ExecStatus.PIPELINE_ABORTED:
-        raise errors.PipelineAborted("a statement before this one failed")
+        return errors.PipelineAborted("a statement before this one failed")
+    return None
 
 
 @lru_cache(maxsize=_KNOWN_MOST)
