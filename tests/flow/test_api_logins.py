@@ -206,7 +206,8 @@ async def test_takeover_then_cash_out_is_one_rule(guarded: Api) -> None:
         201,
     )
     mallory = await api.customer("mallory")
-    assert "takeover_cash_out" in await risk_of(send | {"payee": mallory, "device": ABROAD["device"]})
+    for _ in range(2):  # a try that was held makes nobody a friend
+        assert "takeover_cash_out" in await risk_of(send | {"payee": mallory, "device": ABROAD["device"]})
     assert "takeover_cash_out" in await risk_of(send | {"payee": await api.customer("mule")}), (
         "no device given"
     )
