@@ -277,7 +277,9 @@ def test_crowds_that_enter_a_delayed_window_at_once_find_room(monkeypatch: pytes
     monkeypatch.setattr("tillkeeper.risk.kept.FIRST_PLACES", 2)
     fields = {"entity": "payee", "aggregate": "distinct", "of": "customer", "window": "5h", "delay": "2h"}
     catalogue = FEATURES.with_(
-        read_declarations(table(name="crowd", **fields) + table(name="thieves", frauds=True, **fields), "test")
+        read_declarations(
+            table(name="crowd", **fields) + table(name="thieves", frauds=True, **fields), "test"
+        )
     )
     profiles = Profiles(RULES, ZONE, catalogue, frozenset({"crowd", "thieves"}))
     crowd = [

@@ -101,8 +101,7 @@ class Breakers:
     def _traffic(self, times: NDArray[np.int64], breaker: Breaker) -> None:
         """Where slots of the traffic begin, as numbers of arrivals."""
         slots = times // _width(breaker)
-        begins = np.flatnonzero(np.diff(slots, prepend=slots[0] - 1))
-        for begin in begins.tolist():
+        for begin in (0, *(np.flatnonzero(slots[1:] != slots[:-1]) + 1).tolist()):
             if not self._starts or self._starts[-1][0] != slots[begin]:
                 self._starts.append((int(slots[begin]), self._arrived + begin))
         while self._starts[0][0] <= int(slots[0]) - SLOTS:

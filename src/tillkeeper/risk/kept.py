@@ -106,6 +106,15 @@ class _Strand:
         return sorted({each.view for each in self.measures}, key=lambda view: (view.delay + view.span, view))
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """What it reads of an event."""
+        return (
+            *([self.number[0]] if self.number else []),
+            self.label or "",
+            *(self.where.names if self.where else ()),
+        )
+
+    @property
     def hears(self) -> bool:
         """Whether labels change anything in it."""
         return any(each.view.frauds for each in self.measures)
@@ -239,6 +248,15 @@ class Kept:
                 self._values.append((feature.index, names, one.value.over(code)))
             elif one.aggregate and one.aggregate not in ONLY_BUILT_IN:
                 self._add(one, feature.index)
+        self.reads = frozenset(
+            name.removeprefix("this_")
+            for names in (
+                *(strand.columns for strand in self._strands),
+                *([name for name, at in names if at < 0] for _, names, _ in self._values),
+            )
+            for name in names
+        )
+        """The columns of an event that anything reads: the others need not be there."""
         self._payments = _Sight.of(self._strands, code, payments=True)
         self._others = _Sight.of(self._strands, code, payments=False)
         self.state = self._empty()

@@ -55,6 +55,8 @@ class Profiles:
         wanted: frozenset[str] | None = None,
     ) -> None:
         self.catalogue = catalogue
+        self._unknown = np.full(len(catalogue), np.nan)
+        self._unknown[_WATCHED] = 0.0
         self._worth = rules.worth
         self._other = rules.other
         self._unit = 10 ** exponent(rules.reference)
@@ -82,8 +84,8 @@ class Profiles:
         turn = self._turn(batch)
         n = len(batch)
         self._make_room(n)
-        matrix = np.full((n, len(self.catalogue)), np.nan)
-        matrix[:, _WATCHED] = 0.0
+        matrix = np.empty((n, len(self.catalogue)))
+        matrix[:] = self._unknown
         windows.observe(self._pool, turn, matrix)
         self._kept.take(self._payment_rows(batch, turn, matrix), matrix, *self._numbers_given())
         self._forget(turn.at)
@@ -117,11 +119,12 @@ class Profiles:
         return matrix
 
     def _payment_rows(self, batch: Batch, turn: windows.Turn, matrix: NDArray[np.float64]) -> Rows:
-        hour, weekday = hour_weekday(turn.at, self._zone)
-        kind = np.array([self._code("kind", one) for one in batch.kinds], np.float64)
-        own = {"amount": turn.amount, "hour": hour, "weekday": weekday, "kind": kind}
-        columns = {**own, **{f"this_{name}": column for name, column in own.items()}, "this_at": turn.at}
-        columns["this_late_s"] = matrix[:, windows.LATE]
+        own: dict[str, NDArray[Any]] = {"amount": turn.amount, "late_s": matrix[:, windows.LATE]}
+        if self._kept.reads & {"hour", "weekday"}:
+            own["hour"], own["weekday"] = hour_weekday(turn.at, self._zone)
+        if "kind" in self._kept.reads:
+            own["kind"] = np.array([self._code("kind", one) for one in batch.kinds], np.float64)
+        columns = {**own, **{f"this_{name}": column for name, column in own.items()}}
         columns["ratio"] = matrix[:, windows.RATIO]
         return Rows(
             who=turn.who,
@@ -144,7 +147,7 @@ class Profiles:
             "country": np.array([self._code("country", one.country) for one in events], np.float64),
             "kind": np.array([self._code("kind", one.kind) for one in events], np.float64),
             "this_amount": nothing, "this_late_s": nothing, "this_kind": nothing, "this_hour": hour,
-            "this_weekday": weekday, "this_at": at,
+            "this_weekday": weekday,
         }  # fmt: skip
         return Rows(
             who=who,
@@ -206,7 +209,7 @@ class Profiles:
         """In minor units of the reference currency, at most what the windows hold."""
         worth, other = self._worth, self._other
         rates = np.array([worth.get(currency, other) for currency in batch.currencies], np.int64)
-        within = np.clip(batch.amounts, 0, MOST // self._unit)
+        within = np.minimum(np.maximum(batch.amounts, 0), MOST // self._unit)
         amounts: NDArray[np.int64] = np.minimum(within * self._unit // rates, windows.AMOUNT_LIMIT - 1)
         return amounts
 
@@ -266,7 +269,7 @@ class Profiles:
         end = min(begin + SWEPT_PER_ARRIVAL * len(at), len(self._keys))
         self._swept = 0 if end == len(self._keys) else end
         idle = np.empty(end - begin, np.int64)
-        found = windows.sweep(self._pool, np.arange(begin, end, dtype=np.int32), horizon, idle)
+        found = windows.sweep(self._pool, begin, end, horizon, idle)
         if not found:
             return
         numbers, kinds = idle[:found] >> 3, idle[:found] & 7

@@ -101,7 +101,7 @@ class RuleSet(msgspec.Struct, frozen=True):
         `kinds` of the attempts, unset: all are payments. `at_us`: when they happened, for rules that end; unset: none has
         ended. Rules about logins hit no payment.
         """
-        at = {name: np.ascontiguousarray(values[:, n]) for n, name in enumerate(self.features)}
+        at = dict(zip(self.features, np.ascontiguousarray(values.T), strict=True))
         leaving = _leaving(kinds, len(values))
         found = np.zeros((len(self.rules), len(values)), np.bool_)
         for n, rule in enumerate(self.rules):

@@ -580,13 +580,13 @@ def learn(p: Pool, high: int, low: int, fraud: int) -> int:
 
 
 @kernel
-def sweep(p: Pool, numbers: NDArray[np.int32], horizon: int, idle: NDArray[np.int64]) -> int:
-    """Look at some profiles: forget those that stand before the horizon, list those nobody names any more.
+def sweep(p: Pool, begin: int, end: int, horizon: int, idle: NDArray[np.int64]) -> int:
+    """Look at the profiles of [begin, end): forget those that stand before the horizon, list those nobody names any more.
 
     Returns how many were written to `idle`, each as its number * 8 + its kind.
     """
     found = 0
-    for e in numbers:
+    for e in range(begin, end):
         profile = p.profiles[e]
         if profile.kind < 0 or profile.now >= horizon or profile.guard >= horizon:
             continue
