@@ -8,9 +8,10 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import tuple_row
 
 from tillkeeper.base import limits
-from tillkeeper.store.database import Params, StoreUnavailableError
+from tillkeeper.store.database import StoreUnavailableError
 from tillkeeper.store.sql import Statement
 from tillkeeper.store.transport import guarded
+from tillkeeper.store.wire import Params
 
 _OPTIONS: Final = (
     f"-c statement_timeout={limits.STATEMENT_TIMEOUT_MS} -c lock_timeout={limits.LOCK_TIMEOUT_MS}"

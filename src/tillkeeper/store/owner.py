@@ -14,8 +14,9 @@ from psycopg import errors, sql
 from psycopg.rows import namedtuple_row
 
 from tillkeeper.base import limits
-from tillkeeper.store.database import Params, StoreUnavailableError, is_transient
+from tillkeeper.store.database import StoreUnavailableError, is_transient
 from tillkeeper.store.sql import queries
+from tillkeeper.store.wire import Params
 
 _sql = queries(__package__, "queries.sql")
 
