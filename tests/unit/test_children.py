@@ -2,7 +2,9 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,17 +28,31 @@ async def test_its_time_is_over() -> None:
     assert await carried_out(["/bin/sleep", "600"], 0.05) == Ended(None, "it did not end within 0 s")
 
 
-async def test_nothing_it_started_outlives_us(tmp_path: Path) -> None:
-    note = tmp_path / "pid"
+@pytest.mark.parametrize("pause", [0.0, 0.2])
+async def test_nothing_it_started_outlives_us(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pause: float
+) -> None:
+    """Nor does it when we are ended while it starts (`pause`: that takes so long after it has begun to work)."""
+    note, start = tmp_path / "pid", asyncio.create_subprocess_exec
+
+    async def slowly(*command: str, **more: Any) -> asyncio.subprocess.Process:
+        process = await start(*command, **more)
+        await until(note.exists)
+        await asyncio.sleep(pause)
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", slowly)
     script = f"trap '' TERM; sleep 600 & echo $! > {note}.new; mv {note}.new {note}; wait; sleep 600"
     working = asyncio.ensure_future(carried_out(["/bin/sh", "-c", script], 600))
-    async with asyncio.timeout(30):
-        while not note.exists():  # noqa: ASYNC110 - a file of another process
-            await asyncio.sleep(0.01)
+    await until(note.exists)
     working.cancel()
     await asyncio.gather(working, return_exceptions=True)
+    await until(lambda: not lives(int(note.read_text())))
+
+
+async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
-        while lives(int(note.read_text())):  # noqa: ASYNC110 - no child of ours
+        while not true():  # noqa: ASYNC110 - of another process
             await asyncio.sleep(0.01)
 
 

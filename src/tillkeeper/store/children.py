@@ -25,18 +25,22 @@ async def carried_out(command: Sequence[str], seconds: float, grace: float = 0.0
     """Carry a command out. It may take `seconds`; told to end, it has `grace` seconds to put its things in order. Raises
     OSError where it cannot be started.
     """
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE, start_new_session=True
+    # Who is cancelled while it starts has it all the same, and ends it: else what it started by then would live on.
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *command, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE, start_new_session=True
+        )
     )
     try:
         async with asyncio.timeout(seconds):
+            process = await asyncio.shield(starting)
             assert process.stderr is not None
             said = await last_words(process.stderr)
             code = await process.wait()
     except TimeoutError:
         return Ended(None, f"it did not end within {seconds:.0f} s")
     finally:
-        await _end(process, grace)
+        await _end(await starting, grace)
     return Ended(code, discreet(said.strip()))
 
 
