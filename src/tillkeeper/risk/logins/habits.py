@@ -1,15 +1,18 @@
-"""How unlike its customer a login is: the score of Freeman, Jain, Dürmuth, Biggio and Giacinto, "Who Are You?" (NDSS 2016).
+"""How unlike its customer a login is, after Freeman, Jain, Dürmuth, Biggio and Giacinto, "Who Are You?" (NDSS 2016).
 
-    S = p(customer | attack) / p(customer)  ×  Π over factors  p(x) / p(x | customer)
+    S = p(login | attack) / p(login | customer)
 
-Each factor is a path from the fine to the coarse (address → network → country). What a customer never showed at one level is
-judged by the next coarser one:
+Each factor is a path from the fine to the coarse (address → network → country), judged step by step from its coarse end:
 
-    lift(level) = (seen / p(value) + kinds · lift(coarser level)) / (past + kinds)
+    lift(level) = lift(coarser level) · (seen / p(value | coarser value) + kinds / 3) / (past + kinds / 3)
 
-`seen` of the customer's `past` accepted logins had this value, of `kinds` different ones there were, p is the share of this
-value among everybody's. So the paper's interpolation has weights of the customer's own: whoever often comes from new addresses
-is hardly suspected for one more, whoever never did is (Witten and Bell's smoothing, of the same family as the paper's).
+Of the customer's `past` accepted logins with the same coarser value, `seen` had this one, of `kinds` different ones there were;
+p is the share among everybody's. So the paper's interpolation has weights of the customer's own, and of the place: whoever has
+many addresses in one network is hardly suspected for one more there, whoever had one for a year is (Witten and Bell's smoothing).
+
+What comes together is judged together. A customer with a new device may have lost a cookie (the program is as ever) or have
+bought a phone (it is anybody's); and of attackers some know nothing, some the country, some nearly everything: one who copies the
+program copies the provider, too. Multiplied one by one, as the paper does, each of these would count twice.
 
 Pure: who is asked for a customer's past, and what everybody does, is handed in.
 """
@@ -17,7 +20,7 @@ Pure: who is asked for a customer's past, and what everybody does, is handed in.
 import math
 from collections import Counter, deque
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -30,21 +33,25 @@ _BY_DISTANCE: Final = (0.3, 0.2, 0.1, 0.05)  # of an hour's weight, to the hours
 _SAME_DAY: Final = 0.4  # of a login's weight stays with its day of the week
 _OTHER_SIDE: Final = 0.2  # of it goes from a working day to the weekend, and back
 _HOURS_ASSUMED: Final = (
-    4.0  # logins of everybody's rhythm are taken for the customer's own before there are any
+    16.0  # logins of everybody's rhythm are taken for the customer's own before there are any
 )
+_FRESH: Final = 1 / 3  # of a kind that was seen: how much it promises another one
+_SETTLED: Final = 0.1  # and of what hardly changes: the country, the kind of device
+_RENEWED: Final = 1.0  # so many times more for addresses and versions of programs: they change by themselves
+_SAME_PROGRAM: Final = (
+    1,
+    4,
+)  # of new devices so many had a known program, before anything is known of the customer's
 # From risk to score: 0.5 where 99 of 100 targeted attackers of the protocol are above, 0.99 where 1 of 2000 honest logins is.
-_MIDDLE: Final = 1.0
-_WIDTH: Final = 2.0
-_UNUSUAL: Final = -1.0  # a lift below it is worth a word: less than e^-1 times as likely as of anybody
-# What attackers copy of their victim: how many of them do, and from which level of the path on they can. A provider and a
+_MIDDLE: Final = 0.5
+_WIDTH: Final = 1.2
+_UNUSUAL: Final = -0.5  # a lift below it is worth a word: less than 0.6 times as likely as of anybody
+# Attackers: how many know nothing, the country, or the customer's ways; and what of these they can copy. A provider and a
 # browser are easily known, an address or a device's identity must be stolen.
-_COPIED: Final = {
-    "network": (0.6, 1),
-    "agent": (0.8, 0),
-    "device": (0.005, 0),
-    "hour": (0.5, 0),
-    "place": (0.5, 1),
-}
+_BLIND: Final = 0.3
+_OF_THE_COUNTRY: Final = 0.2
+_TARGETED: Final = 0.5
+_COPIED: Final = {"network": 0.5, "agent": 0.7, "device": 0.02, "place": 0.5}
 
 
 class Trace(msgspec.Struct, frozen=True, gc=False):
@@ -170,15 +177,57 @@ class Thresholds(msgspec.Struct, frozen=True):
         return "ask_again" if score >= self.ask_again else "allow"
 
 
-def compare(trace: Trace, past: Sequence[Trace], population: Population) -> Comparison:
-    """Compare a login with the customer's accepted ones."""
-    ratios = {factor: _path_lifts(factor, trace, past, population) for factor in _PATHS}
-    ratios["hour"] = (_hour_lift(trace.hour, [one.hour for one in past], population),)
-    lifts = [_log_lift(factor, ratios[factor]) for factor in FACTORS]
-    often = math.log((population.usual_past() + 1) / (len(past) + 1))
-    risk = often - sum(lifts)
+class _Lifts(NamedTuple):
+    """p(x | customer) / p(x | anybody): of paths for each level, the finest first. `known`: the device is the customer's."""
+
+    network: Sequence[float]
+    agent: Sequence[float]
+    place: Sequence[float]
+    device: float
+    known: bool
+    hour: float
+    same_program: float
+
+    def own(self) -> dict[str, float]:
+        """For each factor how much likelier the customer comes like this than anybody."""
+        agent = self.agent[0]
+        if not self.known:
+            agent = self.same_program * agent + (1 - self.same_program)
+        return {
+            "network": self.network[0],
+            "agent": agent,
+            "device": self.device,
+            "hour": self.hour,
+            "place": self.place[0],
+        }
+
+    def attack(self) -> float:
+        """How much likelier an attacker comes like this than anybody."""
+        levels = {
+            "network": (self.network[1], max(self.network[2], 1.0)),
+            "agent": (self.agent[0], 1.0),
+            "device": (self.device, 1.0),
+            "place": (self.place[1], 1.0),
+        }
+        targeted = 1.0
+        for factor, (copied, otherwise) in levels.items():
+            targeted *= _COPIED[factor] * copied + (1 - _COPIED[factor]) * otherwise
+        return _BLIND + _OF_THE_COUNTRY * self.network[2] + _TARGETED * targeted
+
+
+def compare(
+    trace: Trace, past: Sequence[Trace], population: Population, factors: Sequence[str] = FACTORS
+) -> Comparison:
+    """Compare a login with the customer's accepted ones, in whatever order. `factors`: what of it, all of FACTORS."""
+    found = _lifts(trace, past, population, factors)
+    own = found.own()
+    lifts = [math.log(own[factor]) for factor in FACTORS]
+    # Of whom nothing is known, nothing speaks for them nor against them; of whom little is, habits say less than they seem to.
+    risk = _MIDDLE
+    if past:
+        risk = math.log(found.attack()) - sum(lifts) + math.log((len(past) + 1) / len(past))
     return Comparison(
-        risk if past else _MIDDLE,  # of whom nothing is known, nothing speaks for them nor against them
+        risk,
         tuple(
             None if _absent(factor, trace, past) else lift
             for factor, lift in zip(FACTORS, lifts, strict=True)
@@ -188,25 +237,52 @@ def compare(trace: Trace, past: Sequence[Trace], population: Population) -> Comp
     )
 
 
-def _log_lift(factor: str, levels: Sequence[float]) -> float:
-    """The logarithm of p(x | customer) / p(x | attack): of attackers a part is like anybody, a part copies the customer."""
-    part, level = _COPIED[factor]
-    return math.log(levels[0] / ((1 - part) + part * levels[level]))
+def _lifts(trace: Trace, past: Sequence[Trace], population: Population, factors: Sequence[str]) -> _Lifts:
+    network, agent, place = [
+        _path_lifts(factor, trace, past, population) if factor in factors else (1.0,) * 4
+        for factor in ("network", "agent", "place")
+    ]
+    device, known = _device_lift(trace, past, population) if "device" in factors else (1.0, True)
+    hour = _hour_lift(trace.hour, [one.hour for one in past], population) if "hour" in factors else 1.0
+    return _Lifts(network, agent, place, device, known, hour, _same_program(past))
 
 
 def _path_lifts(
     factor: str, trace: Trace, past: Sequence[Trace], population: Population
 ) -> tuple[float, ...]:
-    """p(x | customer) / p(x) for each level of a path."""
+    """For each level of a path, each judged among the logins that had the coarser value."""
     path: tuple[str, ...] = getattr(trace, factor)
-    before: list[tuple[str, ...]] = [getattr(one, factor) for one in past]
-    lifts = [1.0]
+    among: list[tuple[str, ...]] = [getattr(one, factor) for one in past]
+    lifts, whole = [1.0], 1.0
     for level in range(len(path) - 1, -1, -1):
-        seen = [one[level] for one in before]
-        kinds = len(set(seen)) or 1
-        own = seen.count(path[level]) / population.share(factor, level, path[level])
-        lifts.append((own + kinds * lifts[-1]) / (len(seen) + kinds))
+        share = population.share(factor, level, path[level])
+        same = [one for one in among if one[level] == path[level]]
+        fresh = _RENEWED if level == 0 else 0.0
+        fresh += (_SETTLED if level == len(path) - 1 else _FRESH) * len({one[level] for one in among})
+        own = len(same) / min(share / whole, 1.0)
+        lifts.append(lifts[-1] * ((own + fresh) / (len(among) + fresh) if among else 1.0))
+        among, whole = same, share
     return tuple(reversed(lifts[1:]))
+
+
+def _device_lift(trace: Trace, past: Sequence[Trace], population: Population) -> tuple[float, bool]:
+    """Of the device, and whether it is the customer's. Nothing speaks for or against whose app never names one."""
+    (value,), before = trace.device, [one.device[0] for one in past if one.device[0]]
+    if not before:
+        return 1.0, not value
+    kinds, seen = len(set(before)), before.count(value)
+    new = kinds / (len(before) + kinds)
+    if not seen:
+        return new, False
+    own = seen / len(before) / population.share("device", 0, value)
+    return (1 - new) * own + new, True
+
+
+def _same_program(past: Sequence[Trace]) -> float:
+    """Of the customer's new devices the share that came with a known system: whose cookies are lost again and again."""
+    devices, systems = {one.device[0] for one in past}, {one.agent[-2] for one in past}
+    same, of = _SAME_PROGRAM
+    return (same + max(len(devices) - len(systems), 0)) / (of + max(len(devices) - 1, 0))
 
 
 def _hour_lift(hour: int, past: Sequence[int], population: Population) -> float:

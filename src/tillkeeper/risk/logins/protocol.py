@@ -22,11 +22,12 @@ import msgspec
 
 from tillkeeper.base import limits
 from tillkeeper.risk.logins.crowd import ATTACKERS, Attacker, Person, Visit, attack
-from tillkeeper.risk.logins.habits import HOURS, Comparison, Population, Thresholds, Trace, compare
+from tillkeeper.risk.logins.habits import HOURS, Population, Thresholds, Trace, compare
 
 SEEDS: Final = (11, 12, 13)
 """Settings of habits.py were chosen on seeds 1 to 3."""
 PEOPLE: Final = 800
+EARLY: Final = 1
 KNOWN: Final = 12
 LATER: Final = 39
 TPRS: Final = (0.98, 0.995)
@@ -64,9 +65,13 @@ class Rate(msgspec.Struct, frozen=True):
 
 
 class Live(msgspec.Struct, frozen=True):
-    """What the platform's own thresholds do: attackers asked or blocked, attackers blocked, by kind; honest likewise."""
+    """What the platform's own thresholds do: attackers asked or blocked, attackers blocked, by kind; honest likewise.
+
+    `early`: attackers stopped who come when only one login of their victim is known.
+    """
 
     stopped: dict[str, float]
+    early: dict[str, float]
     blocked: dict[str, float]
     honest_asked: float
     honest_blocked: float
@@ -134,7 +139,7 @@ def _score(seed: int, people: int, progress: Progress) -> _Scored:
         scored.honest.append(_sample(number, len(before) + 1, trace, before, population))
         before.append(trace)
         population.add(number.to_bytes(4, "big"), trace)
-        if len(before) in (KNOWN, LATER):
+        if len(before) in (EARLY, KNOWN, LATER):
             for kind in ATTACKERS:
                 scored.attacks[kind, len(before)] += _attacks(
                     rng, kind, crowd[number], visit, before, population
@@ -154,15 +159,9 @@ def _attacks(
 def _sample(person: int, place: int, trace: Trace, past: list[Trace], population: Population) -> _Sample:
     newest = past[-limits.LOGINS_COMPARED :]
     found = compare(trace, newest, population)
-    risks = (found.risk, _without(found, ("device", "hour", "place")), _fixed(trace, newest, population))
+    known = compare(trace, newest, population, ("network", "agent"))
+    risks = (found.risk, known.risk, _fixed(trace, newest, population))
     return _Sample(person, place, risks, found.score)
-
-
-def _without(found: Comparison, factors: Sequence[str]) -> float:
-    names = ("network", "agent", "device", "hour", "place")
-    return found.risk + sum(
-        lift or 0 for name, lift in zip(names, found.lifts, strict=True) if name in factors
-    )
 
 
 def _fixed(trace: Trace, past: Sequence[Trace], population: Population) -> float:
@@ -206,12 +205,17 @@ def _threshold(scored: _Scored, way: int, kind: str, known: int, tpr: float) -> 
 
 def _live(scored: Sequence[_Scored]) -> Live:
     thresholds = Thresholds()
-    by_kind = {
-        kind: sorted(each.score for one in scored for each in one.attacks[kind, KNOWN]) for kind in ATTACKERS
-    }
+    early, by_kind = [
+        {
+            kind: sorted(each.score for one in scored for each in one.attacks[kind, known])
+            for kind in ATTACKERS
+        }
+        for known in (EARLY, KNOWN)
+    ]
     honest = sorted(each.score for one in scored for each in one.honest if each.place > KNOWN)
     return Live(
         {kind: _above(scores, thresholds.ask_again) for kind, scores in by_kind.items()},
+        {kind: _above(scores, thresholds.ask_again) for kind, scores in early.items()},
         {kind: _above(scores, thresholds.block) for kind, scores in by_kind.items()},
         _above(honest, thresholds.ask_again),
         _above(honest, thresholds.block),

@@ -84,8 +84,9 @@ def show_protocol(found: protocol.Found) -> None:
     say_table(protocol.HEADS, protocol.table(found), figures=protocol.HEADS[2:])
     live = found.live
     say(f"{found.logins} honest logins of {found.people} people in each of {len(found.seeds)} made-up crowds")
-    stopped = ", ".join(f"{kind} {share:.1%}" for kind, share in live.stopped.items())
-    say(f"at the platform's own thresholds, after {protocol.KNOWN} logins: stopped {stopped};")
+    for known, shares in ((protocol.KNOWN, live.stopped), (protocol.EARLY, live.early)):
+        stopped = ", ".join(f"{kind} {share:.1%}" for kind, share in shares.items())
+        say(f"at the platform's own thresholds, logins known: {known}: stopped {stopped};")
     say(
         f"honest people are asked again at {live.honest_asked:.1%} of their logins, blocked at {live.honest_blocked:.2%}"
     )
