@@ -532,8 +532,7 @@ def _observe(p: Pool, turn: Turn, i: int, row: NDArray[np.float64]) -> None:
     event = p.events[x]
     event.amount = turn.amount[i]
     event.marks = event.lists = 0
-    for half in range(2):
-        event.id[half] = turn.id[i, half]
+    event.id[0], event.id[1] = turn.id[i, 0], turn.id[i, 1]
     for k in range(4):
         event.who[k], event.t[k] = turn.who[i, k], turn.times[i, k]
     _read_received(p, turn.who[i, 4], turn.times[i, 4], row)
