@@ -12,7 +12,7 @@ from tests.support.risk_sql import Connection, add_handbook, differences, genera
 from tests.unit.test_risk_sql import HANDBOOK
 from tillkeeper.risk import FEATURES
 
-pytestmark = [needs_spark, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [needs_spark, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,7 @@ def test_generated_events(con: Connection, seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.skipif(not HANDBOOK.exists(), reason="the Handbook's payments are not beside the checkout")
 def test_all_payments_of_the_handbook(con: Connection) -> None:
     handbook(con, HANDBOOK)
