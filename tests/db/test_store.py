@@ -82,7 +82,7 @@ async def test_a_killed_connection_is_transient_and_the_store_recovers(
             await _kill_all(admin)
             await tx.value(b"SELECT 1")
     assert is_transient(raised.value)
-    for _ in range(20):  # the pool still holds connections that were killed with it, until it looks
+    for _ in range(200):  # the pool still holds connections that were killed with it, until it looks
         with suppress(psycopg.OperationalError):
             assert await _leases(store) == []
             return
