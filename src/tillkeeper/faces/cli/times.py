@@ -33,6 +33,6 @@ def end_of(option: str, text: str, now: datetime) -> datetime:
 def _moment(option: str, text: str, remedy: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:  # an hour of another zone may be before the year 1
         raise CliError(f"{option} {text[:40]} is no time", remedy) from error
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
