@@ -289,6 +289,34 @@ def test_a_herd_of_mules_that_feeds_one_account_stays_one_network() -> None:
     assert found[-1].evidence["inside"] == 20 * 10_000 + 20 * 290_000
 
 
+def test_a_network_keeps_its_name_when_its_beginning_is_forgotten() -> None:
+    """Another name would be another signal, and tell people again: after a week, after many payments, after a restart."""
+    detector, again = Mules(), Mules()
+    first, second, third = ring = [new_id() for _ in range(3)]
+
+    def round_of(ring: list[UUID], minute: float) -> list[Seen]:
+        return [
+            sent(minute + n, payer, ring[(n + 1) % len(ring)], 3000, device="office", payments=20)
+            for n, payer in enumerate(ring)
+        ]
+
+    days = [(ring if day < 5 else [second, third], day) for day in range(15)]
+    start = detector.seen(sent(-1, new_id(), first, 3000, payments=20))
+    found = start + [
+        one for members, day in days for each in round_of(members, day * 1440) for one in detector.seen(each)
+    ]
+    assert keys(found) == {("mule_network", "customer", str(first))}
+    assert str(first) not in found[-1].evidence["accounts"]
+    again.remember(str(first), [UUID(one) for one in found[-1].evidence["accounts"]], found[-1].at_us)
+    later = [
+        one
+        for minute in (15 * 1440, 15 * 1440 + 3)
+        for each in round_of([third, second], minute)
+        for one in again.seen(each)
+    ]
+    assert keys(later) == keys(found)
+
+
 def test_people_who_pass_money_on_are_no_network() -> None:
     """Strangers to each other, quick, and everything goes on; but each lives with a phone of their own."""
     for minutes in (1, 20):

@@ -44,8 +44,7 @@ class Forest(Generic[N, T]):
             return
         self._ties[thing] = (at_us, accounts)
         if len(self._ties) > self._most:
-            self._ties.popitem(last=False)
-            self._cut = True
+            self._forget_oldest()
         self._join(accounts)
 
     def component(self, account: N) -> set[N]:
@@ -57,13 +56,17 @@ class Forest(Generic[N, T]):
         if at_us - self._swept_us > self._span // 8:
             self._swept_us = at_us
             while self._ties and next(iter(self._ties.values()))[0] < at_us - self._span:
-                self._ties.popitem(last=False)
-                self._cut = True
+                self._forget_oldest()
         if self._cut:
             self._cut = False
             self._parents, self._members = {}, {}
             for _, accounts in self._ties.values():
                 self._join(accounts)
+
+    def _forget_oldest(self) -> None:
+        """Most things belong to one account: those tie nobody, and nothing is to be made anew without them."""
+        _, (_, accounts) = self._ties.popitem(last=False)
+        self._cut = self._cut or len(accounts) > 1
 
     def _join(self, accounts: set[N]) -> None:
         roots = {self._root(each) for each in accounts}

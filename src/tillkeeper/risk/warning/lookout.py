@@ -1,11 +1,12 @@
 """Everything that watches, over the same batches: streams, detectors, and what a single decision is worth. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
 
 from msgspec.structs import replace
 
+from tillkeeper.base.clock import to_us
 from tillkeeper.risk.warning import bust_out, card_testing, mules, stuffing
 from tillkeeper.risk.warning.bust_out import BustOut
 from tillkeeper.risk.warning.card_testing import CardTesting
@@ -14,7 +15,7 @@ from tillkeeper.risk.warning.rhythm import Hour
 from tillkeeper.risk.warning.stakes import MILLION, Precision, probability, wanted
 from tillkeeper.risk.warning.streams import Streams
 from tillkeeper.risk.warning.stuffing import Stuffing
-from tillkeeper.risk.warning.types import Finding, Seen, SeenLabel, SeenLogin, Subject
+from tillkeeper.risk.warning.types import Finding, Seen, SeenLabel, SeenLogin, Signal, Subject
 
 Key = tuple[str, str, str]
 S = TypeVar("S", Seen, SeenLogin)
@@ -66,6 +67,13 @@ class Lookout:
         if batch:
             self._mules.sweep(batch[-1].at_us)
         return newest(found), worthy
+
+    def remember(self, signals: Iterable[Signal]) -> None:
+        """What lasts already, at a restart: what is seen of it again is nothing new."""
+        for each in signals:
+            if each.kind == mules.KIND:
+                accounts = [UUID(one) for one in each.evidence.get("accounts", ())]
+                self._mules.remember(each.about, accounts, to_us(each.seen_at))
 
     def relive(self, batch: Sequence[Seen]) -> None:
         """Take in once more what was seen before a restart; streams have their past elsewhere."""

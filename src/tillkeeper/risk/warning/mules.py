@@ -63,13 +63,14 @@ class _Relay(NamedTuple):
 
 
 class _Account:
-    """What came in within a day, and what was sent on of late."""
+    """What came in within a day, and what was sent on of late. `network`: the name of the one it was last seen in, and when."""
 
-    __slots__ = ("lots", "relays")
+    __slots__ = ("lots", "network", "relays")
 
     def __init__(self) -> None:
         self.lots: Window[_Lot] = Window(HELD_US, _HELD)
         self.relays: deque[_Relay] = deque(maxlen=_HELD)
+        self.network: tuple[str, int] | None = None
 
     def trace(self, amount: int, since_us: int) -> list[tuple[_Lot, int]]:
         """Where an amount comes from: what came in last goes out first."""
@@ -101,10 +102,10 @@ class Mules:
     def seen(self, each: Seen) -> list[Finding]:
         """One decision; what it shows."""
         tied = self._use(each.device, each.customer, each.at_us)
-        account = self._accounts.use(each.customer)
-        traced = account.trace(each.worth, each.at_us - HELD_US)
+        account = self._accounts.known(each.customer)  # none: nothing ever came in
+        traced = account.trace(each.worth, each.at_us - HELD_US) if account is not None else []
         if each.leaves:
-            self._weigh(account, each, traced)
+            self._weigh(each, traced)
             tied = True
         if each.outcome in ("allow", "challenge"):
             self._move(each, traced)
@@ -115,6 +116,11 @@ class Mules:
         if not each.succeeded or not self._use(each.device, each.customer, each.at_us):
             return []
         return self._network(each.customer, each.at_us)
+
+    def remember(self, name: str, accounts: Iterable[UUID], at_us: int) -> None:
+        """A network that was found before a restart: whatever of it is seen again is the same."""
+        for each in accounts:
+            self._accounts.use(each).network = (name, at_us)
 
     def sweep(self, at_us: int) -> None:
         """Forget what is old. To be called now and then."""
@@ -137,7 +143,7 @@ class Mules:
             lot = _Lot(each.at_us, each.worth, hops, stranger=each.payee_new)
             self._accounts.use(each.payee).lots.add(each.at_us, lot)
 
-    def _weigh(self, account: _Account, each: Seen, traced: list[tuple[_Lot, int]]) -> None:
+    def _weigh(self, each: Seen, traced: list[tuple[_Lot, int]]) -> None:
         """Is it a relay, and what does it show?"""
         relay = _is_relay(each, traced)
         log = self._signs["relay"].weigh(relay)
@@ -160,8 +166,8 @@ class Mules:
             "further": any(lot.hops for lot, _ in traced),
         }
         log += sum(self._signs[name].weigh(value) for name, value in shown.items())
-        self._signs["shared"].learn(self._is_shared(each))
-        account.relays.append(_Relay(each, log))
+        self._signs["shared"].learn(self._is_shared(each, each.at_us))
+        self._accounts.use(each.customer).relays.append(_Relay(each, log))
         if log < _TIES:
             return
         self._forest.tie(("payee", each.payee), each.customer, each.at_us, _CROWD)
@@ -169,9 +175,9 @@ class Mules:
         if each.kind == "send":
             self._forest.tie(("payee", each.payee), each.payee, each.at_us, _CROWD)
 
-    def _is_shared(self, each: Seen) -> bool:
-        """Whether another account is operated from the same device, or relays to the same payee."""
-        since = each.at_us - SPAN_US
+    def _is_shared(self, each: Seen, at_us: int) -> bool:
+        """Whether another account is operated from the same device, or relays to the same payee, of late."""
+        since = at_us - SPAN_US
         near = (self._on_device.get(each.device, {}) if each.device else {}, self._into.get(each.payee, {}))
         return any(at > since and one != each.customer for some in near for one, at in some.items())
 
@@ -187,7 +193,8 @@ class Mules:
         }
         evidence, mules = 0.0, set[UUID]()
         for some in relays.values():
-            best = max(each.log + self._signs["shared"].says(self._is_shared(each.seen)) for each in some)
+            shared = self._signs["shared"]
+            best = max(each.log + shared.says(self._is_shared(each.seen, at_us)) for each in _strongest(some))
             if best >= _COUNTS:
                 evidence += best
                 mules |= {
@@ -201,6 +208,7 @@ class Mules:
         self, members: set[UUID], mules: set[UUID], relays: dict[UUID, list[_Relay]], evidence: float, at_us: int
     ) -> Finding:  # fmt: skip
         passed = sorted((each.seen for some in relays.values() for each in some), key=lambda seen: seen.at_us)
+        name = self._name(passed, at_us)
         since = at_us - HELD_US
         inside = {
             one: account.inside(since, int(one not in relays))
@@ -215,8 +223,7 @@ class Mules:
         return Finding(
             kind=KIND,
             about_kind="customer",
-            # Named after the account that first passed money on in it: a network keeps its name as it grows.
-            about=str(passed[0].customer),
+            about=name,
             severity="page",
             begun_us=passed[0].at_us,
             at_us=at_us,
@@ -239,6 +246,27 @@ class Mules:
             ),
         )
 
+    def _name(self, passed: list[Seen], at_us: int) -> str:
+        """Of the account that first passed money on in it. A network keeps its name as it grows, and when that is forgotten: another
+        name would be another signal, and people would be told again.
+        """
+        accounts = [self._accounts.use(one) for one in dict.fromkeys(seen.customer for seen in passed)]
+        known = (each.network[0] for each in accounts if each.network and each.network[1] > at_us - SPAN_US)
+        name = next(known, str(passed[0].customer))
+        for each in accounts:
+            each.network = (name, at_us)
+        return name
+
+
+def _strongest(relays: Iterable[_Relay]) -> Iterable[_Relay]:
+    """Of those on the same device to the same payee, the one that shows most."""
+    found: dict[tuple[str | None, UUID], _Relay] = {}
+    for each in relays:
+        way = each.seen.device, each.seen.payee
+        if way not in found or found[way].log < each.log:
+            found[way] = each
+    return found.values()
+
 
 def _is_relay(each: Seen, traced: list[tuple[_Lot, int]]) -> bool:
     """Whether a payment sends on what just came in, and with those before it nearly all of that."""
@@ -255,8 +283,7 @@ def _any_known(values: Iterable[bool | None]) -> bool | None:
 def _note(at: dict[UUID, int], account: UUID, at_us: int) -> bool:
     """An account was here; whether that is new. Of many only the last are remembered."""
     new = account not in at
-    at.pop(account, None)
-    at[account] = at_us
+    at[account] = max(at_us, at.pop(account, at_us))
     if len(at) > _HELD:
         at.pop(next(iter(at)))
     return new

@@ -29,6 +29,13 @@ class Keyed(OrderedDict[K, V], Generic[K, V]):
             self.move_to_end(key)
         return value
 
+    def known(self, key: K) -> V | None:
+        """The value of a key, if there is one; asking for it is a use, too."""
+        value = self.get(key)
+        if value is not None:
+            self.move_to_end(key)
+        return value
+
 
 class Window(deque[tuple[int, V]], Generic[V]):
     """(time in microseconds, value) of a sliding window, at most `most` of them. Profile time never runs back."""

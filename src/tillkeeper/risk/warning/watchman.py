@@ -83,6 +83,7 @@ class Watchman:
             if lost:
                 await rows.move_cursor(tx, READER, present)
         self._lookout = await asyncio.to_thread(Lookout, past, precision)
+        self._lookout.remember(self._open.values())
         self._follow_rules()
         self._told = {}
         await self._relive()

@@ -24,10 +24,10 @@ _KINDS: Final[Mapping[str, tuple[str, str]]] = {
     "new_device_share": ("新设备占比偏高", "More payments than usual come from new devices"),
     "login_failures": ("登录失败率偏高", "More logins than usual fail"),
     "fraud_money": ("已知欺诈金额偏高", "More money than usual turns out to be fraud"),
-    "card_testing": ("卡片试探", "Card testing"),
+    "card_testing": ("试卡攻击", "Card testing"),
     "credential_stuffing": ("撞库", "Credential stuffing"),
     "mule_network": ("跑分网络", "Mule network"),
-    "merchant_bust_out": ("商户套现", "Merchant bust-out"),
+    "merchant_bust_out": ("商户跑路", "Merchant bust-out"),
     "breaker_open": ("规则熔断", "A rule's circuit breaker is open"),
 }
 KINDS: Final = tuple(_KINDS)
