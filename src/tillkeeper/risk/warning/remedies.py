@@ -47,7 +47,7 @@ def _many_at_device(found: Mapping[str, Any]) -> Draft:
     return Draft(
         "deny",
         f"(device_customers_1h >= 2) & (amount <= {2 * int(found['largest'])})",
-        "短期规则（卡片试探）：该设备一小时内替 {device_customers_1h} 人付款，本笔 {amount}",
+        "短期规则（试卡攻击）：该设备一小时内替 {device_customers_1h} 人付款，本笔 {amount}",
         "short-lived rule (card testing): the device paid for {device_customers_1h} people within an hour, now {amount}",
     )
 
@@ -57,7 +57,7 @@ def _new_devices_at_address(found: Mapping[str, Any]) -> Draft:
     return Draft(
         "challenge",
         f"(ip_customers_1h >= {least}) & (device_new == 1) & (amount <= {2 * int(found['largest'])})",
-        "短期规则（卡片试探）：同一地址一小时内 {ip_customers_1h} 位付款人，且设备为首次使用",
+        "短期规则（试卡攻击）：同一地址一小时内 {ip_customers_1h} 位付款人，且设备为首次使用",
         "short-lived rule (card testing): {ip_customers_1h} customers from this address within an hour, on a new device",
     )
 
@@ -67,7 +67,7 @@ def _new_devices_at_merchant(found: Mapping[str, Any]) -> Draft:
     return Draft(
         "challenge",
         f"(payee_customers_1h >= {least}) & (device_new == 1) & (payee_new == 1) & (amount <= {2 * int(found['largest'])})",
-        "短期规则（卡片试探）：该商户一小时内 {payee_customers_1h} 位付款人，本笔设备与收款方均为首次",
+        "短期规则（试卡攻击）：该商户一小时内 {payee_customers_1h} 位付款人，本笔设备与收款方均为首次",
         "short-lived rule (card testing): {payee_customers_1h} customers here within an hour, on a new device at a new payee",
     )
 
@@ -78,7 +78,7 @@ def _sales_on_few_phones(found: Mapping[str, Any]) -> Draft:
         "hold",
         f"(payee_customers_1h >= {max(3, int(found['customers']) // 2)})"
         f" & (payee_devices_1h <= {share:.2f} * payee_customers_1h)",
-        "短期规则（商户套现）：该商户一小时内 {payee_customers_1h} 位付款人共用 {payee_devices_1h} 台设备",
+        "短期规则（商户跑路）：该商户一小时内 {payee_customers_1h} 位付款人共用 {payee_devices_1h} 台设备",
         "short-lived rule (bust-out): {payee_customers_1h} customers paid here within an hour on {payee_devices_1h} devices",
     )
 
