@@ -36,7 +36,10 @@ FROM risk.staff_logins ORDER BY id DESC LIMIT %(limit)s;
 
 -- name: rule_hits
 -- How often each reason stood beside the newest logins since a moment; rules' names are among the reasons.
-SELECT reason, count(*) FROM (
-    SELECT at, reasons FROM risk.logins WHERE id >= %(first)s ORDER BY id DESC LIMIT %(rows)s
-) AS newest CROSS JOIN unnest(reasons) AS reason
-WHERE at >= %(since)s GROUP BY reason;
+SELECT reason, sum(logins)::bigint FROM (
+    SELECT reasons, count(*) AS logins FROM (
+        SELECT at, reasons FROM risk.logins WHERE id >= %(first)s ORDER BY id DESC LIMIT %(rows)s
+    ) AS newest
+    WHERE at >= %(since)s GROUP BY reasons
+) AS alike CROSS JOIN unnest(reasons) AS reason
+GROUP BY reason;
