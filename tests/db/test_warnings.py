@@ -434,7 +434,9 @@ async def test_people_are_told_of_a_signal_once_and_of_its_end_and_no_channel_le
     await watchman.look()
     await looks.look()
     clock.advance(10)
-    assert {line.kind for line in await looks.look()} == {"resolved"}
+    over = await looks.look()
+    assert {line.kind for line in over} == {"resolved"}
+    assert "0 last · 0 起未结束" in body_of(book, over, "")
 
 
 def test_a_book_with_a_signal_that_does_not_exist_is_refused() -> None:

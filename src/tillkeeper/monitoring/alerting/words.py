@@ -95,7 +95,8 @@ def _line(book: RuleBook, line: Line) -> str:
     if alert.cause == "unknown" and line.kind != "resolved":
         found = "nothing is known · 无数据"
     elif alert.names.get("kind") in warning.ATTACKS:
-        found = f"{figure(alert.value)} last · {figure(alert.value)} 起未结束"
+        left = "0" if line.kind == "resolved" else figure(alert.value)
+        found = f"{left} last · {left} 起未结束"
     else:
         found = figure(alert.value) + (f" (bound {figure(alert.bound)})" if alert.bound is not None else "")
     owner = f" [{rule.owner}] {rule.runbook}" if rule and line.kind != "resolved" else ""

@@ -112,7 +112,7 @@ class Mules:
         return self._network(each.customer, each.at_us) if tied else []
 
     def logged_in(self, each: SeenLogin) -> list[Finding]:
-        """One try to log in: whoever is let in operates the account from there."""
+        """One try to log in: whoever has the password operates the account from there, or tries to."""
         if not each.succeeded or not self._use(each.device, each.customer, each.at_us):
             return []
         return self._network(each.customer, each.at_us)
