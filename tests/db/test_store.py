@@ -245,3 +245,67 @@ async def test_a_connection_out_of_step_is_given_up(database: Database) -> None:
                 tx._wire._pending.append(Pending())  # as if a caller had left between a result and its end
                 raise KeyError
         assert await _leases(store) == []
+
+
+async def test_whoever_is_told_twice_to_leave_leaves_nothing(database: Database) -> None:
+    async with Store.opened(database.app_url, size=1) as store:
+        inside = asyncio.Event()
+
+        async def write() -> None:
+            async with store.tx("write") as tx:
+                await tx.rows(LEASE + b" RETURNING name", {"name": "ghost"})
+                inside.set()
+                await asyncio.sleep(60)
+
+        writing = asyncio.create_task(write())
+        await inside.wait()
+        for _ in range(2):
+            writing.cancel()
+            await asyncio.sleep(0)  # the second time while it is being rolled back
+        with suppress(asyncio.CancelledError):
+            await writing
+        async with store.tx("next") as tx:
+            await tx.run(LEASE, {"name": "mine"})
+        assert await _leases(store) == ["mine"]
+
+
+async def test_an_error_costs_no_connection_however_much_is_prepared(database: Database) -> None:
+    whom = b"SELECT pg_backend_pid()"
+    async with Store.opened(database.app_url, size=1) as store:
+        async with store.tx("many") as tx:
+            before = await tx.value(whom)
+            for place in range(100):
+                await tx.run(f"SELECT {place}".encode())
+        with pytest.raises(errors.DivisionByZero):
+            async with store.tx("wrong") as tx:
+                await tx.value(b"SELECT 1 / 0")
+        async with store.tx("next") as tx:
+            assert await tx.value(whom) == before
+
+
+async def test_what_was_prepared_before_the_schema_changed_is_prepared_anew(
+    database: Database, admin: psycopg.AsyncConnection
+) -> None:
+    await admin.execute("CREATE TABLE store.later (n int); GRANT SELECT ON store.later TO till_app")
+
+    async def look() -> None:
+        async with store.tx("look") as tx:
+            assert await tx.rows(b"SELECT n FROM store.later") == []
+
+    async with Store.opened(database.app_url, size=1) as store:
+        await look()
+        await admin.execute("ALTER TABLE store.later ALTER n TYPE bigint")
+        with pytest.raises(errors.FeatureNotSupported) as raised:
+            await look()
+        assert is_transient(raised.value)
+        await look()
+    assert not is_transient(errors.FeatureNotSupported())
+
+
+async def test_an_error_is_the_answer_of_its_statement_even_if_another_met_it(store: Store) -> None:
+    with pytest.raises(errors.DivisionByZero):
+        async with store.tx("two") as tx:
+            sent = [await tx.send(b"SELECT 1 / 0 AS n"), await tx.send(b"SELECT 2 AS n")]
+            with pytest.raises(errors.DivisionByZero):
+                await sent[1].rows()
+            await sent[0].rows()

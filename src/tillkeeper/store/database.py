@@ -15,7 +15,7 @@ from tillkeeper.base import limits
 from tillkeeper.store.columns import Column, ColumnDumper
 from tillkeeper.store.sql import Statement
 from tillkeeper.store.timings import Timings
-from tillkeeper.store.wire import Params, Pending, Wire
+from tillkeeper.store.wire import OUTDATED, Params, Pending, Wire
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,8 @@ def is_transient(error: BaseException) -> bool:
     """Whether the same transaction may succeed if it is tried again after a pause."""
     if isinstance(error, (*_TRANSIENT, StoreUnavailableError)):
         return True
+    if isinstance(error, errors.FeatureNotSupported):  # the schema changed: it is prepared anew the next time
+        return error.diag.source_function == OUTDATED
     # A connection that broke carries no SQLSTATE; an OperationalError with one (disk full, …) is an answer.
     return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and error.sqlstate is None
 
@@ -170,8 +172,8 @@ class Store:
                 # BEGIN goes out with the first statement and COMMIT with the last. If a statement failed, PostgreSQL skips
                 # what follows it, COMMIT too.
                 wire = connection.wire
-                wire.begin()
                 try:
+                    wire.begin()
                     yield Tx(wire, self.timings)
                     await wire.commit()
                 except BaseException as error:

@@ -6,9 +6,11 @@ own layer over it (psycopg.pq), which lets go by itself of what passes 64 kB; va
 """
 
 import asyncio
+import logging
 import re
 from collections import OrderedDict, deque, namedtuple
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final
 
@@ -18,7 +20,12 @@ from psycopg.adapt import PyFormat, Transformer
 
 from tillkeeper.store.sql import Statement
 
+log = logging.getLogger(__name__)
+
 Params = Mapping[str, Any]
+
+# Who in PostgreSQL raises an error when a statement was prepared before the schema changed under it.
+OUTDATED: Final = "RevalidateCachedQuery"
 
 _PLACEHOLDER: Final = re.compile(rb"%\((\w+)\)([sbt])|%%")
 _FORMATS: Final = {b"s": PyFormat.AUTO, b"t": PyFormat.TEXT, b"b": PyFormat.BINARY}
@@ -27,6 +34,7 @@ _PREPARED_MOST: Final = 100  # a connection; each costs PostgreSQL the memory of
 _UNREAD_MOST: Final = 200  # statements queued without reading: beyond that they would only take memory
 _KNOWN_MOST: Final = 2000  # statements are written by hand, but for a few composed from declarations
 _ROLL_BACK_SECONDS: Final = 5.0
+_ASK_AGAIN_SECONDS: Final = 0.1
 
 
 class Pending:
@@ -75,13 +83,17 @@ class Wire:
             return name
         while len(prepared) >= _PREPARED_MOST:
             _, oldest = prepared.popitem(last=False)
-            self._pg.send_query_params(b"DEALLOCATE " + oldest, None)
-            self._wait_for(Pending())
+            self._send_once(b"DEALLOCATE " + oldest)
         self._named += 1
         name = prepared[key] = b"till_%d" % self._named
         self._pg.send_prepare(name, key[0], key[1])
         self._wait_for(Pending(key))
         return name
+
+    def _send_once(self, statement: bytes) -> None:
+        """Queue a statement without preparing it."""
+        self._pg.send_query_params(statement, None)
+        self._wait_for(Pending())
 
     def _wait_for(self, pending: Pending) -> Pending:
         self._pending.append(pending)
@@ -101,6 +113,8 @@ class Wire:
             while pending.result is None:
                 if (error := _error_in(await self._next())) is not None:
                     raise error
+        if (error := _error_in(pending.result)) is not None:  # met by somebody who read beyond it
+            raise error
 
     def rows(self, pending: Pending, make: Callable[..., Any] | None = None) -> list[Any]:
         """The rows of an answered statement: named tuples, or what `make` makes of each."""
@@ -111,31 +125,48 @@ class Wire:
     async def commit(self) -> None:
         """Commit, and wait until it is durable. Raises the first error of anything that was not read."""
         self.send(b"COMMIT")
-        if (error := await self._synced()) is not None:
+        self._sync()
+        if (error := await self._answered()) is not None:
             raise error
         self._pg.exit_pipeline_mode()
 
     async def roll_back(self, *, at_once: bool) -> None:
         """Leave nothing of the transaction. `at_once`: what PostgreSQL is busy with is ended there, too.
 
-        A connection that does not obey is closed, which ends its transaction as well.
+        A connection that does not obey is closed, which ends its transaction as well; so is one whose caller is told again
+        to leave meanwhile: libpq takes a transaction of which all is read for none, and the pool would hand it on, open.
         """
+        rests = False
         try:
             async with asyncio.timeout(_ROLL_BACK_SECONDS):
-                if at_once:
+                self._sync()  # after an error PostgreSQL skips all that comes before this
+                while at_once and self._pending:
                     await self._connection.cancel_safe(timeout=_ROLL_BACK_SECONDS)
-                await self._synced()  # after an error PostgreSQL skips all that comes before this
-                self.send(b"ROLLBACK")
-                if (error := await self._synced()) is not None:
+                    with suppress(
+                        TimeoutError
+                    ):  # asked again: it may not have begun with what it was just sent
+                        async with asyncio.timeout(_ASK_AGAIN_SECONDS):
+                            await self._answered()
+                await self._answered()
+                self._send_once(b"ROLLBACK")  # making room to prepare it is not allowed after an error
+                self._sync()
+                if (error := await self._answered()) is not None:
                     raise error
                 self._pg.exit_pipeline_mode()
-        except (TimeoutError, psycopg.Error):
-            await self._connection.close()
+                rests = True
+        except (TimeoutError, psycopg.Error) as error:
+            log.info("a connection is closed, as its transaction could not be rolled back: %s", error)
+        finally:
+            if not rests:
+                await self._connection.close()
 
-    async def _synced(self) -> psycopg.Error | None:
-        """Have everything sent and answered; the first error of it. Raises when the connection is lost."""
+    def _sync(self) -> None:
+        """End what belongs together: an error before this ends nothing that comes after it."""
         self._pg.pipeline_sync()
         self._wait_for(Pending())
+
+    async def _answered(self) -> psycopg.Error | None:
+        """Have everything sent and answered; the first error of it. Raises when the connection is lost."""
         error = None
         async with self._reading:
             await self._flush()
@@ -158,8 +189,11 @@ class Wire:
             await self._result()  # none: the end of this statement's results
         pending = self._pending.popleft()
         pending.result = result
-        if pending.key is not None and result.status in _FAILED:
-            self._prepared.pop(pending.key, None)
+        if result.status in _FAILED:
+            if result.error_field(pq.DiagnosticField.SOURCE_FUNCTION) == OUTDATED.encode():
+                self._prepared.clear()  # the schema has changed: others may be as old
+            elif pending.key is not None:
+                self._prepared.pop(pending.key, None)
         return result
 
     async def _result(self) -> Any:
