@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tillkeeper.base import limits
-from tillkeeper.base.clock import to_us
+from tillkeeper.base.clock import from_us, to_us
 from tillkeeper.base.ids import new_id
 from tillkeeper.risk import load_rules, read_rules, with_rule
 from tillkeeper.risk.warning import remedies
@@ -291,7 +291,7 @@ def test_a_herd_of_mules_that_feeds_one_account_stays_one_network() -> None:
 
 def test_a_network_keeps_its_name_when_its_beginning_is_forgotten() -> None:
     """Another name would be another signal, and tell people again: after a week, after many payments, after a restart."""
-    detector, again = Mules(), Mules()
+    detector, again = Mules(), Lookout()
     first, second, third = ring = [new_id() for _ in range(3)]
 
     def round_of(ring: list[UUID], minute: float) -> list[Seen]:
@@ -307,14 +307,15 @@ def test_a_network_keeps_its_name_when_its_beginning_is_forgotten() -> None:
     ]
     assert keys(found) == {("mule_network", "customer", str(first))}
     assert str(first) not in found[-1].evidence["accounts"]
-    again.remember(str(first), [UUID(one) for one in found[-1].evidence["accounts"]], found[-1].at_us)
-    later = [
-        one
-        for minute in (15 * 1440, 15 * 1440 + 3)
-        for each in round_of([third, second], minute)
-        for one in again.seen(each)
-    ]
-    assert keys(later) == keys(found)
+    moment = from_us(found[-1].at_us)
+    lasts = Signal(
+        new_id(), "mule_network", "customer", str(first), "page", "up", moment, moment, moment, None, 3.0, None, 20.0, 9.2, 9, 9,
+        "CNY", found[-1].evidence,
+    )  # fmt: skip
+    again.remember([lasts])
+    later = [each for minute in (15 * 1440, 15 * 1440 + 3) for each in round_of([third, second], minute)]
+    signals, _ = again.decided(later, later[-1].at_us)
+    assert keys(each for each in signals if each.kind == "mule_network") == keys(found)
 
 
 def test_people_who_pass_money_on_are_no_network() -> None:
