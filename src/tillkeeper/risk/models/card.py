@@ -33,6 +33,7 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `importance`: share of the gain by feature, the largest first. `settings`: what the training was told.
     `versions`: of this software and of what trained. `reliability`: (predicted, observed, payments) by tenths, of `tested`.
+    `remarks`: of REMARKS, or in words.
     """
 
     name: str
@@ -50,6 +51,11 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     remarks: tuple[str, ...] = ()
 
 
+REMARKS: Final = {
+    "few_frauds": "few frauds to measure with: the figures are coarse",
+    "thinned": "genuine payments were thinned to keep the training small; who stayed counts for those who went",
+    "unlabelled": "no label was looked at to make it; its figures, if any, are of payments old enough to be judged",
+}
 _FIGURES: Final = (
     ("AUC ROC", "auc"),
     ("average precision", "ap"),
@@ -84,7 +90,7 @@ def as_text(card: Card, features: tuple[str, ...], sha256: str) -> str:
         lines += ["", "Predicted and observed share of fraud", *_reliability(card)]
     lines += ["", *(f"  {name} = {value}" for name, value in sorted(card.settings.items()))]
     lines += [f"  {name} {version}" for name, version in sorted(card.versions.items())]
-    lines += [f"  ! {remark}" for remark in card.remarks]
+    lines += [f"  ! {REMARKS.get(remark, remark)}" for remark in card.remarks]
     return "\n".join(lines)
 
 

@@ -154,9 +154,7 @@ def _unsupervised(sample: Sample, wish: Wish, made_at: datetime) -> Trained:
         label_delay_s=wish.delay_us // 1_000_000,
         trained=_span(learnt),
         versions=_versions("numpy", "tillkeeper"),
-        remarks=(
-            "no label was looked at to make it; its figures, if any, are of payments old enough to be judged",
-        ),
+        remarks=("unlabelled",),
     )
     artifact = Artifact(wish.features, fit_tails(learnt.values), card)
     judged = last.where(last.at_us < wish.end_us - wish.delay_us)
@@ -204,11 +202,9 @@ def _versions(*packages: str) -> dict[str, str]:
 def _remarks(last: Sample, sample: Sample) -> tuple[str, ...]:
     said = []
     if last.fraud.sum() < _FEW:
-        said.append(f"only {int(last.fraud.sum())} frauds to measure with: the figures are coarse")
+        said.append("few_frauds")
     if (sample.weight != 1).any():
-        said.append(
-            "genuine payments were thinned to keep the training small; who stayed counts for those who went"
-        )
+        said.append("thinned")
     return tuple(said)
 
 
