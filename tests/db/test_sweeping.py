@@ -294,3 +294,18 @@ def test_the_commands(
     assert kept["monitoring.series"]["deleted"] == 1
     assert kept["ledger.transfers"]["kept"] == "forever"
     assert kept["risk.ties"]["by"] == "neighbours"
+
+
+async def test_a_clock_that_is_a_year_ahead_deletes_a_day(
+    store: Store, admin: psycopg.AsyncConnection, clock: ManualClock, rows: Callable[[str], Awaitable[int]]
+) -> None:
+    table = TABLES["store.outbox"]
+    assert await sweep(store, table, clock, "agent") == 0
+    for at in (NOW - timedelta(days=table.days, hours=-12), LATELY):
+        await admin.execute(
+            "INSERT INTO store.outbox (at, topic, subject, payload) VALUES (%s, 'payment.succeeded', %s, '{}')",
+            (at, uuid4()),
+        )
+    clock.advance(365 * 86_400)
+    assert await sweep(store, table, clock, "agent") == 1
+    assert await rows("store.outbox") == 1

@@ -267,6 +267,7 @@ RETENTION_BATCH: Final = 5000  # cells emptied by one statement
 SWEEP_HOURS: Final = (1, 5)  # of the business day: rows past their time are deleted when few pay
 SWEEP_ROWS: Final = 2000  # deleted by one statement: some 20 ms, of rows that nobody touches
 SWEEP_REST: Final = 9.0  # times as long as that: a tenth of one core at most
+SWEEP_DAYS: Final = 1  # one look goes at most so much further than the last: no clock is trusted with a year
 SWEEP_COUNTED: Final = 100_000  # beyond this there are "more than"
 KEY_SERVICE_SECONDS: Final = 10.0  # one question to an external key service
 ROTATION_BLOCKS: Final = 32  # of a table, walked in one transaction: about a thousand rows

@@ -68,6 +68,13 @@ UPDATE vault.rotations SET state = 'done', done = %(done)s, changed_at = %(at)s,
 -- A step of a walk that a crash of the server loses is walked again: payments need not wait for its write to the disk.
 SET LOCAL synchronous_commit = off;
 
+-- name: sweep_as_of
+-- Now; but not further from when nothing was left the last time than so many days: a clock that is wrong by a year would have what
+-- is needed deleted in one night. After a long rest the sweeper catches up day by day.
+SELECT coalesce(
+    (SELECT least(%(now)s::timestamptz, done_at + %(days)s * interval '1 day') FROM vault.sweeps WHERE name = %(name)s), %(now)s
+);
+
 -- name: note_sweep
 -- Rows of a table were deleted, or none was left to delete.
 INSERT INTO vault.sweeps AS s (name, rows, swept_at, done_at)

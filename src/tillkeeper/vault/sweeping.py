@@ -76,8 +76,10 @@ async def sweep(store: Store, each: Swept, clock: Clock, actor: str) -> int:
     """Delete up to SWEEP_ROWS rows of a table that are past their time; how many. It is counted and on the audit trail in the
     same transaction.
     """
-    now = clock.now()
     async with store.tx(f"sweep {each.name}") as tx:
+        now = await tx.value(
+            _sql.sweep_as_of, {"name": each.name, "now": clock.now(), "days": limits.SWEEP_DAYS}
+        )
         rows = int(await tx.value(each.delete, _bounds(each, now, limits.SWEEP_ROWS)))
         await tx.run(
             _sql.note_sweep, {"name": each.name, "rows": rows, "at": now, "done": rows < limits.SWEEP_ROWS}
