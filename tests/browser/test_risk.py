@@ -13,8 +13,8 @@ async def test_a_fault_leads_to_its_line(visit: Visit) -> None:
     lines = page.locator(".numbers span")
     await expect(lines).to_have_count(len((text + "\n\n").split("\n")))
     await page.get_by_role("button", name="Check").click()
-    visit.troubles.clear()  # the browser notes that the answer was 422
     await expect(page.get_by_role("alert")).to_contain_text("amont is not a feature; amount is")
+    visit.troubles.clear()  # the browser noted that the answer was 422
     await page.get_by_role("link", name="Line 10").focus()
     await page.keyboard.press("Enter")
     await expect(editor).to_be_focused()
