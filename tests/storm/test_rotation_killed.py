@@ -29,7 +29,7 @@ KILLS: Final = 6
 HASTE: Final = """
 import sys
 from tillkeeper.base import limits
-limits.VAULT_TRUST_SECONDS, limits.VAULT_WRITERS_SECONDS = 1.0, 4.0
+limits.VAULT_REFRESH_SECONDS, limits.VAULT_TRUST_SECONDS, limits.VAULT_WRITERS_SECONDS = 0.1, 1.0, 4.0
 limits.ROTATION_BLOCKS = 2
 from tillkeeper.faces.cli.main import main
 main(sys.argv[1:])
