@@ -50,6 +50,18 @@ async def test_nothing_it_started_outlives_us(
     await until(lambda: not lives(int(note.read_text())))
 
 
+async def test_told_twice_to_end_we_wait_for_nobody(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    script = f"trap '' TERM; echo $$ > {note}.new; mv {note}.new {note}; while :; do sleep 600; done"
+    working = asyncio.ensure_future(carried_out(["/bin/sh", "-c", script], 600, grace=600))
+    await until(note.exists)
+    for _ in range(2):
+        working.cancel()
+        await asyncio.sleep(0.05)
+    await asyncio.gather(working, return_exceptions=True)
+    await until(lambda: not lives(int(note.read_text())))
+
+
 async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
         while not true():  # noqa: ASYNC110 - of another process

@@ -59,8 +59,10 @@ def kill_group(leader: int) -> None:
 
 
 async def _end(process: Process, grace: float) -> None:
-    with suppress(ProcessLookupError, TimeoutError):
-        process.terminate()
-        await asyncio.wait_for(process.wait(), grace)
-    kill_group(process.pid)
+    try:
+        with suppress(ProcessLookupError, TimeoutError):
+            process.terminate()
+            await asyncio.wait_for(process.wait(), grace)
+    finally:
+        kill_group(process.pid)  # also when we are told a second time to leave: its time is over then
     await process.wait()
