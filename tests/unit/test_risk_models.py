@@ -196,7 +196,8 @@ def test_an_unusual_payment_is_ranked_and_what_is_missing_is_not_unusual(seed: i
     scores = scorer.score(values)
     assert scores.min() >= 0
     assert scores.max() < 1
-    assert_allclose((scores[200:] < 0.9).mean(), 0.9, atol=0.02)
+    # The rank counts the attack, which stands on top; many share one value, so up to 0.013 more in 400 seeds.
+    assert_allclose((scores[200:] < 0.9).mean(), 0.9 / 0.99, atol=0.03)
     assert (scores[:200] > 0.98).all()
     nothing, far, farther = scorer.score(
         np.array([[np.nan] * 5, [90.0, *[np.nan] * 4], [90.0, 90.0, 90.0, np.nan, np.nan]])
