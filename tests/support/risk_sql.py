@@ -20,7 +20,7 @@ Table = dict[str, NDArray[Any]]
 RULES = read_rules('reference = "EUR"\nother = 100\n[worth]\nEUR = 100\n', "test")
 ZONE = "Asia/Kathmandu"  # a quarter of an hour matters there
 SIX_DAYS = 6 * 86_400 * 1_000_000
-TURN = 512
+TURN = 256  # three of the generator's days: far less than six, or a label would be learnt before its payment is seen
 PEOPLE = 1 << 64
 # Sums of squares and angles are rounded in another order: equal to one part in a thousand million.
 NEARLY = frozenset({"z_score", "distance_km", "speed_kmh"})
@@ -68,7 +68,7 @@ FROM everything WHERE event = 'setting'"""
 def generate(con: Connection, seed: int, rows: int) -> None:
     """Payments, logins and changes of settings of 90 days, the same for the same seed."""
     con.sql("SET threads = 1")
-    con.sql(f"SELECT setseed({seed / 2**32})")
+    con.sql(f"SELECT setseed({seed / 2**32})").fetchall()  # a SELECT does nothing before its rows are asked for
     for statement in GENERATED.format(seed=seed, rows=rows).split(";"):
         con.sql(statement)
     con.sql("SET threads = 2")
