@@ -14,7 +14,7 @@ from playwright.async_api import Browser, ConsoleMessage, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.test_quality import _POOR, _UNNAMED
-from tillkeeper.base.clock import SystemClock
+from tillkeeper.base.clock import ManualClock, SystemClock
 from tillkeeper.base.ids import new_id
 from tillkeeper.faces.status import Keeper, create_status
 from tillkeeper.faces.status.seen import Kept, Seen, keep
@@ -45,10 +45,12 @@ async def test_alerts_are_looked_after_and_silenced_with_an_end(visit: Visit) ->
 
 @asynccontextmanager
 async def shown(home: Path, kept: Kept) -> AsyncIterator[str]:
-    """The status page over what was kept; its database does not run."""
+    """The status page over what was kept, at the moment of that; its database does not run."""
+    assert kept.seen is not None
     keep(home, kept)
-    keeper = Keeper(home, BOOK, lambda: None, SystemClock())
-    application: Any = create_status(keeper, BOOK, SystemClock(), "Asia/Shanghai")
+    clock = ManualClock(kept.seen.at)
+    keeper = Keeper(home, BOOK, lambda: None, clock)
+    application: Any = create_status(keeper, BOOK, clock, "Asia/Shanghai")
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         server = uvicorn.Server(

@@ -25,6 +25,7 @@ async def test_a_case_is_claimed_and_decided_with_the_keyboard(place: Place, vis
     await reach(page, "Claim it")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("status")).to_have_text(re.compile("The case is yours"))
+    await expect(page.get_by_role("status")).to_be_focused()  # the page's script takes the focus no more
     await expect(page.locator(".headline")).to_contain_text("Overdue by")
     await page.get_by_role("radio", name=re.compile("^Unclear")).focus()
     await page.keyboard.press("Space")

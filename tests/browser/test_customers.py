@@ -61,7 +61,8 @@ async def test_people_are_found_without_their_numbers_in_an_address(visit: Visit
     await page.get_by_role("button", name="Search").click()
     await expect(page.get_by_text("Names and numbers are sealed")).to_be_visible()
     assert page.url == f"{place.url}/customers"
-    assert not [url for url in visit.requests if "q=" in url or "154" in url]
+    # Ports and ids may hold any few digits.
+    assert not [url for url in visit.requests if "q=" in url or PHONE[-7:] in url or ID_NUMBER[:10] in url]
 
 
 async def test_masks_stand_wherever_a_customer_does(visit: Visit, place: Place) -> None:
@@ -95,7 +96,7 @@ async def test_an_erasure_is_asked_for_and_given_by_another(
         await expect(form).to_contain_text("anna asked for it")
         await visit.go("/approvals")
         await expect(page.get_by_text("Erase a customer").first).to_be_visible()
-    async with visiting(place, chromium, await place.signed_in(chromium, "bela")) as visit:
+    async with visiting(place, chromium, await place.signed_in("bela")) as visit:
         page = await visit.go("/approvals")
         card = page.get_by_role("article").filter(has_text="Erase a customer")
         await card.get_by_role("button", name="Give").click()
