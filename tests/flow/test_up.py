@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,13 +19,18 @@ from urllib.request import urlopen
 import psycopg
 import pytest
 
+from tests.support.ports import free_port
 from tests.support.steps import Trial
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.maintenance.steps.workers_restart import Parameters, WorkersRestart
 from tillkeeper.store import Store, leases
 from tillkeeper.store.embedded import EmbeddedServer
 
-WAIT_SECONDS = 60
+WAIT_SECONDS = 180
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes under /proc"),
+]
 
 
 def wait_for(what: str, true: Callable[[], object]) -> None:
@@ -36,13 +40,6 @@ def wait_for(what: str, true: Callable[[], object]) -> None:
             return
         time.sleep(0.05)
     pytest.fail(f"not within {WAIT_SECONDS} s: {what}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def answers(url: str, seconds: float = 5) -> bool:
@@ -92,11 +89,21 @@ class Up:
         return found
 
     def pid_of(self, name: str) -> int:
-        (pid,) = (pid for pid, command in self.pids().items() if f"serve {name}" in command)
+        """The child of this name. What a child starts looks like it for a moment: a fork has its parent's command line."""
+        children = (pid for pid, command in self.pids().items() if f"serve {name}" in command)
+        (pid,) = (pid for pid in children if parent_of(pid) == self.process.pid)
         return pid
 
     def is_gone(self) -> bool:
         return not self.pids() and EmbeddedServer(self.home).pid is None
+
+
+def parent_of(pid: int) -> int | None:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    return int(stat.rpartition(")")[2].split()[1])
 
 
 @pytest.fixture
@@ -111,12 +118,11 @@ def up() -> Iterator[Up]:
             wait_for("nothing is left", started.is_gone)
 
 
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes under /proc")
 def test_up_serves_restarts_and_stops(up: Up) -> None:
     said = up.said()
-    assert answers(f"{said['api']}/health")
-    assert answers(said["sign_in"])
-    assert answers(f"{said['status']}/status.json")
+    assert answers(f"{said['api']}/health", WAIT_SECONDS)
+    assert answers(said["sign_in"], WAIT_SECONDS)
+    wait_for("the status page is there", lambda: answers(f"{said['status']}/status.json"))
 
     first = {name: up.pid_of(name) for name in ("api", "console", "agent")}
     asyncio.run(killed_and_restarted(up, first, said["api"]))
@@ -173,7 +179,6 @@ async def restarted(store: Store) -> None:
     assert all(each.ok for each in await step.verify(site, given, evidence))
 
 
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes under /proc")
 def test_killed_up_leaves_nothing_behind(up: Up) -> None:
     up.said()
     up.process.kill()

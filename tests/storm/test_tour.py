@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow.test_demo import free_port
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.skipif(
     "STORM_SECONDS" not in os.environ, reason="takes a minute and a half: make storm runs it"
