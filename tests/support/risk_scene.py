@@ -2,7 +2,7 @@
 
 import random
 import struct
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -235,9 +235,8 @@ LINE: Final = RuleLine(
 )  # fmt: skip
 
 
-def report_of(shop: Shop, payment: UUID) -> Report:
+def report_of(now: datetime, payment: UUID) -> Report:
     """What a backtest found that compared two rule sets: one catches more, and disturbs more."""
-    now = shop.clock.now()
     other = structs.replace(
         LINE, rule="odd_sum", outcome="deny", hits=44, precision=0.7, alone=12, shadow=True
     )
@@ -297,7 +296,7 @@ async def furnish_backtests(shop: Shop, payment: UUID, rules: str, base: str) ->
     now = shop.clock.now()
     question = Question(now - timedelta(days=20), now, rules, None, base, None)
     async with shop.store.tx("test backtests") as tx:
-        done = await backtest.keep(tx, question, "anna", now, now, report_of(shop, payment))
+        done = await backtest.keep(tx, question, "anna", now, now, report_of(now, payment))
         waits = await backtest.ask(tx, question, "anna", now)
         failed = await backtest.ask(tx, question, "ben", now)
         await tx.run(

@@ -1,26 +1,30 @@
 """A backtest as people compare it: two sides figure by figure, days and scores as pictures."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from tillkeeper.faces.console import charts
 from tillkeeper.faces.console.render import Renderer
-from tillkeeper.risk.backtest import Level, Report, RuleLine, Side
+from tillkeeper.risk import RuleSet
+from tillkeeper.risk.backtest import Level, LoginOutcome, LoginRule, LoginSide, Report, RuleLine, Side
 
 Kind = str
 """How a figure is written: money, count, share, mean."""
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """One figure of both sides. `better`: 1 more is better, -1 less is better, 0 neither; None where it is not known."""
+    """One figure of both sides. `better`: 1 more is better, -1 less is better, 0 neither; None where it is not known.
+    `whole`: what a count is a part of.
+    """
 
     name: str
     kind: Kind
     before: float | None
     after: float | None
     better: int
+    whole: int | None = None
 
     @property
     def tone(self) -> str:
@@ -28,6 +32,15 @@ class Figure(msgspec.Struct, frozen=True):
         if self.before is None or self.after is None or self.before == self.after or not self.better:
             return ""
         return "good" if (self.after > self.before) == (self.better > 0) else "bad"
+
+
+class Line(NamedTuple):
+    """A figure as a page shows it. `tone`: the class of a change that is good or bad."""
+
+    label: str
+    before: str
+    after: str
+    tone: str
 
 
 _READS: Final[tuple[tuple[str, Kind, int, Callable[[Side], float | None]], ...]] = (
@@ -45,6 +58,21 @@ _READS: Final[tuple[tuple[str, Kind, int, Callable[[Side], float | None]], ...]]
     ("card_precision", "figure", 1, lambda side: side.rank.card_precision),
 )
 
+_OF_LOGINS: Final[
+    tuple[tuple[str, int, Callable[[LoginSide], int] | None, Callable[[LoginSide], int]], ...]
+] = (
+    ("attackers", 1, lambda side: side.attackers, lambda side: _sum(side, lambda each: each.attackers)),
+    ("attackers_blocked", 1, lambda side: side.attackers, lambda side: side.outcomes[-1].attackers),
+    ("honest", -1, lambda side: side.honest, lambda side: _sum(side, lambda each: each.honest)),
+    ("honest_blocked", -1, lambda side: side.honest, lambda side: side.outcomes[-1].honest),
+    ("customers_asked", 0, None, lambda side: side.outcomes[1].customers),
+    ("customers_blocked", -1, None, lambda side: side.outcomes[-1].customers),
+    ("wrong", 0, lambda side: side.wrong, lambda side: _sum(side, lambda each: each.wrong)),
+    ("wrong_blocked", 0, lambda side: side.wrong, lambda side: side.outcomes[-1].wrong),
+    ("open", 0, lambda side: side.open, lambda side: _sum(side, lambda each: each.open)),
+)
+"""Name, which way is better, what it is a part of, and how it is read. Fewer customers asked may be more of them blocked."""
+
 
 def figures(report: Report) -> list[Figure]:
     """What both sides did; without a base only the candidate's side is filled."""
@@ -54,17 +82,66 @@ def figures(report: Report) -> list[Figure]:
     ]
 
 
+def login_figures(report: Report) -> list[Figure]:
+    """What both sides did to logins; nothing where no login was seen."""
+    after = report.candidate.logins
+    if after is None or not after.logins:
+        return []
+    before = report.base.logins if report.base else None
+    return [
+        Figure(
+            name,
+            "count",
+            read(before) if before else None,
+            read(after),
+            better,
+            whole(after) if whole else None,
+        )
+        for name, better, whole, read in _OF_LOGINS
+    ]
+
+
 def verdict(report: Report) -> str:
-    """In a word: better, worse, mixed, same; or alone where nothing is compared."""
+    """In a word: better, worse, mixed; same, or moved where only what nobody can judge is decided differently; or alone
+    where nothing is compared.
+    """
     base, candidate = report.base, report.candidate
     if base is None:
         return "alone"
-    more, quieter = candidate.saved - base.saved, base.disturbed - candidate.disturbed
-    if more == 0 and quieter == 0:
-        return "same"
-    if more >= 0 and quieter >= 0:
-        return "better"
-    return "worse" if more <= 0 and quieter <= 0 else "mixed"
+    gains = [
+        candidate.saved - base.saved,
+        base.disturbed - candidate.disturbed,
+        *(
+            (each.after - each.before) * each.better
+            for each in login_figures(report)
+            if each.before is not None and each.after is not None
+        ),
+    ]
+    if any(gain > 0 for gain in gains):
+        return "mixed" if any(gain < 0 for gain in gains) else "better"
+    if any(gain < 0 for gain in gains):
+        return "worse"
+    return "moved" if report.changes or _logins_moved(report) else "same"
+
+
+def brief(report: Report, rules: RuleSet, renderer: Renderer) -> dict[str, Any]:
+    """What the verdict, the figures and the tables of rules are made of. `rules`: those that were tried."""
+    t, reference = renderer.texts, report.reference
+    return {
+        "r": report,
+        "verdict": verdict(report),
+        "figures": [
+            _line(t(f"backtest_figure.{each.name}"), each, reference, renderer) for each in figures(report)
+        ],
+        "rule_lines": rule_lines(report),
+        "gone": gone(report),
+        "no_logins": without_logins(report, rules),
+        "login_figures": [
+            _line(t(f"login_figure.{each.name}"), each, reference, renderer) for each in login_figures(report)
+        ],
+        "login_lines": login_lines(report),
+        "logins_gone": logins_gone(report),
+    }
 
 
 def rule_lines(report: Report) -> list[tuple[RuleLine, RuleLine | None]]:
@@ -75,6 +152,30 @@ def rule_lines(report: Report) -> list[tuple[RuleLine, RuleLine | None]]:
         key=lambda each: (-each.alone_amount, -each.fraud_amount, -each.hits, each.rule),
     )
     return [(each, before.get(each.rule)) for each in lines]
+
+
+def login_lines(report: Report) -> list[tuple[LoginRule, LoginRule | None]]:
+    """Each rule about logins of the candidate with what it did in the base; what stopped most attackers alone first."""
+    before = {each.rule: each for each in _login_rules(report.base)}
+    lines = sorted(
+        _login_rules(report.candidate), key=lambda each: (-each.alone, -each.attackers, -each.hits, each.rule)
+    )
+    return [(each, before.get(each.rule)) for each in lines]
+
+
+def logins_gone(report: Report) -> list[LoginRule]:
+    """Rules about logins of the base that the candidate no longer has."""
+    kept = {each.rule for each in _login_rules(report.candidate)}
+    return [each for each in _login_rules(report.base) if each.rule not in kept]
+
+
+def without_logins(report: Report, rules: RuleSet) -> str:
+    """Why there is nothing to say of logins: `none` of the rules is about them, they are `untried` (an old report), or there
+    was no login (`empty`); "" where there is something.
+    """
+    if report.candidate.logins is not None:
+        return "" if report.candidate.logins.logins else "empty"
+    return "untried" if any("login" in rule.on for rule in rules.rules) else "none"
 
 
 def gone(report: Report) -> list[RuleLine]:
@@ -122,8 +223,33 @@ def _stopped(side: Side) -> Level:
     return max(side.levels, key=lambda each: each.stopped)
 
 
-def written(value: float | None, kind: Kind, reference: str, renderer: Renderer) -> str:
-    """A figure as people read it; – for what is not known."""
+def _sum(side: LoginSide, read: Callable[[LoginOutcome], int]) -> int:
+    """All logins that were asked again or blocked."""
+    return sum(read(each) for each in side.outcomes[1:])
+
+
+def _login_rules(side: Side | None) -> tuple[LoginRule, ...]:
+    return side.logins.each_rule if side is not None and side.logins is not None else ()
+
+
+def _logins_moved(report: Report) -> bool:
+    before, after = report.base and report.base.logins, report.candidate.logins
+    return before is not None and after is not None and before.outcomes != after.outcomes
+
+
+def _line(label: str, figure: Figure, reference: str, renderer: Renderer) -> Line:
+    before, after = (
+        written(value, figure.kind, reference, renderer, figure.whole)
+        for value in (figure.before, figure.after)
+    )
+    tone = {"good": "gain", "bad": "loss"}.get(figure.tone, "")
+    return Line(label, before, after, tone if before != after else "")
+
+
+def written(
+    value: float | None, kind: Kind, reference: str, renderer: Renderer, whole: int | None = None
+) -> str:
+    """A figure as people read it; – for what is not known. `whole`: what a count is a part of."""
     if value is None:
         return "–"
     if kind == "money":
@@ -132,4 +258,7 @@ def written(value: float | None, kind: Kind, reference: str, renderer: Renderer)
         return renderer.percent(round(value * 10_000), 10_000)
     if kind == "mean":
         return f"{value:,.1f}"
-    return f"{value:.3f}" if kind == "figure" else renderer.number(int(value))
+    if kind == "figure":
+        return f"{value:.3f}"
+    share = f" ({renderer.percent(int(value), whole)})" if whole else ""
+    return renderer.number(int(value)) + share

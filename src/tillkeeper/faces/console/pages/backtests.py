@@ -18,7 +18,7 @@ from tillkeeper.faces.console.pages.payments import id_from
 from tillkeeper.faces.console.pages.proposals import problem
 from tillkeeper.faces.console.pages.rule_form import FORM_BYTES, differences, page, read_draft
 from tillkeeper.faces.console.render import Renderer
-from tillkeeper.risk import backtest, declared
+from tillkeeper.risk import RuleSet, backtest, declared
 from tillkeeper.risk import browse as risks
 from tillkeeper.risk.backtest import Question, Report
 
@@ -70,7 +70,7 @@ async def one(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page:
             raise NotFoundException
         proposals = {each.source: risk.proposal_id(each.id) for each in reversed(await risk.proposals(tx))}
         active = await risk.activations(tx, 1)
-    in_force = active[0].source if active else None
+    in_force, rules = active[0].source if active else None, risk.stored_rules(found.rules)
     context: dict[str, Any] = {
         "b": found,
         "public_id": public_id,
@@ -78,10 +78,10 @@ async def one(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page:
         "proposal": proposals.get(found.rules),
         "in_force": found.rules == in_force,
         "text": found.rules,
-        **differences(found.base_rules or in_force, risk.stored_rules(found.rules)),
+        **differences(found.base_rules or in_force, rules),
     }
     if found.report is not None:
-        context |= _report(found.report, desk.renderer(request))
+        context |= _report(found.report, rules, desk.renderer(request))
     return await desk.page(request, "backtest.html", context)
 
 
@@ -92,22 +92,10 @@ async def _question(desk: Desk, rules: str | None, model: int | None, days: int)
     return msgspec.structs.replace(usual, from_at=since)
 
 
-def _report(report: Report, renderer: Renderer) -> dict[str, Any]:
+def _report(report: Report, rules: RuleSet, renderer: Renderer) -> dict[str, Any]:
     """What a report shows."""
-    figures = [
-        (
-            each,
-            trials.written(each.before, each.kind, report.reference, renderer),
-            trials.written(each.after, each.kind, report.reference, renderer),
-        )
-        for each in trials.figures(report)
-    ]
     return {
-        "r": report,
-        "verdict": trials.verdict(report),
-        "figures": figures,
-        "rule_lines": trials.rule_lines(report),
-        "gone": trials.gone(report),
+        **trials.brief(report, rules, renderer),
         "ids": _known_payment,
         **trials.pictures(report, renderer),
     }

@@ -1,6 +1,6 @@
 """Proposals of rules: what they would change, what they would have done to past payments, and the way into force."""
 
-from typing import Final
+from typing import Any, Final
 
 from litestar import get, post
 from litestar.exceptions import NotFoundException
@@ -10,6 +10,7 @@ from tillkeeper import access, risk
 from tillkeeper.base import limits
 from tillkeeper.base.discretion import gossip
 from tillkeeper.base.results import Refusal, Refused
+from tillkeeper.faces.console import trials
 from tillkeeper.faces.console.desk import (
     Desk,
     Page,
@@ -61,8 +62,9 @@ async def proposal(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Pag
         base = await _source(tx, found.base)
         asked = await access.approvals.open_about(tx, ACTIVATE.name, [public_id], desk.clock)
         tried, history = await backtest.of_rules(tx, found.source), await risk.has_history(tx)
+        done = await backtest.one(tx, found.backtest) if found.backtest else None
     rules = risk.stored_rules(found.source)
-    context = {
+    context: dict[str, Any] = {
         "p": found,
         "public_id": public_id,
         "rules": rules.rules,
@@ -71,7 +73,11 @@ async def proposal(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Pag
         "asked": asked.get(public_id),
         "tried": tried,
         "untried": history and found.backtest is None,
+        "r": None,
     }
+    if done is not None and done.report is not None:
+        context |= trials.brief(done.report, rules, desk.renderer(request))
+        context["changed"] = {each.name for each in context["differences"]}
     return await desk.page(request, "proposal.html", context)
 
 
