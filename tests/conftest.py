@@ -14,6 +14,7 @@ import psycopg
 import pytest
 import pytest_asyncio
 
+from tests.support.compiled import compile_once
 from tests.support.postgres import Database, apart, fresh_database, prepare, start_server
 from tests.support.surroundings import no_outside
 from tillkeeper.base.clock import ManualClock
@@ -29,6 +30,11 @@ def pytest_configure() -> None:
     # The processes of pytest-xdist inherit the environment, and with it the seed.
     os.environ.setdefault("TILL_SEED", str(random.randrange(10**6)))
     no_outside()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput"):  # before pytest-xdist starts its processes
+        compile_once()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
