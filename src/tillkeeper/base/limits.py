@@ -433,6 +433,8 @@ ALERT_CATCH_UP_SECONDS: Final = (
     300  # an agent that was away counts so much again; what was before is not counted
 )
 ALERT_REMIND_SECONDS: Final = 4 * 3600.0  # an alert that nobody has acknowledged is told again
+ALERT_AGAIN_SECONDS: Final = 3600.0  # between two notices of a kind of attack because another one of it began
+ALERT_TOGETHER_SECONDS: Final = 60.0  # what began so soon after a notice is seen by whoever it sent to look
 ALERT_GROUP_SECONDS: Final = 15.0  # what two looks after each other find is told in one notice
 ALERT_LINES: Final = 50  # of one notice; the rest goes with another
 ALERT_KEEP_SECONDS: Final = 91 * 24 * 3600.0  # counts, states and notices: the status page shows 90 days
@@ -458,6 +460,7 @@ STATUS_DAYS: Final = 90
 STATUS_INCIDENTS: Final = 50  # past ones shown
 STATUS_SPANS: Final = 20_000  # changes of state in 90 days: one every six minutes
 assert ALERT_SETTLED_SECONDS < ALERT_SLOT_SECONDS <= ALERT_SECONDS
+assert ALERT_SECONDS < ALERT_TOGETHER_SECONDS < ALERT_AGAIN_SECONDS <= ALERT_REMIND_SECONDS
 assert ALERT_SECONDS * 3 < ALERT_STALE_SECONDS  # two looks may fail
 assert STATUS_DAYS * 24 * 3600 <= ALERT_KEEP_SECONDS
 assert BACKUP_KEEP_CHAINS >= 2  # while the newest is not proven yet, the one before it is there

@@ -79,21 +79,36 @@ def follow(
         return resolve(alert, now)
     seen = replace(alert, value=judged.value, bound=judged.bound, cause=cause or alert.cause)
     changed: EventKind | None = "changed" if seen.cause != alert.cause else None
-    return _awake(seen, until, now) or Step(seen, changed)
+    return _awake(seen, until, judged.newest, now) or Step(seen, changed)
 
 
-def _awake(alert: Alert, until: datetime | None, now: datetime) -> Step | None:
-    """What a silence that begins or ends, or the time that went by, makes of an open alert."""
+def _awake(alert: Alert, until: datetime | None, newest: datetime | None, now: datetime) -> Step | None:
+    """What a silence that begins or ends, another attack, or the time that went by makes of an open alert."""
     if alert.state == "silenced":
         if until is not None:
             return Step(replace(alert, silenced_until=until))
         return Step(replace(alert, state="firing", silenced_until=None, told_at=now), "refired")
     if until is not None:
         return Step(replace(alert, state="silenced", silenced_until=until), "silenced")
+    if is_another(alert.told_at, newest, now):
+        # Whoever acknowledged it did so before there was this one.
+        return Step(replace(alert, state="firing", acknowledged_by=None, told_at=now), "refired")
     late = alert.told_at is not None and now - alert.told_at >= timedelta(seconds=limits.ALERT_REMIND_SECONDS)
     if alert.state == "firing" and late:
         return Step(replace(alert, told_at=now), "reminded")
     return None
+
+
+def is_another(told_at: datetime | None, newest: datetime | None, now: datetime) -> bool:
+    """Whether to tell people again, since the newest attack of a kind was found after they were told of it.
+
+    At most once in ALERT_AGAIN_SECONDS. What was found about when they were told is what they were told of: a look may read
+    it a moment before it is written, or after its own time.
+    """
+    if told_at is None or newest is None:
+        return False
+    since = timedelta(seconds=limits.ALERT_AGAIN_SECONDS)
+    return newest - told_at > timedelta(seconds=limits.ALERT_TOGETHER_SECONDS) and now - told_at >= since
 
 
 def resolve(alert: Alert, now: datetime) -> Step:

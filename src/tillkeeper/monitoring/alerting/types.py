@@ -201,7 +201,9 @@ class Count(msgspec.Struct, frozen=True):
 
 
 class Judged(msgspec.Struct, frozen=True):
-    """A rule's instance as it was just seen. `bound`: what the value is compared with."""
+    """A rule's instance as it was just seen. `bound`: what the value is compared with. `newest`: of several attacks that it
+    stands for, when the last one was found.
+    """
 
     rule: str
     labels: Labels
@@ -209,6 +211,7 @@ class Judged(msgspec.Struct, frozen=True):
     verdict: Verdict
     value: float | None = None
     bound: float | None = None
+    newest: datetime | None = None
 
 
 class Standing(msgspec.Struct, frozen=True):

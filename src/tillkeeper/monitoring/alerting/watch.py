@@ -204,8 +204,8 @@ class Watch:
         ]
 
     async def _judge_warned(self, rule: Warned) -> list[Judged]:
-        """Each kind of signal that lasts, and how many: a storm of attacks pages once, not once for each. A kind of which all are
-        over is fine. While nobody looks nothing is known of new ones.
+        """Each kind of signal that lasts, and how many: a storm of attacks pages once, not once for each, and again at most once an
+        hour (course.is_another). A kind of which all are over is fine. While nobody looks nothing is known of new ones.
         """
         found = await self._ask(self._sources.signals, rule.name)
         known = await self._ask(rows.standings, rule.name) or []
@@ -249,10 +249,12 @@ def _labels_of_signal(signal: warning.Signal) -> Labels:
     return labels_of(kind=signal.kind, **named)
 
 
-def _figure_of(alike: Sequence[warning.Signal]) -> tuple[float, float | None]:
-    """Of attacks how many last; a share or sum, of which there is one, and what is usual."""
+def _figure_of(alike: Sequence[warning.Signal]) -> tuple[float, float | None, datetime | None]:
+    """Of attacks how many last, and when the newest was found; a share or sum, of which there is one, and what is usual."""
     one = alike[0]
-    return (len(alike), None) if one.kind in warning.ATTACKS else (one.value, one.usual)
+    if one.kind in warning.ATTACKS:
+        return len(alike), None, max(each.found_at for each in alike)
+    return one.value, one.usual, None
 
 
 async def settle(tx: Tx, book: RuleBook, judged: Sequence[Judged], now: datetime) -> list[Line]:

@@ -15,7 +15,7 @@ from tillkeeper.store import News
 PREFIX: Final = "alt"
 _SAID: Final[dict[EventKind, tuple[str, str]]] = {
     "fired": ("fires", "触发"),
-    "refired": ("fires again after a silence", "静默后再次触发"),
+    "refired": ("fires again: there is more of it, or a silence ended", "再次触发：出现新情况，或静默已结束"),
     "reminded": ("still fires, nobody has acknowledged it", "仍在触发，尚无人确认"),
     "resolved": ("is over", "已恢复"),
 }
