@@ -56,9 +56,11 @@ en = "their share of the payee's amount of 24 hours"
 
 ```sh
 till risk features add night.toml    # the api fills it from history as soon as something in force reads it
+till risk train --with payee_night_share --challenge    # a model that learns from it, too: docs/operating/training.md
 till risk features retire payee_night_share --reason "replaced"
 ```
 
+Rules read it at once, models that were trained with it. What rules or models in force read is not retired.
 It is kept as it was written and never changed: what changes its meaning changes its name. Where the api stands with filling
 it is the metric `risk.features_filling`.
 

@@ -53,7 +53,6 @@ async def _carry_out(tx: Tx, approval: Approval, terms: Promotion) -> Refusal | 
             int(terms.model),
             approval.asked_by,
             _clock,
-            await declared.catalogue(tx),
             reason=f"agreed by {approval.decided_by}",
             approval=approval.id,
             replaces=terms.replaces,

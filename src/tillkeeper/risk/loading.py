@@ -73,7 +73,8 @@ async def load(store: Store, before: Force | None, now: datetime) -> Loaded:
 async def _stored(tx: Tx, before: Force | None, now: datetime) -> Stored:
     revision = await inforce.revision(tx)  # first: what changes meanwhile is read again
     wanted = await models.in_force(tx)
-    opened = _opened(before)
+    catalogue = await declared.catalogue(tx)
+    opened = _opened(before, catalogue)
     champions = await _candidates(tx, "champion", wanted.champion, opened)
     anomalies = await _candidates(tx, "anomaly", wanted.anomaly, opened)
     blobs = {}
@@ -91,7 +92,7 @@ async def _stored(tx: Tx, before: Force | None, now: datetime) -> Stored:
         blobs,
         await inforce.listings(tx, now),
         await inforce.mutes(tx, now),
-        await declared.catalogue(tx),
+        catalogue,
     )
 
 
@@ -107,7 +108,7 @@ async def _candidates(tx: Tx, role: str, wanted: int | None, opened: Container[i
 
 def _made(stored: Stored, before: Force | None, catalogue: Catalogue) -> tuple[Force, list[str]]:
     faults: list[str] = []
-    opened = _opened(before)
+    opened = _opened(before, catalogue)
     rules, rule_set = _rules(stored.activations, before, catalogue, faults)
     champion = _decider(stored.champions, opened, stored.blobs, catalogue, faults)
     anomaly = _decider(stored.anomalies, opened, stored.blobs, catalogue, faults)
@@ -173,7 +174,7 @@ def _first(
 ) -> Model | None:
     """The first of these models that opens; None when none does, or none is wanted."""
     for version in versions:
-        if version in opened and set(opened[version].scorer.features) <= catalogue.keys():
+        if version in opened:
             return opened[version]
         try:
             return _open(version, blobs[version], catalogue)
@@ -192,10 +193,15 @@ def _open(version: int, blob: bytes, catalogue: Catalogue) -> Model:
     return Model(version, scorer)
 
 
-def _opened(force: Force | None) -> dict[int, Model]:
+def _opened(force: Force | None, catalogue: Catalogue) -> dict[int, Model]:
+    """The models that are open, as long as all they read is declared as it was."""
     if force is None:
         return {}
-    return {each.id: each for each in (force.champion, force.anomaly, *force.challengers) if each}
+    open_ = [each for each in (force.champion, force.anomaly, *force.challengers) if each]
+    if force.catalogue == catalogue:
+        return {each.id: each for each in open_}
+    same = {one.name for one in set(force.catalogue.declarations) & set(catalogue.declarations)}
+    return {each.id: each for each in open_ if force.catalogue.reading(each.scorer.features) <= same}
 
 
 def _version(model: Model | None) -> int | None:

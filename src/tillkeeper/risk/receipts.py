@@ -114,11 +114,12 @@ def explain(
     reasons = tuple(reason for reason, silent in spoken if not silent)
     outcome = concluded(reasons, effects)
     scored = _scored(receipt, values, rules.reference, language, scorers or {})
+    known = models.with_own([own for scorer in (scorers or {}).values() for own in scorer.own])
     stored = (receipt.outcome, receipt.reasons)
     return Explanation(
         outcome=outcome,
         reasons=reasons,
-        values=_values(receipt.names, numbers.tolist(), rules.reference, language),
+        values=_values(receipt.names, numbers.tolist(), (known, rules.reference, language)),
         rule_set=receipt.rule_set,
         same=(outcome, tuple(each.rule for each in reasons)) == stored and all(each.same for each in scored),
         silent=tuple(reason for reason, silent in spoken if silent),
@@ -201,16 +202,22 @@ def _stored_rules(source: str, names: tuple[str, ...]) -> RuleSet:
 
 
 def _values(
-    names: Sequence[str], numbers: Sequence[float], reference: str, language: str
+    names: Sequence[str], numbers: Sequence[float], words: tuple[Mapping[str, Feature], str, str]
 ) -> tuple[Value, ...]:
+    """`words`: what features there are, the reference currency, the language."""
+    known, reference, language = words
     return tuple(
-        Value(name, _meaning(name, language), _known(number), in_words(name, number, reference, language))
+        Value(
+            name,
+            _meaning(known.get(name), name, language),
+            _known(number),
+            in_words(name, number, reference, language, known),
+        )
         for name, number in zip(names, numbers, strict=True)
     )
 
 
-def _meaning(name: str, language: str) -> str:
-    feature = FEATURES.get(name)
+def _meaning(feature: Feature | None, name: str, language: str) -> str:
     return name if feature is None else feature.zh if language == "zh" else feature.en
 
 

@@ -10,10 +10,12 @@ from tillkeeper.risk.models.artifact import (
     Tails,
     fingerprint,
     pack,
+    read,
     unpack,
 )
 from tillkeeper.risk.models.card import Card, Figures, Span, as_text
 from tillkeeper.risk.models.compare import Comparison, Standing, compare
+from tillkeeper.risk.models.own import Own, own_among, with_own
 from tillkeeper.risk.models.reasons import ModelReason, reasons
 from tillkeeper.risk.models.rows import acts, in_force, newest, reigns, revision, write_shadow
 from tillkeeper.risk.models.scoring import ForestScorer, Scorer, TailScorer, open_model, through, warm_up
@@ -34,6 +36,7 @@ __all__ = [
     "Line",
     "ModelReason",
     "ModelRow",
+    "Own",
     "Scorer",
     "Shadow",
     "Span",
@@ -49,7 +52,9 @@ __all__ = [
     "metrics",
     "newest",
     "open_model",
+    "own_among",
     "pack",
+    "read",
     "reasons",
     "registry",
     "reigns",
@@ -57,5 +62,6 @@ __all__ = [
     "through",
     "unpack",
     "warm_up",
+    "with_own",
     "write_shadow",
 ]

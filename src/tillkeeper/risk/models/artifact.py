@@ -12,7 +12,9 @@ from typing import Final
 import msgspec
 
 from tillkeeper.base import limits
+from tillkeeper.risk.features import Catalogue
 from tillkeeper.risk.models.card import Card
+from tillkeeper.risk.models.own import Own, misfit
 
 FORMAT: Final = 1
 """Of the blob. A release reads its own format and, when there is a second one, the older ones too."""
@@ -49,12 +51,16 @@ class Tails(msgspec.Struct, frozen=True, tag="tails", forbid_unknown_fields=True
     ranks: tuple[float, ...]
 
 
-class Artifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A model: `features` are the columns it reads, in this order; `card` says where it comes from."""
+class Artifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A model: `features` are the columns it reads, in this order; `card` says where it comes from.
+
+    `own`: those of the features that the installation declared itself. Without any, the bytes are those of always.
+    """
 
     features: tuple[str, ...]
     body: Forest | Tails
     card: Card
+    own: tuple[Own, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -74,7 +80,21 @@ def fingerprint(blob: bytes) -> str:
 
 
 def unpack(blob: bytes, known: Container[str]) -> Artifact:
-    """Read and check a blob. `known`: the features there are. Raises BadModelError."""
+    """Read and check a blob. `known`: the features there are; of a Catalogue, what the model knows as declared must be
+    declared just so. Raises BadModelError.
+    """
+    artifact = read(blob)
+    if isinstance(known, Catalogue) and (fault := misfit(artifact.own, known)) is not None:
+        raise BadModelError(fault)
+    if missing := [name for name in artifact.features if name not in known]:
+        raise BadModelError(
+            f"the model reads {', '.join(missing[:5])}, which no feature is called here; declare them or train it again"
+        )
+    return artifact
+
+
+def read(blob: bytes) -> Artifact:
+    """Read a blob, whatever features there are. Raises BadModelError."""
     _, digest, begin = _head(blob)
     body = blob[begin:]
     if hashlib.sha256(body).hexdigest() != digest:
@@ -82,14 +102,9 @@ def unpack(blob: bytes, known: Container[str]) -> Artifact:
             "the model is damaged: its hash does not fit; take it from a backup or train it again"
         )
     try:
-        artifact = msgspec.json.decode(body, type=Artifact)
+        return msgspec.json.decode(body, type=Artifact)
     except msgspec.DecodeError as error:
         raise BadModelError(f"the model cannot be read: {error}; train it again") from None
-    if missing := [name for name in artifact.features if name not in known]:
-        raise BadModelError(
-            f"the model reads {', '.join(missing[:5])}, which no feature is called here; declare them or train it again"
-        )
-    return artifact
 
 
 def _head(blob: bytes) -> tuple[int, str, int]:

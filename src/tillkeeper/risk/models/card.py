@@ -4,6 +4,8 @@ from typing import Final
 
 import msgspec
 
+from tillkeeper.risk.models.own import Own
+
 
 class Span(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Payments a model was made or measured with: from, to (UTC, RFC 3339, to excluded), how many, how many of them fraud."""
@@ -70,8 +72,8 @@ def _lasting(seconds: float) -> str:
     return f"{seconds / 86_400:g} days" if seconds >= 86_400 else f"{seconds:g} s"
 
 
-def as_text(card: Card, features: tuple[str, ...], sha256: str) -> str:
-    """The card as people read it."""
+def as_text(card: Card, features: tuple[str, ...], sha256: str, own: tuple[Own, ...] = ()) -> str:
+    """The card as people read it. `own`: what of the features the installation declared itself."""
     lines = [f"Model {card.name}", f"  made {card.made_at} by {card.made_by}", f"  sha256 {sha256}", ""]
     lines += [
         f"  {title:<12}{_span(span)}"
@@ -86,6 +88,9 @@ def as_text(card: Card, features: tuple[str, ...], sha256: str) -> str:
     lines += [f"  {title:<28}{_figure(getattr(card.figures, name))}" for title, name in _FIGURES]
     lines += ["", f"Reads {len(features)} features; the share of what each told:"]
     lines += [f"  {name:<36}{share:7.1%}" for name, share in card.importance]
+    if own:
+        lines += ["", f"Declared by the installation that made it: {len(own)} of these"]
+        lines += [f"  {each.name:<36}{each.en} ({each.fingerprint[:12]})" for each in own]
     if card.reliability:
         lines += ["", "Predicted and observed share of fraud", *_reliability(card)]
     lines += ["", *(f"  {name} = {value}" for name, value in sorted(card.settings.items()))]

@@ -14,8 +14,10 @@ from tillkeeper import audit
 from tillkeeper.base import limits
 from tillkeeper.base.clock import Clock
 from tillkeeper.base.results import refuse
+from tillkeeper.risk import declared
+from tillkeeper.risk.features import Catalogue
 from tillkeeper.risk.models import rows
-from tillkeeper.risk.models.artifact import BadModelError
+from tillkeeper.risk.models.artifact import BadModelError, read
 from tillkeeper.risk.models.scoring import Scorer, open_model
 from tillkeeper.risk.models.types import InForce, ModelRow
 from tillkeeper.store import Tx
@@ -59,7 +61,8 @@ async def opened(tx: Tx, version: int, known: Container[str]) -> Scorer:
 async def challenge(tx: Tx, model: str, by: str, clock: Clock, reason: str = "") -> InForce:
     """Let a fraud model score every payment without effect from now on.
 
-    Raises Refused: unknown_model, model_role when it has a role already or is no fraud model, too_many_challengers.
+    Raises Refused: unknown_model, model_role when it has a role already or is no fraud model, too_many_challengers;
+    BadModelError when it does not open here.
     """
     await rows.lock(tx)
     found, now = await find(tx, model), await rows.in_force(tx)
@@ -71,6 +74,7 @@ async def challenge(tx: Tx, model: str, by: str, clock: Clock, reason: str = "")
         raise refuse(
             "too_many_challengers", f"{limits.MODEL_CHALLENGERS} score already; retire one first", "model"
         )
+    await opened(tx, found.version, await declared.catalogue(tx))
     after = msgspec.structs.replace(now, challengers=(*now.challengers, found.version))
     return await _act(tx, "challenge", found.version, after, by, clock, reason)
 
@@ -80,7 +84,7 @@ async def promote(
     version: int,
     by: str,
     clock: Clock,
-    known: Container[str],
+    known: Container[str] | None = None,
     *,
     reason: str = "",
     approval: UUID | None = None,
@@ -88,14 +92,15 @@ async def promote(
 ) -> InForce:
     """Make a model decide: the fraud model as champion, the anomaly model beside it. Who reigned before challenges it.
 
-    `replaces`: who is to reign until now, 0: nobody; unset: whoever does. The same approval is carried out once. Raises
-    BadModelError when it does not open, Refused: model_role when it reigns already, approval_changed when another does.
+    `known`: the features there are, unset: all that this installation has. `replaces`: who is to reign until now, 0:
+    nobody; unset: whoever does. The same approval is carried out once. Raises BadModelError when it does not open, Refused:
+    model_role when it reigns already, approval_changed when another does.
     """
     await rows.lock(tx)
     now = await rows.in_force(tx)
     if approval is not None and await rows.approved(tx, approval):
         return now
-    scorer = await opened(tx, version, known)
+    scorer = await opened(tx, version, await declared.catalogue(tx) if known is None else known)
     if version in (now.champion, now.anomaly):
         raise refuse("model_role", "it decides already", "model")
     reigns = (now.anomaly if scorer.kind == "anomaly" else now.champion) or 0
@@ -124,6 +129,32 @@ async def retire(tx: Tx, model: str, by: str, clock: Clock, reason: str = "") ->
     if after == now:
         raise refuse("model_role", "it has no role; there is nothing to retire", "model")
     return await _act(tx, "retire", found.version, after, by, clock, reason)
+
+
+async def check_unread(tx: Tx, feature: str, known: Catalogue) -> None:
+    """That no model in force reads a feature, itself or what is computed from it; until the transaction ends none will come
+    into force. Raises Refused (model_role) naming the model.
+    """
+    await rows.lock(tx)
+    now = await rows.in_force(tx)
+    roles = [(now.champion, "decides"), (now.anomaly, "says how unusual a payment is")]
+    for version, does in (*roles, *((each, "challenges") for each in now.challengers)):
+        if version is not None and feature in known.reading(await _read_by(tx, version)):
+            name = (await find(tx, str(version))).name
+            raise refuse(
+                "model_role",
+                f"model {version} ({name}) {does} and reads {feature}: retire the model first (till risk models retire"
+                f" {version}), or promote one that does without",
+                "name",
+            )
+
+
+async def _read_by(tx: Tx, version: int) -> tuple[str, ...]:
+    """What a model reads; nothing of one that is damaged, which scores nothing."""
+    try:
+        return (await asyncio.to_thread(read, await load(tx, version))).features
+    except BadModelError:
+        return ()
 
 
 async def undo(tx: Tx, by: str, clock: Clock, reason: str = "") -> InForce:

@@ -10,6 +10,7 @@ from tillkeeper.base import limits
 from tillkeeper.risk.models import trees, unsupervised
 from tillkeeper.risk.models.artifact import Artifact, BadModelError, Forest, Line, Tails, fingerprint, unpack
 from tillkeeper.risk.models.card import Card
+from tillkeeper.risk.models.own import Own
 
 Matrix = NDArray[np.float64]
 
@@ -37,6 +38,11 @@ class Scorer(Protocol):
         """Where it comes from."""
         ...
 
+    @property
+    def own(self) -> tuple[Own, ...]:
+        """Those of its features that an installation declared itself."""
+        ...
+
     def score(self, values: Matrix) -> NDArray[np.float64]:
         """0..1 for each row of `values`, which has a column a feature in the order of `features`; NaN is not known.
 
@@ -56,6 +62,7 @@ class ForestScorer:
 
     def __init__(self, artifact: Artifact, body: Forest, sha256: str) -> None:
         self.sha256, self.features, self.card = sha256, artifact.features, artifact.card
+        self.own = artifact.own
         try:
             self._trees = trees.read_trees(body.boosters, len(artifact.features))
         except trees.TreeError as error:
@@ -82,6 +89,7 @@ class TailScorer:
 
     def __init__(self, artifact: Artifact, body: Tails, sha256: str) -> None:
         self.sha256, self.features, self.card = sha256, artifact.features, artifact.card
+        self.own = artifact.own
         self._tails = unsupervised.prepared(body)
         if len(body.knots) != len(artifact.features):
             raise BadModelError("the model has not one table a feature; train it again")
@@ -97,7 +105,7 @@ class TailScorer:
 
 
 def open_model(blob: bytes, known: Container[str]) -> Scorer:
-    """A blob ready to score. `known`: the features there are (a Catalogue). Raises BadModelError."""
+    """A blob ready to score. `known`: the features there are, see `unpack`. Raises BadModelError."""
     artifact = unpack(blob, known)
     if not 0 < len(artifact.features) <= limits.MODEL_FEATURES:
         raise BadModelError(

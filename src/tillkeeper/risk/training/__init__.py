@@ -5,7 +5,7 @@ from tillkeeper.risk.training.calibration import calibrate
 from tillkeeper.risk.training.forest import RECIPE, Grown, check_known, grow
 from tillkeeper.risk.training.gather import Gathering
 from tillkeeper.risk.training.house import train_here
-from tillkeeper.risk.training.live import LEARNABLE, UNUSUAL, Trained, Wish, train
+from tillkeeper.risk.training.live import LEARNABLE, UNUSUAL, Trained, Wish, own_features, train
 from tillkeeper.risk.training.split import Slices, by_time
 from tillkeeper.risk.training.types import LeakError, Progress, Recipe, Sample, Tell, TrainingError
 
@@ -29,6 +29,7 @@ __all__ = [
     "check_known",
     "grow",
     "handbook",
+    "own_features",
     "train",
     "train_here",
 ]

@@ -36,7 +36,7 @@ async def _gathered(store: Store, rules: RuleSet, zone: ZoneInfo, wish: Wish, te
     known = await span(store)
     if known is None:
         raise TrainingError("there is no payment yet", "models learn from payments: till demo makes some")
-    walk = Walk.of(rules, zone, wish.features)
+    walk = Walk.of(rules, zone, wish.features, wish.catalogue)
     gathering = wish.gathering()
     begin, end = max(to_us(known[0]), wish.begin_us - REMEMBERED_US), min(to_us(known[1]), wish.end_us)
     async for stretch in stretches(store, begin, wish.end_us):

@@ -1,7 +1,7 @@
 """A model from an installation's own history: gathered, parted by time, grown, calibrated, measured, packed with its card."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Final
@@ -11,18 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tillkeeper.base.clock import from_us
-from tillkeeper.risk.features import FEATURES, Unit
+from tillkeeper.risk.features import FEATURES, Catalogue, Unit
 from tillkeeper.risk.models import (
     Artifact,
     Card,
     Figures,
     Forest,
+    Own,
     Span,
     TailScorer,
     fingerprint,
     fit_tails,
     metrics,
     open_model,
+    own_among,
     pack,
     through,
 )
@@ -64,7 +66,10 @@ FEWEST: Final = 500
 
 
 class Wish(msgspec.Struct, frozen=True):
-    """What to make. Moments in microseconds since 1970 UTC: payments within [begin_us, end_us), as known at `end_us`."""
+    """What to make. Moments in microseconds since 1970 UTC: payments within [begin_us, end_us), as known at `end_us`.
+
+    `own`: features that the installation declared itself, to be learnt besides (see own_features); `catalogue` has them.
+    """
 
     name: str
     by: str
@@ -72,11 +77,13 @@ class Wish(msgspec.Struct, frozen=True):
     end_us: int
     delay_us: int
     anomaly: bool = False
+    own: tuple[str, ...] = ()
+    catalogue: Catalogue = FEATURES
 
     @property
     def features(self) -> tuple[str, ...]:
         """What must be computed for it."""
-        return UNUSUAL if self.anomaly else LEARNABLE
+        return (UNUSUAL if self.anomaly else LEARNABLE) + self.own
 
     def gathering(self) -> Gathering:
         """Where the payments are collected. Without labels none must be old enough to be judged."""
@@ -93,6 +100,24 @@ class Trained(msgspec.Struct, frozen=True):
     card: Card
     features: tuple[str, ...]
     sha256: str
+    own: tuple[Own, ...] = ()
+
+
+def own_features(names: Iterable[str], catalogue: Catalogue) -> tuple[str, ...]:
+    """The names, if the installation declared such features and computes them. Raises TrainingError."""
+    wanted = tuple(dict.fromkeys(names))
+    for name in wanted:
+        if name in FEATURES:
+            raise TrainingError(
+                f"{name} comes with the package",
+                "leave it out: a model learns from what comes with it anyway",
+            )
+        if name not in catalogue:
+            raise TrainingError(
+                f"this installation computes no feature {name[:60]!r} of its own",
+                "till risk features list --mine; one that was retired comes back if it is declared just as it was",
+            )
+    return wanted
 
 
 def train(
@@ -122,11 +147,12 @@ def train(
         figures=_figures(probabilities, last),
         importance=_importance(grown.features, grown.gain),
         reliability=metrics.reliability(probabilities, last.fraud, weight=last.weight),
-        settings=msgspec.structs.asdict(recipe),
+        settings=msgspec.structs.asdict(recipe) | _with(wish),
         versions=_versions("lightgbm", "numpy", "tillkeeper"),
         remarks=_remarks(last, sample),
     )
-    return _packed(Artifact(grown.features, Forest(grown.texts, line), card))
+    own = own_among(grown.features, wish.catalogue)
+    return _packed(Artifact(grown.features, Forest(grown.texts, line), card, own), wish.catalogue)
 
 
 def _known_by(sample: Sample, moment_us: int, wish: Wish) -> Sample:
@@ -153,23 +179,29 @@ def _unsupervised(sample: Sample, wish: Wish, made_at: datetime) -> Trained:
         made_by=wish.by,
         label_delay_s=wish.delay_us // 1_000_000,
         trained=_span(learnt),
+        settings=_with(wish),
         versions=_versions("numpy", "tillkeeper"),
         remarks=("unlabelled",),
     )
-    artifact = Artifact(wish.features, fit_tails(learnt.values), card)
+    artifact = Artifact(wish.features, fit_tails(learnt.values), card, own_among(wish.own, wish.catalogue))
     judged = last.where(last.at_us < wish.end_us - wish.delay_us)
     if len(judged.fraud):
-        scorer = open_model(pack(artifact), FEATURES)
+        scorer = open_model(pack(artifact), wish.catalogue)
         assert isinstance(scorer, TailScorer)
         figures = msgspec.structs.replace(_figures(scorer.score(judged.values), judged), brier=None)
         card = msgspec.structs.replace(card, tested=_span(judged), figures=figures)
-    return _packed(msgspec.structs.replace(artifact, card=card))
+    return _packed(msgspec.structs.replace(artifact, card=card), wish.catalogue)
 
 
-def _packed(artifact: Artifact) -> Trained:
+def _with(wish: Wish) -> dict[str, str | int | float]:
+    """What was asked for besides: not all of it may have told anything."""
+    return {"with": ", ".join(wish.own)} if wish.own else {}
+
+
+def _packed(artifact: Artifact, catalogue: Catalogue) -> Trained:
     blob = pack(artifact)
-    open_model(blob, FEATURES)  # what does not open here is not given out
-    return Trained(blob, artifact.card, artifact.features, fingerprint(blob))
+    open_model(blob, catalogue)  # what does not open here is not given out
+    return Trained(blob, artifact.card, artifact.features, fingerprint(blob), artifact.own)
 
 
 def _figures(scores: NDArray[np.float64], sample: Sample) -> Figures:

@@ -193,7 +193,7 @@ async def _of_file(
     """A file with these rules, or those made for its kind; nothing is kept."""
     mapping = _mapping(path, map_)
     rules = _rules_for(mapping, text)
-    champion = None
+    champion, catalogue = None, risk.FEATURES
     if model not in {None, "none"}:
         async with opened(settings(), size=1) as (store, _), store.tx("cli backtest model") as tx:
             catalogue = await declared.catalogue(tx)
@@ -218,8 +218,8 @@ async def _of_file(
             zone=mapping.zone,
             reported_us=None if layout.columns.fraud else begin,
         )
-        trial = backtest.Trial(judged, risk.Force.of(rules, champion))
-        async with Apart.walk(rules, ZoneInfo(mapping.zone), trial.names, risk.FEATURES) as walk:
+        trial = backtest.Trial(judged, risk.Force.of(rules, champion, catalogue=catalogue))
+        async with Apart.walk(rules, ZoneInfo(mapping.zone), trial.names, catalogue) as walk:
             done = 0
             async for seen in walk.through(_stretches(history, end)):
                 trial.take(seen)

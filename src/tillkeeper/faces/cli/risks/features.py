@@ -140,20 +140,17 @@ async def _add(source: str, name: str) -> tuple[risk.Declaration, ...]:
 
 async def _retire(name: str, reason: str) -> None:
     async with opened(settings(), size=1) as (store, _), store.tx("cli retire feature") as tx:
-        await declared.retire(tx, name, ACTOR, reason, _clock.now(), await _used(tx))
+        known = await declared.catalogue(tx)
+        await models.registry.check_unread(tx, name, known)
+        await declared.retire(tx, name, ACTOR, reason, _clock.now(), await _used(tx, known))
 
 
-async def _used(tx: Tx) -> set[str]:
-    """Every feature that rules or models in force read."""
-    known = await declared.catalogue(tx)
+async def _used(tx: Tx, known: risk.Catalogue) -> set[str]:
+    """Every feature that rules in force read."""
     used = set[str]()
     for active in await risk.activations(tx, 1):
         rules = risk.read_rules(active.source, "rules in force", known)
         used |= {*rules.features, *rules.login_features}
-    wanted = await models.in_force(tx)
-    for version in {wanted.champion, wanted.anomaly, *wanted.challengers} - {None}:
-        assert version is not None
-        used |= set(models.open_model(await models.registry.load(tx, version), known).features)
     return used
 
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import typer
@@ -52,12 +52,24 @@ To = Annotated[
 ]
 
 
+With = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with",
+        metavar="NAME",
+        help="Learn from this feature of the installation's own, too; may be given several times.",
+        show_default=False,
+    ),
+]
+
+
 @app.command()
 def train(
     *,
     from_: From = None,
     to: To = None,
     name: Annotated[str | None, typer.Option(help="What to call it; unset: by its kind and the day.")] = None,
+    with_: With = None,
     label_delay: Delay = "7d",
     anomaly: Annotated[
         bool, typer.Option("--anomaly", help="How unusual a payment is, without labels, for the first days.")
@@ -69,50 +81,65 @@ def train(
 ) -> None:
     """Make a model from this installation's history, parted by time, and keep it. It decides nothing until it is promoted.
 
-    Example: till risk train --name june --challenge
+    Example: till risk train --name june --with payee_night_share --challenge
     """
-    delay = _delay(label_delay)
+    asked = _Asked(
+        moment_of("--from", from_),
+        moment_of("--to", to),
+        _delay(label_delay),
+        name,
+        anomaly,
+        tuple(with_ or ()),
+    )
     with progress(quiet=json) as tell:
         try:
-            trained, row = run(
-                _trained(
-                    moment_of("--from", from_), moment_of("--to", to), delay, name, tell, anomaly=anomaly
-                )
-            )
+            trained, row = run(_trained(asked, tell))
         except training.TrainingError as error:
             raise CliError(str(error), error.remedy) from error
+        except models.BadModelError as error:
+            raise CliError(f"the model is not kept: {error}") from error
     if challenge:
         _acted(run(_act("challenge", str(row.version), "trained just now")), quiet=True)
     if json:
         say_json({"version": row.version, "sha256": row.sha256, "card": trained.card})
         return
-    say(models.as_text(trained.card, trained.features, trained.sha256))
+    say(models.as_text(trained.card, trained.features, trained.sha256, trained.own))
+    for feature in asked.own:
+        if feature not in trained.features:
+            say(f"  ! {feature} told nothing that the others do not tell: the model does not read it")
     say(f"\nKept as model {row.version}. Next: till risk models challenge {row.version}, or promote it.")
 
 
-async def _trained(
-    begin: datetime | None,
-    end: datetime | None,
-    delay: timedelta,
-    name: str | None,
-    tell: Tell,
-    *,
-    anomaly: bool,
-) -> tuple[training.Trained, ModelRow]:
+class _Asked(NamedTuple):
+    """What `till risk train` was asked for; None: as usual."""
+
+    begin: datetime | None
+    end: datetime | None
+    delay: timedelta
+    name: str | None
+    anomaly: bool
+    own: tuple[str, ...]
+
+
+async def _trained(asked: _Asked, tell: Tell) -> tuple[training.Trained, ModelRow]:
     chosen, now = settings(), _clock.now()
     async with opened(chosen, size=2) as (store, _):
         known = await span(store)
         if known is None:
             raise CliError("there is no payment yet", "models learn from payments: till demo makes some")
+        async with store.tx("cli features") as tx:
+            catalogue = await declared.catalogue(tx)
         wish = training.Wish(
-            name=name or f"{'anomaly' if anomaly else 'fraud'}-{now:%Y%m%d-%H%M%S}",
+            name=asked.name or f"{'anomaly' if asked.anomaly else 'fraud'}-{now:%Y%m%d-%H%M%S}",
             by=own_handle(),
-            begin_us=to_us(begin or known[0]),
-            end_us=to_us(end or now),
-            delay_us=delay // timedelta(microseconds=1),
-            anomaly=anomaly,
+            begin_us=to_us(asked.begin or known[0]),
+            end_us=to_us(asked.end or now),
+            delay_us=asked.delay // timedelta(microseconds=1),
+            anomaly=asked.anomaly,
+            own=training.own_features(asked.own, catalogue),
+            catalogue=catalogue,
         )
-        rules = await _rules(store, chosen.rules_file)
+        rules = await _rules(store, chosen.rules_file, catalogue)
         trained = await training.train_here(
             store,
             rules,
@@ -121,17 +148,15 @@ async def _trained(
             now,
             lambda step: tell(step.stage, step.done, step.total),
         )
-        async with store.tx("cli keep model") as tx:
-            return trained, await registry.keep(tx, trained.blob, own_handle(), _clock, risk.FEATURES)
+        return trained, await _kept_here(store, trained.blob)
 
 
-async def _rules(store: Store, file: Path | None) -> risk.RuleSet:
+async def _rules(store: Store, file: Path | None, catalogue: risk.Catalogue) -> risk.RuleSet:
     """Amounts are worth what the rules in force say, for those will feed the model; before any were, what the file says."""
     async with store.tx("cli rules in force") as tx:
         active = await risk.activations(tx, 1)
-        catalogue = await declared.catalogue(tx)
     if not active:
-        return risk.load_rules(file)
+        return risk.load_rules(file, catalogue)
     return risk.read_rules(active[0].source, "the rules in force", catalogue)
 
 
@@ -173,9 +198,9 @@ def show(model: Model, *, json: Json = False) -> None:
 
     Example: till risk models show 3
     """
-    row, blob = run(_found(model))
+    row, blob, catalogue = run(_found(model))
     try:
-        artifact = models.unpack(blob, risk.FEATURES)
+        artifact = models.unpack(blob, catalogue)
     except models.BadModelError as error:
         raise CliError(str(error), "the champion in force is untouched") from error
     if json:
@@ -184,11 +209,12 @@ def show(model: Model, *, json: Json = False) -> None:
                 "version": row.version,
                 "sha256": row.sha256,
                 "features": artifact.features,
+                "own": artifact.own,
                 "card": artifact.card,
             }
         )
     else:
-        say(models.as_text(artifact.card, artifact.features, row.sha256))
+        say(models.as_text(artifact.card, artifact.features, row.sha256, artifact.own))
 
 
 @group.command()
@@ -270,7 +296,7 @@ def export(model: Model, file: Annotated[Path, typer.Argument(help="Where to wri
 
     Example: till risk models export 3 june.model
     """
-    row, blob = run(_found(model))
+    row, blob, _ = run(_found(model))
     try:
         file.write_bytes(blob)
     except OSError as error:
@@ -310,15 +336,21 @@ async def _listed() -> tuple[list[ModelRow], InForce]:
         return await models.newest(tx, now), now
 
 
-async def _found(model: str) -> tuple[ModelRow, bytes]:
+async def _found(model: str) -> tuple[ModelRow, bytes, risk.Catalogue]:
     async with opened(settings(), size=1) as (store, _), store.tx("cli model") as tx:
         row = await registry.find(tx, model)
-        return row, await registry.load(tx, row.version)
+        return row, await registry.load(tx, row.version), await declared.catalogue(tx)
 
 
 async def _kept(blob: bytes) -> ModelRow:
-    async with opened(settings(), size=1) as (store, _), store.tx("cli add model") as tx:
-        return await registry.keep(tx, blob, own_handle(), _clock, risk.FEATURES)
+    async with opened(settings(), size=1) as (store, _):
+        return await _kept_here(store, blob)
+
+
+async def _kept_here(store: Store, blob: bytes) -> ModelRow:
+    """Refused when a feature it reads was retired since it was made, or is declared otherwise."""
+    async with store.tx("cli keep model") as tx:
+        return await registry.keep(tx, blob, own_handle(), _clock, await declared.catalogue(tx))
 
 
 async def _act(act: str, model: str, reason: str) -> InForce:
@@ -326,7 +358,10 @@ async def _act(act: str, model: str, reason: str) -> InForce:
         if act == "undo":
             return await registry.undo(tx, own_handle(), _clock, reason)
         doing = registry.challenge if act == "challenge" else registry.retire
-        return await doing(tx, model, own_handle(), _clock, reason)
+        try:
+            return await doing(tx, model, own_handle(), _clock, reason)
+        except models.BadModelError as error:
+            raise CliError(str(error), "what scores now goes on") from error
 
 
 async def _asked(model: str, reason: str) -> Approval:

@@ -1,7 +1,7 @@
 """Models: who decides, who challenges, how they compare on live payments, where each comes from; and what can be done."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
@@ -26,9 +26,9 @@ from tillkeeper.faces.console.desk import (
 )
 from tillkeeper.faces.console.render import Renderer
 from tillkeeper.faces.model_deeds import PROMOTE, promotion_of
+from tillkeeper.risk import declared
 from tillkeeper.risk.models import (
     BadModelError,
-    Card,
     Comparison,
     Figures,
     InForce,
@@ -40,6 +40,7 @@ from tillkeeper.risk.models import (
     newest,
     open_model,
     registry,
+    with_own,
 )
 from tillkeeper.store import Tx
 
@@ -96,9 +97,9 @@ async def model(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page:
         found = next((each for each in await newest(tx, await in_force(tx)) if each.version == version), None)
         if found is None:
             found = await _older(tx, version)
-        blob = await registry.load(tx, version)
+        blob, known = await registry.load(tx, version), await declared.catalogue(tx)
         asked = await access.approvals.open_about(tx, PROMOTE.name, [str(version)], desk.clock)
-    scorer, fault = await asyncio.to_thread(_open, blob)
+    scorer, fault = await asyncio.to_thread(_open, blob, known)
     context: dict[str, Any] = {
         "m": found,
         "scorer": scorer,
@@ -107,7 +108,7 @@ async def model(request: Web, desk: TheDesk, public_id: FromPath[str]) -> Page:
         "asked": asked.get(str(version)),
     }
     if scorer is not None:
-        context |= _pictures(scorer.card, renderer)
+        context |= _pictures(scorer, renderer)
     return await desk.page(request, "model.html", context)
 
 
@@ -236,32 +237,34 @@ async def _older(tx: Tx, version: int) -> ModelRow:
         raise NotFoundException from None
 
 
-def _open(blob: bytes) -> tuple[Scorer | None, str]:
+def _open(blob: bytes, known: risk.Catalogue) -> tuple[Scorer | None, str]:
     """A stored model, or why it cannot be read."""
     try:
-        return open_model(blob, risk.FEATURES), ""
+        return open_model(blob, known), ""
     except BadModelError as error:
         return None, str(error)
 
 
-def _pictures(card: Card, renderer: Renderer) -> dict[str, Any]:
+def _pictures(scorer: Scorer, renderer: Renderer) -> dict[str, Any]:
     """Whether probabilities are true, and which features tell most."""
+    card, known = scorer.card, with_own(scorer.own)
     label = renderer.texts("models.calibration_label")
     most = max((share for _, share in card.importance), default=0.0)
     return {
         "card": card,
         "calibration": charts.reliability(card.reliability, label) if card.reliability else None,
         "told": [
-            (name, meaning(name, renderer), share, round(1000 * share / most) if most else 0)
+            (name, meaning(name, renderer, known), share, round(1000 * share / most) if most else 0)
             for name, share in card.importance[:_TOLD]
         ],
+        "own": [(each.name, meaning(each.name, renderer, known)) for each in scorer.own],
         "further": max(len(card.importance) - _TOLD, 0),
     }
 
 
-def meaning(name: str, renderer: Renderer) -> str:
-    """A feature in the page's language; a name that this release does not know stands for itself."""
-    feature = risk.FEATURES.get(name)
+def meaning(name: str, renderer: Renderer, known: Mapping[str, risk.Feature]) -> str:
+    """A feature in the page's language; a name that is not known stands for itself."""
+    feature = known.get(name)
     if feature is None:
         return name
     return feature.zh if renderer.texts.language.startswith("zh") else feature.en
