@@ -6,7 +6,7 @@ import signal
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tillkeeper.base import limits
 from tillkeeper.base.discretion import discreet
@@ -42,6 +42,21 @@ async def carried_out(command: Sequence[str], seconds: float, grace: float = 0.0
     finally:
         await _end(await starting, grace)
     return Ended(code, discreet(said.strip()))
+
+
+async def started(command: Sequence[str], **how: Any) -> Process:
+    """A program that has begun and leads a group of its own. Whoever is cancelled meanwhile has ended all of it: what it had
+    started by then would live on. Raises OSError where it cannot be started.
+    """
+    starting = asyncio.ensure_future(asyncio.create_subprocess_exec(*command, start_new_session=True, **how))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with suppress(OSError):
+            process = await starting
+            kill_group(process.pid)
+            await process.wait()
+        raise
 
 
 async def last_words(stream: asyncio.StreamReader) -> str:

@@ -96,13 +96,8 @@ class CommandRun(Irreversible):
         """Carry the program out; how it ended. Raises StepError when its time is over."""
         await attempt.save({"process": ""})  # from here on it may have begun
         try:
-            process = await asyncio.create_subprocess_exec(
-                *given.command,
-                stdin=DEVNULL,
-                stdout=PIPE,
-                stderr=STDOUT,
-                env=_ENVIRONMENT,
-                start_new_session=True,
+            process = await children.started(
+                given.command, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, env=_ENVIRONMENT
             )
         except OSError as error:
             raise StepError(f"{given.command[0]} cannot be run: {error.strerror}") from error
