@@ -24,7 +24,7 @@ from tillkeeper.store import Store
 @pytest.fixture
 def clock() -> ManualClock:
     """Ids are made by the machine's clock: a test of what is new begins now."""
-    return ManualClock(SystemClock().now() + timedelta(seconds=limits.TIE_LAG_SECONDS + 5))
+    return ManualClock(SystemClock().now() + timedelta(seconds=limits.TIE_LAG_SECONDS + 300))
 
 
 async def taken(store: Store, clock: ManualClock) -> list[Case]:

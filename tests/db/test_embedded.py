@@ -8,6 +8,7 @@ import shutil
 import signal
 import stat
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tests.support.postgres import apart
 from tillkeeper.base import limits
 from tillkeeper.store import embedded
 from tillkeeper.store.embedded import EmbeddedError, EmbeddedServer
+from tillkeeper.store.programs import Account
 
 
 @pytest.fixture(scope="module")
@@ -151,11 +153,21 @@ async def test_pid_file_of_a_killed_server_may_name_another_program(home: Path) 
         assert await ask(server.app_url, "SELECT 1") == 1
 
 
-async def test_cancelled_start_leaves_no_server(home: Path) -> None:
+async def test_cancelled_start_leaves_no_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server = EmbeddedServer(home, durable=False)
+    begin, begun, cancelled = server._ensure_running, threading.Event(), threading.Event()
+
+    def slowly(account: Account) -> Path:
+        begun.set()
+        assert cancelled.wait(60)
+        return begin(account)
+
+    monkeypatch.setattr(server, "_ensure_running", slowly)
     starting = asyncio.create_task(server.start())
-    await asyncio.sleep(0.05)
+    await asyncio.to_thread(begun.wait)
     starting.cancel()
+    await asyncio.sleep(0)
+    cancelled.set()
     with pytest.raises(asyncio.CancelledError):
         await starting
     assert server.pid is None

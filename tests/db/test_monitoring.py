@@ -130,7 +130,7 @@ async def test_a_partition_that_cannot_be_dropped_costs_no_samples(store: Store,
         await sampler.sample()
     async with store.tx("test") as tx:
         now = clock.now()
-        assert len(await rows.latest(tx, now - timedelta(seconds=9), now)) == 1
+        assert len(await rows.latest(tx, now - timedelta(minutes=5), now)) == 1
 
 
 async def test_the_application_can_drop_no_partition_by_itself(store: Store) -> None:
@@ -209,10 +209,9 @@ async def test_waiting_for_a_lock_is_measured_at_once(store: Store, admin: Admin
     async with admin.transaction():
         await admin.execute(b"LOCK TABLE payments.qr_codes")
         blocked = asyncio.create_task(_count_codes(store))
-        for _ in range(100):
-            if await waits():
-                break
-            await asyncio.sleep(0.02)
+        async with asyncio.timeout(60):
+            while not await waits():  # noqa: ASYNC110 - no bell rings
+                await asyncio.sleep(0.02)
         assert await waits() == 1
     await blocked
 
@@ -231,7 +230,7 @@ async def test_the_agent_samples_everything_but_what_there_is_none_of(store: Sto
     await sampler.sample()
     async with store.tx("test") as tx:
         now = clock.now()
-        found = {each.metric for each in await rows.latest(tx, now - timedelta(seconds=30), now)}
+        found = {each.metric for each in await rows.latest(tx, now - timedelta(minutes=5), now)}
         text = await exposition(tx, clock)
     elsewhere = {
         name
@@ -264,7 +263,7 @@ async def test_a_source_that_fails_is_left_out_and_the_others_are_not(store: Sto
     await Sampler(store, [Source("bad", fails), Source("good", works)], clock).sample()
     async with store.tx("test") as tx:
         now = clock.now()
-        assert [each.metric for each in await rows.latest(tx, now - timedelta(seconds=9), now)] == [
+        assert [each.metric for each in await rows.latest(tx, now - timedelta(minutes=5), now)] == [
             "seal.waiting"
         ]
 
@@ -279,6 +278,6 @@ async def test_statements_are_timed_by_their_names(store: Store) -> None:
         await sent.tuples()
     found = store.timings.by_name()
     assert found["test.slow"].calls == 1
-    assert 0.03 <= found["test.slow"].seconds < 1
+    assert found["test.slow"].seconds >= 0.03
     assert found["test.queued"].calls == found["test.sent"].calls == 1
     assert "" not in found

@@ -184,10 +184,13 @@ async def work():
         await db.run("SELECT pg_sleep(60)")
 asyncio.run(work())
 """
-    orphans = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'till step orphan'"
+    orphans = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE application_name = 'till step orphan' AND datname = current_database()"
+    )
 
     async def until(count: int) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(50):
             while await (await admin.execute(orphans)).fetchone() != (count,):  # noqa: ASYNC110 - no bell rings
                 await asyncio.sleep(0.05)
 
@@ -293,7 +296,7 @@ async def test_workers_are_restarted_after_a_drain_and_the_new_one_serves(
     database: Database, store: Store, tmp_path: Path, ended: asyncio.Event
 ) -> None:
     async with site_on(database, store, SystemClock(), tmp_path) as site, supervised(store, ended) as api:
-        step, trial = Step(site, "workers.restart", drain_seconds=5, ready_seconds=5), Trial()
+        step, trial = Step(site, "workers.restart", drain_seconds=40, ready_seconds=40), Trial()
         assert await step.stands_in_the_way() == []
         evidence = await step.run(trial)
         first, second = api.presences
@@ -309,6 +312,9 @@ async def test_a_drain_that_never_ends_leaves_the_process_serving(
 ) -> None:
     async with site_on(database, store, SystemClock(), tmp_path) as site, supervised(store, ended) as api:
         api.presences[0].in_flight = 3
+        async with asyncio.timeout(30):
+            while (await listed(store))[0].detail != {"in_flight": 3}:  # noqa: ASYNC110 - no bell rings
+                await asyncio.sleep(0.01)
         step = Step(site, "workers.restart", drain_seconds=0.3)
         with pytest.raises(StepError, match=r"after 0.3 s 3 calls were still in flight.*serves on"):
             await step.run()

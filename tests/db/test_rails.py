@@ -97,10 +97,16 @@ class House:
 
 @pytest.fixture
 async def house(store: Store, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
-    monkeypatch.setattr(limits, "RAIL_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(limits, "RAIL_TIMEOUT_SECONDS", 5.0)  # a claim, twice as long, ends within `work`
     bank = SandboxBank(clock, habits=Habits(answer_seconds=0.0, late_seconds=0.05))
     yield House(store, clock, bank)
     await bank.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch, house: House) -> None:
+    """A bank that says nothing is given up soon, one that answers is still heard on a busy machine."""
+    monkeypatch.setattr(limits, "RAIL_TIMEOUT_SECONDS", 0.5)
 
 
 def did(bank: SandboxBank) -> dict[UUID, str]:
@@ -156,6 +162,7 @@ async def test_a_notice_about_nothing_of_ours_is_dropped(house: House) -> None:
     assert house.turn.commands == []
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_never_is_rejected_only_once_the_bank_denies_to_know_it(house: House) -> None:
     (attempt,) = await house.order("never")
     for tries in range(1, limits.RAIL_TRIES + 1):
@@ -168,6 +175,7 @@ async def test_never_is_rejected_only_once_the_bank_denies_to_know_it(house: Hou
     assert did(house.bank) == {attempt: "unheard"}
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_silence_settles_nothing_and_stays_visible(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +263,7 @@ async def test_a_rail_that_raises_or_is_missing_stops_nobody_else(house: House) 
     assert house.turn.effects == {good: 1}
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_everything_ends_and_agrees_with_the_banks_own_books(house: House, tmp_path: Path) -> None:
     await house.bank.close()
     habits = Habits(late=0.2, twice=0.1, no=0.1, never=0.05, answer_seconds=0.0, late_seconds=0.01)

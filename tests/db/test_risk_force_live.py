@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -260,7 +261,7 @@ async def test_silent_and_bypassed_hits_are_decided_again(
     text = rules("hold", name="held") + rules("deny", name="quiet", more="shadow = true").removeprefix(HEAD)
     file.write_text(text.replace("[worth]", "[bypass]\nshare = 0.1\nup_to = 10_000\n[worth]"), "utf-8")
     engine = await RiskEngine.open(store, file, clock, ZONE)
-    made = await decided(engine, store, [attempt(clock) for _ in range(100)])
+    made = await decided(engine, store, [attempt(clock) for _ in range(500)])  # none: 1e-23
     through = [each for each in made if each.outcome == "allow"]
     assert through
     for each in (through[0], next(each for each in made if each.outcome == "hold")):
@@ -405,11 +406,26 @@ async def test_labels_of_other_processes_are_learnt_in_their_order(
     assert engine._profiles.observe([attempt(clock)])[0, FEATURES["payee_frauds_7d"].index] == 0
 
 
-async def filled(engine: RiskEngine) -> None:
-    await engine.refresh()
+async def begun(engine: RiskEngine) -> tuple[asyncio.Task[None], asyncio.Event]:
+    """The filling that a refresh begins. It waits for the event: else it might be over before the refresh is."""
+    fill, may_begin = engine._fill, asyncio.Event()
+
+    async def waiting(renewal: Any) -> None:
+        await may_begin.wait()
+        await fill(renewal)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "_fill", waiting)
+        await engine.refresh()
     assert engine._renewal is not None
     assert engine._renewal.task is not None
-    await engine._renewal.task
+    return engine._renewal.task, may_begin
+
+
+async def filled(engine: RiskEngine) -> None:
+    filling, may_begin = await begun(engine)
+    may_begin.set()
+    await filling
 
 
 @pytest.mark.parametrize("what", ["feature", "money"])
@@ -449,10 +465,8 @@ async def test_rules_taken_back_while_their_profiles_are_filled_never_decide(
     monkeypatch.setattr(limits, "RENEWAL_WAIT_SECONDS", 0.0)
     other_money = rules("deny", "amount >= 1").replace("CNY = 100", "CNY = 100\nUSD = 10")
     await put_in_force(store, clock, other_money)
-    await engine.refresh()
-    assert engine._renewal is not None
-    assert engine._renewal.task is not None
-    filling = engine._renewal.task
+    filling, may_begin = await begun(engine)
+    may_begin.set()
     back = await put_in_force(store, clock, rules("hold", "amount >= 7_000"))
     while engine.version != back:
         await engine.refresh()
@@ -530,13 +544,12 @@ async def test_a_declared_feature_comes_into_force_while_payments_go_on(
     async with store.tx("test") as tx:
         await declare(tx, DECLARED, "mine.toml", "anna", clock.now())
     await put_in_force(store, clock, rules("deny", "customer_sevens_3h >= 5"))
-    await engine.refresh()
+    filling, may_begin = await begun(engine)
     (made,) = await decided(engine, store, [attempt(clock, 700)])
     assert made.outcome == "allow"  # not known yet
     assert np.isnan(np.frombuffer(made.features)).any()
-    assert engine._renewal is not None
-    assert engine._renewal.task is not None
-    await engine._renewal.task
+    may_begin.set()
+    await filling
     payment = attempt(clock, 700)
     assert await one(engine, store, payment) == "deny"
     assert (await explained(store, payment.id)).same

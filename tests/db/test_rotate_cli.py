@@ -22,7 +22,7 @@ from tillkeeper.vault import Vault, root_of
 HASTE = """
 import sys
 from tillkeeper.base import limits
-limits.VAULT_TRUST_SECONDS, limits.VAULT_WRITERS_SECONDS = 0.2, 0.2
+limits.VAULT_REFRESH_SECONDS, limits.VAULT_TRUST_SECONDS, limits.VAULT_WRITERS_SECONDS = 0.1, 1.0, 0.2
 from tillkeeper.faces.cli.main import main
 main(sys.argv[1:])
 """

@@ -170,8 +170,11 @@ async def test_rows_that_somebody_holds_are_met_later(room: Strongroom, seed: in
     async with room.admin.transaction():
         await room.admin.execute("SELECT FROM shop.guests WHERE id = %s FOR UPDATE", (guests[7].id,))
         rotating = asyncio.create_task(rotate(room, "data"))
-        await asyncio.sleep(0.5)
-        assert (await versions(room, "data"))["shop.guests.name"] == {1: 1, 2: 49}
+        async with asyncio.timeout(60):
+            while (await versions(room, "data"))["shop.guests.name"] != {1: 1, 2: 49}:
+                assert not rotating.done()
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
         assert not rotating.done()
     proof = await rotating
     assert proof.counted["shop.guests.name"] == {2: 50}

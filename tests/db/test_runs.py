@@ -184,7 +184,7 @@ async def test_what_cannot_be_undone_is_kept_and_said(house: House) -> None:
 
 
 async def test_a_paused_step_rests_and_goes_on(house: House) -> None:
-    await house.ask(counting(house.id, step(house.id, "one", rests=20)))
+    await house.ask(counting(house.id, step(house.id, "one", rests=150)))
     async with at_work(house.worker):
         await house.until(lambda seen: seen.steps[0].state == "running")
         await house.tell("pause")
@@ -255,7 +255,7 @@ async def test_money_that_nobody_can_see_stops_the_step(
 
 async def test_too_few_payments_pause_and_a_person_may_waive_that(house: House) -> None:
     rail = Guardrail("payments.success_rate", limit=99.0, seconds=1.0, samples=20)
-    await house.ask(counting(house.id, step(house.id, "one", rests=20), guardrails=(rail,)))
+    await house.ask(counting(house.id, step(house.id, "one", rests=150), guardrails=(rail,)))
     async with at_work(house.worker):
         view = await house.state("paused")
         assert view.pause_reason == "payments.success_rate: 0 samples, 20 needed"
@@ -309,7 +309,7 @@ async def test_a_step_is_asked_what_it_needs_when_its_turn_comes(house: House) -
 async def test_when_the_time_is_over(house: House, rule: Any, end: str) -> None:
     now = CLOCK.now()
     window = Window(now - timedelta(hours=1), now + timedelta(hours=1), rule)
-    plan = counting(house.id, step(house.id, "one", rests=30))
+    plan = counting(house.id, step(house.id, "one", rests=150))
     await house.ask(Plan("Count", "why", "anna", plan.steps, window=window))
     async with at_work(house.worker):
         await house.until(lambda seen: seen.steps[0].state == "running")
@@ -353,7 +353,7 @@ async def test_an_older_agent_writes_nothing_more(house: House) -> None:
 async def test_a_run_is_taken_up_where_the_other_agent_left_it(
     house: House, module_database: Database
 ) -> None:
-    await house.ask(counting(house.id, "one", step(house.id, "two", rests=80), "three"))
+    await house.ask(counting(house.id, "one", step(house.id, "two", rests=200), "three"))
     async with at_work(house.worker):
         await house.until(lambda seen: seen.steps[1].state == "running")
     async with at_work(house.worker):

@@ -41,7 +41,9 @@ class Place:
     async def looks(self, times: int = 1) -> None:
         for _ in range(times):
             self.clock.advance(limits.STATUS_SECONDS)
-            await self.keeper.look()
+            with pytest.MonkeyPatch.context() as patience:  # a database that is not there is given up soon
+                patience.setattr(limits, "STATUS_WAIT_SECONDS", 0.3 if self.url == NOWHERE else 60.0)
+                await self.keeper.look()
 
     async def get(self, path: str, **headers: str) -> httpx.Response:
         application: Any = create_status(self.keeper, BOOK, self.clock, "Asia/Shanghai")
@@ -51,12 +53,6 @@ class Place:
 
     async def said(self) -> Any:
         return (await self.get("/status.json")).json()
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A database that does not answer is given up soon."""
-    monkeypatch.setattr(limits, "STATUS_WAIT_SECONDS", 0.3)
 
 
 @pytest.fixture

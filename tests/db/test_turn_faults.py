@@ -210,10 +210,11 @@ async def test_two_turns_that_end_together_leave_nobody_waiting(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payer = await platform.customer(funds=0)
-    original, carried = turn_module.Till._carry, list[int]()
+    original, begun, carried = turn_module.Till._carry, list[int](), list[int]()
     both, together = asyncio.Event(), asyncio.Event()
 
     async def held_back(till: Till, turn: Any, works: Any) -> Any:
+        begun.append(len(works))
         answers = await original(till, turn, works)
         carried.append(len(works))
         if len(carried) == 2:
@@ -225,7 +226,8 @@ async def test_two_turns_that_end_together_leave_nobody_waiting(
     asked = []
     for count in (1, 2, 3):  # two turns fill the counter, the third crowd waits in the queue
         asked += [asyncio.ensure_future(platform.ask(TopUp(payer, 1, "CNY"))) for _ in range(count)]
-        await asyncio.sleep(0.05)
+        while len(begun) < min(count, 2):  # noqa: ASYNC110 - a matter of milliseconds
+            await asyncio.sleep(0.01)
     await both.wait()
     together.set()
     done, waiting = await asyncio.wait(asked, timeout=30)

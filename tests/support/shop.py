@@ -71,7 +71,7 @@ class Shop:
         """A customer with money from the bank."""
         id_ = new_id()
         async with self.store.tx("shop customer") as tx:
-            newcomer = Newcomer(id_, name, f"crm-{id_.hex[-6:]}", phone, id_number)
+            newcomer = Newcomer(id_, name, f"crm-{id_.hex[-12:]}", phone, id_number)
             await parties.add_customer(tx, self.vault, newcomer, self.clock.now())
             await open_wallets(tx, id_, [currency], None, self.clock.now())
         if balance:
