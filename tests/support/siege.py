@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -15,6 +14,7 @@ import httpx
 from tests.support.aftermath import broken_promises, counts
 from tests.support.api import new_key
 from tests.support.platform import ZONE, Platform
+from tests.support.ports import free_port
 from tests.support.shop import _RULES
 from tests.support.storm import CUSTOMERS, FUNDS, MERCHANTS, Storm
 from tests.support.strongroom import bare_vault
@@ -140,13 +140,6 @@ async def besieged(home: Path, **more: Any) -> AsyncIterator[Siege]:
     async with EmbeddedServer(home).running() as server:
         await migrate(server.admin_url)
         async with Store.opened(server.app_url) as store:
-            api = Api(home, _free_port(), rules)
+            api = Api(home, free_port(), rules)
             async with api.alive():
                 yield Siege(server, store, api)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -86,15 +86,14 @@ async def test_nobodys_password_costs_the_same_time(hasher: Hasher) -> None:
     kept = await hasher.hash("correct horse battery staple")
 
     async def seconds(of: str | None) -> float:
-        took = []
-        for _ in range(3):
-            began = time.process_time()  # of the processor: whoever else works here does not count
-            await hasher.check(of, "wrong")
-            took.append(time.process_time() - began)
-        return min(took)
+        began = time.process_time()  # of the processor: whoever else works here does not count
+        await hasher.check(of, "wrong")
+        return time.process_time() - began
 
     assert not hasher.is_old(NOBODYS)
-    known, unknown = await seconds(kept), await seconds(None)
+    # Turn by turn, and the least of many: what else slows a processor down comes and goes.
+    both = [(await seconds(kept), await seconds(None)) for _ in range(10)]
+    known, unknown = map(min, zip(*both, strict=True))
     assert 0.5 < known / unknown < 2
 
 
