@@ -1,5 +1,6 @@
 """The OpenAPI document: valid, complete, and true: Schemathesis calls every operation with whatever it allows."""
 
+import itertools
 import os
 import random
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from tillkeeper.base.settings import Settings
 from tillkeeper.store import Store
 
 EXAMPLES = 15
+WAIT_SECONDS = 120
+_keys = itertools.count()
 
 
 @pytest.fixture(scope="module")
@@ -49,16 +52,17 @@ def address(module_database: Database) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def document(address: str) -> dict[str, Any]:
-    return dict(httpx.get(f"{address}/openapi.json").json())
+    return dict(httpx.get(f"{address}/openapi.json", timeout=WAIT_SECONDS).json())
 
 
 @pytest.fixture(scope="module")
 def known(address: str, token: str) -> dict[str, list[str]]:
     """Real ids by the names that parameters and fields have, so that calls reach further than the first check."""
-    with httpx.Client(base_url=address, headers={"authorization": f"Bearer {token}"}) as client:
+    headers = {"authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=address, headers=headers, timeout=WAIT_SECONDS) as client:
 
         def make(path: str, body: dict[str, Any]) -> str:
-            response = client.post(path, json=body, headers={"idempotency-key": os.urandom(8).hex() + "x"})
+            response = client.post(path, json=body, headers={"idempotency-key": f"made-{next(_keys)}"})
             assert response.status_code == 201, response.text
             return str(response.json()["id"])
 
@@ -121,6 +125,7 @@ CHECKS = [
 
 
 # The api lives in another thread, where it draws random numbers too: Hypothesis takes them for its own.
+@pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 def test_every_operation_keeps_to_the_document(
     document: dict[str, Any], address: str, token: str, known: dict[str, list[str]]
@@ -169,7 +174,7 @@ def _call_often(operation: Any, caller: _Caller, seen: set[int]) -> None:
     )
     @hypothesis.given(case=operation.as_strategy())
     def call(case: Any) -> None:
-        response = case.call(headers=caller.prepare(case), timeout=20)
+        response = case.call(headers=caller.prepare(case), timeout=WAIT_SECONDS)
         seen.add(response.status_code)
         case.validate_response(response, checks=CHECKS)
 

@@ -137,8 +137,10 @@ async def test_the_same_request_is_told_from_another_without_a_hash_of_the_perso
         ((input_hash, body),) = await tx.tuples(
             b"SELECT input_hash, body FROM store.idempotency WHERE key = 'k'"
         )
+    kept = json.loads(bytes(body))
+    del kept["id"]  # which may hold any digits
     for text in ("王", "138", "5678", "1101"):
-        assert text.encode() not in bytes(body)
+        assert text not in json.dumps(kept, ensure_ascii=False)
     hashes = {
         hashlib.sha256(b"POST /v1/customers\n" + json.dumps(WANG | change).encode()).digest()
         for change in ({}, {"phone": "+8613812345678"}, {"id_number": "11010519491231002X"})

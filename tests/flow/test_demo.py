@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,11 +16,13 @@ import httpx
 import psycopg
 import pytest
 
+from tests.support.ports import free_port
 from tests.support.postgres import Database
 
 pytestmark = pytest.mark.slow
 
-STOP_SECONDS = 60
+STOP_SECONDS = 240
+PROGRESS = re.compile(r"\s*\d+ s  ([\d,]+) payments .* fraud (\d+) caught (\d+) missed")
 
 
 class Demo:
@@ -39,6 +42,17 @@ class Demo:
             self.lines.append(line.rstrip("\n"))
             if line.startswith(beginning):
                 return line
+        raise AssertionError("\n".join(["the demo ended early:", *self.lines]))
+
+    def until_lived(self, payments: int) -> None:
+        """Read on until the city has made so many payments, and thieves some of them."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+            if told := PROGRESS.match(line):
+                made, caught, missed = (int(each.replace(",", "")) for each in told.groups())
+                if made > payments and caught + missed:
+                    return
         raise AssertionError("\n".join(["the demo ended early:", *self.lines]))
 
     def end(self) -> int:
@@ -81,13 +95,6 @@ def environment(database: Database, tmp_path: Path) -> dict[str, str]:
     }
 
 
-def free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        port: int = bound.getsockname()[1]
-        return port
-
-
 PLANTED_FAULTS = """
 UPDATE ledger.accounts SET balance = balance + 1
 WHERE id = (SELECT id FROM ledger.accounts WHERE purpose = 'wallet' ORDER BY id LIMIT 1);
@@ -96,7 +103,7 @@ WHERE id = (SELECT id FROM payments.payments WHERE kind = 'payment' AND state = 
 """
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 async def test_a_city_lives_comes_back_and_tells_when_something_is_wrong(
     environment: dict[str, str], admin: psycopg.AsyncConnection
 ) -> None:
@@ -113,21 +120,21 @@ async def test_a_city_lives_comes_back_and_tells_when_something_is_wrong(
     assert facts["missing"] == 0
     assert facts["unanswered"] == 0
     good_before_bad = sum(facts["outcomes"].values()) - facts["payments"]  # the first of two under one key
-    assert facts["payments"] > 200
+    assert facts["payments"] > 0
     assert 0 <= good_before_bad <= facts["bad_requests"]["sent"]
-    assert facts["fraud"]["payments"] > 0
     assert facts["repeats"]["sent"] == facts["repeats"]["same"]
     assert facts["bad_requests"]["accepted"] == []
-    assert facts["honest"]["stopped_percent"] < 5
     assert any("2,060 of 2,060 customers" in line for line in first.lines)
 
     with demo(environment=environment) as second:
-        second.until("   5 s")
+        second.until_lived(300)  # how long that takes is the machine's affair
         await admin.execute(PLANTED_FAULTS.encode())
         second.process.send_signal(signal.SIGINT)
         assert second.end() == 1
     assert second.facts()["books_balanced"] is False
     assert second.facts()["missing"] == 1
+    assert second.facts()["fraud"]["payments"] > 0
+    assert second.facts()["honest"]["stopped_percent"] < 5
     wallets = [line for line in second.lines if line.endswith(" wallets")]
     assert not wallets or int(wallets[0].split()[1].replace(",", "")) < 200, "the city was filled anew"
     assert not answers(environment["TILL_API_PORT"])

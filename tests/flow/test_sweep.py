@@ -9,7 +9,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -24,13 +23,15 @@ from standardwebhooks.webhooks import Webhook
 
 from tests.support.api import new_key
 from tests.support.people import link_for
+from tests.support.ports import free_port
 from tests.support.receiver import Receiver, receiving
 from tillkeeper import access
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.store import Store, embedded, migrate
 from tillkeeper.store.embedded import EmbeddedServer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+WAIT_SECONDS: Final = 180
 
 # People: name, phone as typed and as stored, id number. Their parts stand nowhere else in the house.
 PEOPLE: Final = [
@@ -95,7 +96,7 @@ class Life:
             [sys.executable, "-m", "tillkeeper", *arguments],
             env=self.environment,
             capture_output=True,
-            timeout=120,
+            timeout=WAIT_SECONDS,
             check=False,
         )
         self.outputs += [done.stdout, done.stderr]
@@ -126,7 +127,7 @@ class Life:
             yield said["api"], said["console"]
         finally:
             process.send_signal(signal.SIGINT)
-            await asyncio.wait_for(process.wait(), 60)
+            await asyncio.wait_for(process.wait(), WAIT_SECONDS)
 
     async def business(self, url: str) -> list[str]:
         """Programs: open people, pay, look for people, and do everything wrong that one can; the customers' ids."""
@@ -135,7 +136,9 @@ class Life:
             key = await new_key(store, clock)
         headers = {"authorization": f"Bearer {key}"}
         hooks = {"response": [self.told.hear]}
-        async with httpx.AsyncClient(base_url=url, headers=headers, event_hooks=hooks, timeout=20) as api:
+        async with httpx.AsyncClient(
+            base_url=url, headers=headers, event_hooks=hooks, timeout=WAIT_SECONDS
+        ) as api:
             endpoint = {"url": self.receiver.url(), "topics": ["*"]}
             self.secret: str = (await api.post("/v1/webhook-endpoints", json=endpoint)).json()["secret"]
             self.told.texts.clear()  # the signing secret is shown this once, on purpose
@@ -173,7 +176,7 @@ class Life:
         return dict(said.json())
 
     async def _pay(self, api: httpx.AsyncClient, customers: list[str], shop: str) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_SECONDS):
             while (await api.get(f"/v1/customers/{customers[0]}")).json()["wallets"][0]["balance"] == 0:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
         for amount in (1_000, 20_000, 90_000):
@@ -241,7 +244,7 @@ class Life:
             opened = await access.open_session(tx, token, clock)
         assert isinstance(opened, access.OpenedSession)
         cookies, csrf = {"till_session": opened.cookie}, opened.session.csrf
-        async with httpx.AsyncClient(base_url=url, cookies=cookies, timeout=20) as page:
+        async with httpx.AsyncClient(base_url=url, cookies=cookies, timeout=WAIT_SECONDS) as page:
             name, typed, phone, _ = PEOPLE[0]
             found = await page.post("/customers/search", data={"csrf": csrf, "q": typed})
             assert customers[0] in found.text
@@ -272,7 +275,9 @@ class Life:
         async with self.up() as (api, console):
             customers = await self.business(api)
             await self.console(console, customers)
-            async with httpx.AsyncClient(event_hooks={"response": [self.told.hear]}) as anybody:
+            async with httpx.AsyncClient(
+                event_hooks={"response": [self.told.hear]}, timeout=WAIT_SECONDS
+            ) as anybody:
                 for path in ("/health", "/openapi.json"):
                     await anybody.get(api + path)
             await self.receiver.received(3)
@@ -283,7 +288,6 @@ class Life:
             self.told.texts.append(each.body)
 
 
-@pytest.mark.timeout(240)
 async def test_nothing_personal_and_nothing_forbidden_is_left_anywhere(tmp_path: Path) -> None:
     home = tmp_path / "home"
     async with receiving() as receiver, EmbeddedServer(home).running() as server:
@@ -325,7 +329,7 @@ async def without_compression(server: EmbeddedServer) -> None:
 def dump(server: EmbeddedServer) -> bytes:
     """Every row of every table."""
     command = [str(embedded.programs() / "pg_dump"), "--data-only", "--dbname", server.admin_url]
-    return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+    return subprocess.run(command, capture_output=True, check=True, timeout=WAIT_SECONDS).stdout
 
 
 def search(places: dict[str, bytes]) -> Iterator[tuple[str, str]]:
@@ -343,10 +347,3 @@ def files(folders: Iterable[Path]) -> Iterator[Path]:
 def search_files(folders: Iterable[Path]) -> Iterator[tuple[str, str]]:
     for file in files(folders):
         yield from search({str(file): file.read_bytes()})
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

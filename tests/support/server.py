@@ -12,6 +12,8 @@ from tillkeeper import wiring
 from tillkeeper.base import limits
 from tillkeeper.base.settings import Settings
 
+_READY_SECONDS = 300
+
 
 class _Server(uvicorn.Server):
     @contextmanager
@@ -57,14 +59,14 @@ def serving(settings: Settings) -> Iterator[str]:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    ready.wait(60)
+    assert ready.wait(_READY_SECONDS)
     try:
         if failed:
             raise failed[0]
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"
     finally:
         stop.set()
-        thread.join(60)
+        thread.join(_READY_SECONDS)
         with suppress(OSError):
             bound.close()
     if failed:
