@@ -72,7 +72,9 @@ async def console(settings: Settings) -> AsyncIterator[ASGIApp]:
     ):
         await parties.replay(store, Register(settings.key_folder))
         till = Till(store, None, clock, settings.timezone)
-        entrance = Entrance(store, clock, _Keeper(vault), _provider(settings, clock))
+        entrance = Entrance(
+            store.hasty(limits.PAGE_WAIT_SECONDS), clock, _Keeper(vault), _provider(settings, clock)
+        )
         yield create_console(
             store,
             clock,

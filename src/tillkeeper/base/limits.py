@@ -76,11 +76,13 @@ OUTBOX_BATCH: Final = 500
 POOL_MIN: Final = 2
 POOL_MAX: Final = 8
 POOL_WAIT_SECONDS: Final = 15.0
+PAGE_WAIT_SECONDS: Final = 2.0  # a page of the console says so much sooner that the database is away
 STATEMENT_TIMEOUT_MS: Final = 15_000
 LOCK_TIMEOUT_MS: Final = 5_000
 MIGRATION_LOCK_TIMEOUT_MS: Final = 4_000
 LEAVING_WAIT_MS: Final = 1_000  # an erasure waits for turns under way, and new turns for it: so long at most
 MIGRATION_TRIES: Final = 10
+assert PAGE_WAIT_SECONDS < POOL_WAIT_SECONDS
 
 # -- embedded PostgreSQL
 EMBEDDED_START_SECONDS: Final = 120.0  # crash recovery after a SIGKILL under load takes longest

@@ -125,9 +125,19 @@ class Sent:
 class Store:
     """PostgreSQL as the platform uses it, under the role that owns nothing."""
 
-    def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
-        self.timings = Timings()
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[Connection],
+        timings: Timings | None = None,
+        wait_seconds: float | None = None,
+    ) -> None:
+        self.timings = timings or Timings()
         self._pool = pool
+        self._wait_seconds = wait_seconds
+
+    def hasty(self, wait_seconds: float) -> "Store":
+        """The same connections, for somebody who would rather hear soon that there is none than wait for one."""
+        return Store(self._pool, self.timings, wait_seconds)
 
     @classmethod
     @asynccontextmanager
@@ -167,7 +177,7 @@ class Store:
         `name` says in the log what it was for, if the database fails it.
         """
         try:
-            connection = await self._pool.getconn()
+            connection = await self._pool.getconn(self._wait_seconds)
             try:
                 # BEGIN goes out with the first statement and COMMIT with the last. If a statement failed, PostgreSQL skips
                 # what follows it, COMMIT too.

@@ -224,7 +224,8 @@ def create_console(
     zone = ZoneInfo(timezone)
     statics = read_statics()
     renderers = {language: Renderer(texts, zone, statics) for language, texts in read_texts().items()}
-    board = Board(store, vault, clock, zone)
+    hasty = store.hasty(limits.PAGE_WAIT_SECONDS)  # pages read by it; the till waits as long as payments do
+    board = Board(hasty, vault, clock, zone)
 
     async def draw(language: str) -> dict[str, str]:
         return overview.draw_live(await board.refresh(), renderers[language])
@@ -235,7 +236,7 @@ def create_console(
     live, answers_as = Live(draw), sites or Sites()
     watched = book or alerting.read_book(None, MEASURES)
     desk = Desk(
-        store, clock, zone, renderers, statics, live, till, vault, deeds, four_eyes_amount, entrance,
+        hasty, clock, zone, renderers, statics, live, till, vault, deeds, four_eyes_amount, entrance,
         calendar=calendar_of or read_calendar(None),
     )  # fmt: skip
 
@@ -259,7 +260,7 @@ def create_console(
         after_request=door.put_headers,
         before_send=[promise],
         exception_handlers={HTTPException: errors.refuse, Exception: errors.fail},
-        lifespan=[_living(desk)],
+        lifespan=[_living(desk, store)],
         state=State({"desk": desk}),
         request_max_body_size=limits.MAX_BODY_BYTES,
         openapi_config=None,
@@ -280,11 +281,11 @@ def _routes(app: Litestar) -> dict[str, Mapping[str, Any]]:
     }
 
 
-def _living(desk: Desk) -> Any:
+def _living(desk: Desk, store: Store) -> Any:
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncIterator[None]:
-        oneself = monitoring.Oneself("console", desk.store)
-        sampler = monitoring.Sampler(desk.store, oneself.sources(), desk.clock)
+        oneself = monitoring.Oneself("console", store)
+        sampler = monitoring.Sampler(store, oneself.sources(), desk.clock)
         working = [asyncio.create_task(each) for each in (oneself.watch_loop(), sampler.run())]
         try:
             async with desk.live.running():

@@ -7,12 +7,13 @@ from litestar import Response
 from litestar.exceptions import HTTPException
 
 from tillkeeper.base.ids import new_id
-from tillkeeper.faces.console.desk import HTML, Desk, Page, Web
+from tillkeeper.faces.console.desk import HTML, Desk, Page, Web, own_path
 from tillkeeper.faces.console.door import put_headers
 from tillkeeper.store import StoreUnavailableError, is_transient
 
 log = logging.getLogger(__name__)
 
+_AGAIN_SECONDS: Final = 5
 _KNOWN: Final = frozenset({400, 401, 403, 404, 405, 413, 421})
 
 
@@ -38,13 +39,27 @@ def _page(request: Web, status: int, reference: str) -> Page:
     desk: Desk = request.app.state["desk"]
     renderer = desk.renderer(request)
     known = status in _KNOWN or status in {500, 503}
+    away = status == 503
+    here = _here(request) if away else "/"
     context = {
         **desk.bare_frame(request),
-        "here": "/",
+        "here": here,
+        "away": away,
         "section": "",
         "notice": None,
         "key": f"error.{status if known else 400}",
         "reference": reference,
     }
+    headers = {"retry-after": str(_AGAIN_SECONDS)} if away else {}
+    page = Response(
+        renderer.render("error.html", context), media_type=HTML, status_code=status, headers=headers
+    )
     # An address that no page has never reaches the hook that puts the headers on the others.
-    return put_headers(Response(renderer.render("error.html", context), media_type=HTML, status_code=status))
+    return put_headers(page)
+
+
+def _here(request: Web) -> str:
+    """Where to try again what was only looked at; the overview after a form, which is not sent twice."""
+    if request.method != "GET":
+        return "/"
+    return own_path(request.url.path + (f"?{request.url.query}" if request.url.query else ""))
