@@ -13,7 +13,7 @@ from tests.support.storm import created
 SECONDS = float(os.environ.get("STORM_SECONDS", "10"))
 
 
-@pytest.mark.timeout(SECONDS + 120)
+@pytest.mark.timeout(SECONDS + 400)
 async def test_every_promise_is_kept_though_the_api_is_killed(
     tmp_path: Path, seed: int, capsys: pytest.CaptureFixture[str]
 ) -> None:

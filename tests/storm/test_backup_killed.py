@@ -25,7 +25,7 @@ KILLS = int(os.environ.get("STORM_KILLS", "3"))
 CLOCK = SystemClock()
 
 
-@pytest.mark.timeout(120 + 20 * KILLS)
+@pytest.mark.timeout(300 + 60 * KILLS)
 async def test_nothing_is_lost_though_archive_and_backups_are_killed(tmp_path: Path, seed: int) -> None:
     rng, settings = random.Random(seed), Settings(home=tmp_path / "till")
     async with database(settings) as urls, Store.opened(urls.app) as store:

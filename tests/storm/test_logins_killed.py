@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.api import new_key, uuid_of
 from tests.support.platform import ZONE, Platform
-from tests.support.siege import Siege, besieged
+from tests.support.siege import LEAST_PROMISES, Siege, besieged, heard
 from tests.support.storm import Storm
 from tests.support.strongroom import bare_vault
 from tillkeeper.base.clock import SystemClock
@@ -93,7 +93,7 @@ def broken(storm: Logins, found: dict[str, dict[Any, tuple[Any, ...]]], keys: Co
     return faults
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 async def test_logins_are_kept_and_decided_once_though_the_api_is_killed(
     tmp_path: Path, seed: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -103,6 +103,7 @@ async def test_logins_are_kept_and_decided_once_though_the_api_is_killed(
         raging = asyncio.create_task(storm.rage())
         for _ in range(KILLS):
             await siege.api.ready()
+            await heard(storm, len(storm.promises) + LEAST_PROMISES)
             await asyncio.sleep(rng.uniform(0.3, 0.8))
             siege.api.kill()
             await asyncio.sleep(0.1)  # its sockets are closed

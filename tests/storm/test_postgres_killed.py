@@ -23,10 +23,10 @@ async def test_a_killed_server_is_started_again_by_its_users(tmp_path: Path) -> 
         first = server.pid
         assert first is not None
         os.kill(first, signal.SIGKILL)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while server.pid in {first, None}:  # noqa: ASYNC110 - there is no event of another process's birth
                 await asyncio.sleep(0.05)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             assert await _number(other.admin_url) == 7
         assert server.pid == other.pid
 
@@ -43,7 +43,7 @@ async def _number(url: str) -> int:
             await asyncio.sleep(0.05)
 
 
-@pytest.mark.timeout(SECONDS + 150)
+@pytest.mark.timeout(SECONDS + 400)
 async def test_every_promise_is_kept_though_postgresql_is_killed(
     tmp_path: Path, seed: int, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -101,7 +101,7 @@ async def opened(store: Store, vault: Vault) -> dict[object, str]:
     return dict(zip([row[0] for row in rows], await vault.open_all(values), strict=True))
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize(("purpose", "rest"), [("data", "0"), ("index", "0.5")])
 async def test_a_rotation_survives_kills(
     tmp_path: Path,

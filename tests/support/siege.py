@@ -25,8 +25,10 @@ from tillkeeper.store import Store, migrate
 from tillkeeper.store.embedded import EmbeddedServer
 from tillkeeper.vault import catalogue
 
-READY_SECONDS = 60.0
+READY_SECONDS = 150.0  # it imports much, and a busy machine takes five times as long
 LEAST_STRIKES = 3
+LEAST_PROMISES = 20
+"""Between two strikes, however slow the machine is."""
 
 
 class Api:
@@ -88,6 +90,13 @@ class Api:
             await asyncio.sleep(0.05)
 
 
+async def heard(storm: Storm, promises: int) -> None:
+    """Wait until the clients were promised so much."""
+    async with asyncio.timeout(READY_SECONDS):
+        while len(storm.promises) < promises:  # noqa: ASYNC110 - no bell rings
+            await asyncio.sleep(0.05)
+
+
 class Siege:
     """The place of a storm."""
 
@@ -105,16 +114,19 @@ class Siege:
         async with aclosing(storm):
             before = await counts(self.store)
             raging = asyncio.create_task(storm.rage())
-            await self._strike_for(seconds, strike)
+            await self._strike_for(storm, seconds, strike)
             storm.calm()
             await raging
             await self.api.ready()
             async with Store.opened(self.server.app_url) as store:  # of our own all connections may be dead
                 return storm, [*await storm.ask_again(), *await broken_promises(storm, store, before)]
 
-    async def _strike_for(self, seconds: float, strike: Callable[["Siege"], Awaitable[int]]) -> None:
+    async def _strike_for(
+        self, storm: Storm, seconds: float, strike: Callable[["Siege"], Awaitable[int]]
+    ) -> None:
         ends_at, strikes = asyncio.get_running_loop().time() + seconds, 0
         while strikes < LEAST_STRIKES or asyncio.get_running_loop().time() < ends_at:
+            await heard(storm, len(storm.promises) + LEAST_PROMISES)
             strikes += await strike(self)
 
     async def _gather(self, seed: int) -> Storm:
