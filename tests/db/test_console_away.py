@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -72,6 +73,28 @@ async def test_pages_say_at_once_what_is_wrong_while_payments_wait(
                 await says_so(anna)
             assert not paying.done()
         assert await paying == 1
+
+
+async def test_the_pool_looks_again_every_second_however_long_it_was_away(
+    patient: Store, admin: psycopg.AsyncConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Payments too are refused for as long as nobody here looks whether the database is back."""
+    pool, pauses, enough = patient._pool, list[float](), asyncio.Event()
+    plan = pool.schedule_task
+
+    async def planned(task: Any, pause: float) -> None:
+        pauses.append(pause)
+        if len(pauses) > limits.POOL_MAX:  # each connection's first pause, and the second of one
+            enough.set()
+        await plan(task, pause)
+
+    async with away(admin):
+        monkeypatch.setattr(pool, "schedule_task", planned)
+        await refused(patient)
+        async with asyncio.timeout(HANGS_SECONDS):
+            await enough.wait()
+    assert max(pauses) < 1.5
+    assert await pay(patient) == 1
 
 
 async def says_so(anna: Colleague) -> None:

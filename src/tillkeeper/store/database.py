@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 from psycopg import errors
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool.base import AttemptWithBackoff
 
 from tillkeeper.base import limits
 from tillkeeper.store.columns import Column, ColumnDumper
@@ -37,6 +38,21 @@ class Connection(psycopg.AsyncConnection[Any]):
     """A connection of the pool, with its wire."""
 
     wire: Wire
+
+
+class _Steadily(AttemptWithBackoff):
+    """A lost connection is tried anew once a second, however long the database was away. The pool's own pauses double: after
+    a minute away it would be back for most of another before anybody here noticed.
+    """
+
+    DELAY_BACKOFF = 1.0
+
+
+class _Pool(AsyncConnectionPool[Connection]):
+    """A pool that is whole again a second or so after the database is."""
+
+    async def _add_connection(self, attempt: AttemptWithBackoff | None, growing: bool = False) -> None:  # noqa: FBT001, FBT002 - psycopg_pool's own
+        await super()._add_connection(attempt or _Steadily(timeout=self.reconnect_timeout), growing)
 
 
 class StoreUnavailableError(Exception):
@@ -150,7 +166,7 @@ class Store:
         while a table was small would read the whole table for minutes while it grows (measured: 8 ms a payment after
         60,000 in a new database), so scans and joins that read whole tables are ruled out.
         """
-        pool = AsyncConnectionPool(
+        pool = _Pool(
             url,
             connection_class=Connection,
             min_size=min(limits.POOL_MIN, size),
