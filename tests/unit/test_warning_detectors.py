@@ -193,12 +193,14 @@ def test_every_proposed_rule_can_join_the_packages_rules(about: tuple[str, str])
         new_id(), about[0], cast("Any", about[1]), "x", "page", "up", moment, moment, moment, None, 1.0, None, 20.0, 16.0, 12, 900,
         "CNY", found,
     )  # fmt: skip
-    made = remedies.draft(signal)
-    assert made is not None
+    made = remedies.drafts(signal)
     name = remedies.rule_name(signal)
     text = remedies.as_text(name, made, moment + timedelta(hours=24))
-    rule = read_rules(with_rule(load_rules(None).source, text), "test").rules[-1]
-    assert (rule.name, rule.until_us) == (name, to_us(moment + timedelta(hours=24)))
+    rules = read_rules(with_rule(load_rules(None).source, text), "test").rules[-len(made) :]
+    assert [(each.name, each.until_us) for each in rules] == [
+        (name + each.also, to_us(moment + timedelta(hours=24))) for each in made
+    ]
+    assert made[0].also == ""
 
 
 def test_a_chain_of_mules_is_a_network_and_friends_are_not(seed: int) -> None:

@@ -11,8 +11,8 @@ from tillkeeper.base.ids import new_id, to_typeid
 from tillkeeper.base.results import Refusal
 from tillkeeper.risk import inforce
 from tillkeeper.risk.rulefile import with_rule
-from tillkeeper.risk.types import Proposal
-from tillkeeper.risk.warning import rows
+from tillkeeper.risk.types import Listing, Proposal
+from tillkeeper.risk.warning import remedies, rows
 from tillkeeper.risk.warning.types import PREFIX, Act, Signal
 from tillkeeper.store import Tx
 
@@ -34,6 +34,8 @@ async def close(tx: Tx, signal_id: UUID, person: str, reason: str, clock: Clock)
 async def propose(tx: Tx, signal_id: UUID, person: str, reason: str, clock: Clock) -> Proposal | Refusal:
     """Propose the rules in force with a signal's short-lived rule among them. It takes a second person to activate them.
 
+    A merchant whose payouts the rule holds goes on the watch list until the rule ends: nothing waits before it is activated.
+
     Raises BadRulesError where the rules in force have changed so that it cannot join them, and Refused as propose does.
     """
     found = await rows.signal(tx, signal_id)
@@ -52,10 +54,23 @@ async def propose(tx: Tx, signal_id: UUID, person: str, reason: str, clock: Cloc
     made = await inforce.propose(
         tx, with_rule(in_force[0].source, remedy.rule), person, f"{name} {found.kind}: {reason}"[: limits.MAX_TEXT], clock
     )  # fmt: skip
+    if (merchant := remedies.to_watch(found)) is not None:
+        await _watch(
+            tx, Listing("watch", "customer", merchant, remedy.until, made.reason, person, clock.now()), clock
+        )
     act = Act(signal_id, clock.now(), person, "proposed", reason, inforce.proposal_id(made.id))
     await rows.add_act(tx, new_id(), act)
     await audit.append(tx, person, "signal.proposed", name, f"{remedy.name} {act.proposal}")
     return made
+
+
+async def _watch(tx: Tx, entry: Listing, clock: Clock) -> None:
+    """Put somebody on the watch list, unless they are on it for as long already."""
+    said = await inforce.listings_of(tx, entry.entity, entry.key)
+    last = next((each for each in said if each.list == entry.list), None)
+    assert entry.until is not None
+    if last is None or last.ended or (last.until is not None and last.until < entry.until):
+        await inforce.put_on_list(tx, entry, clock)
 
 
 async def draw_up(tx: Tx, alerts: Sequence[UUID], person: str) -> int:

@@ -1,7 +1,7 @@
 """Short-lived rules that the machine proposes against an attack. Pure; only a person puts one live."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,19 +11,24 @@ from tillkeeper.risk.warning.types import Signal
 
 
 class Draft(msgspec.Struct, frozen=True):
-    """A condition against what was seen, its outcome, and why in words."""
+    """A condition against what was seen, its outcome, and why in words. `also`: what a second rule's name ends in."""
 
     outcome: str
     when: str
     zh: str
     en: str
     on: tuple[str, ...] = ("payment",)
+    also: str = ""
 
 
-def draft(signal: Signal) -> Draft | None:
-    """What might stop it; None where no rule fits."""
-    make = AGAINST.get((signal.kind, signal.about_kind))
-    return make(signal.evidence) if make is not None else None
+def drafts(signal: Signal) -> list[Draft]:
+    """What might stop it; none where no rule fits."""
+    return [make(signal.evidence) for make in AGAINST.get((signal.kind, signal.about_kind), ())]
+
+
+def to_watch(signal: Signal) -> str | None:
+    """The merchant whose payouts a remedy holds: a rule names nobody, it knows the merchant by the watch list of customers."""
+    return signal.about if _its_payouts in AGAINST.get((signal.kind, signal.about_kind), ()) else None
 
 
 def rule_name(signal: Signal) -> str:
@@ -32,8 +37,12 @@ def rule_name(signal: Signal) -> str:
     return f"watch_{signal.kind}_{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
-def as_text(name: str, made: Draft, until: datetime) -> str:
-    """The text of one [[rule]] with its end."""
+def as_text(name: str, made: Sequence[Draft], until: datetime) -> str:
+    """The text of [[rule]] tables with their end."""
+    return "\n".join(_rule(f"{name}{each.also}", each, until) for each in made)
+
+
+def _rule(name: str, made: Draft, until: datetime) -> str:
     kinds = ", ".join(f'"{each}"' for each in made.on)
     on = f"on = [{kinds}]\n" if made.on != ("payment",) else ""
     return (
@@ -83,6 +92,19 @@ def _sales_on_few_phones(found: Mapping[str, Any]) -> Draft:
     )
 
 
+def _its_payouts(found: Mapping[str, Any]) -> Draft:
+    # Whom so many pay is a merchant: people who are watched for reasons of their own shall not wait for it.
+    return Draft(
+        "hold",
+        f"(customer_watched == 1) & (received_customers_7d >= {max(3, int(found['customers']) // 2)})",
+        "短期规则（商户跑路）：受观察的商户请求出款 {amount}，七天内 {received_customers_7d} 位付款人向其付款",
+        "short-lived rule (bust-out): a watched merchant that {received_customers_7d} customers paid within 7 days"
+        " wants {amount} paid out",
+        on=("withdrawal",),
+        also="_payouts",
+    )
+
+
 def _money_passed_on(found: Mapping[str, Any]) -> Draft:
     least = max(30_000, int(found.get("smallest", 0)) // 2)
     return Draft(
@@ -116,12 +138,12 @@ def _logins_fail(found: Mapping[str, Any]) -> Draft:
     )
 
 
-AGAINST: Final[Mapping[tuple[str, str], Callable[[Mapping[str, Any]], Draft]]] = {
-    ("card_testing", "device"): _many_at_device,
-    ("card_testing", "ip"): _new_devices_at_address,
-    ("card_testing", "merchant"): _new_devices_at_merchant,
-    ("merchant_bust_out", "merchant"): _sales_on_few_phones,
-    ("mule_network", "customer"): _money_passed_on,
-    ("new_device_share", ""): _new_devices,
-    ("credential_stuffing", "ip"): _logins_fail,
+AGAINST: Final[Mapping[tuple[str, str], tuple[Callable[[Mapping[str, Any]], Draft], ...]]] = {
+    ("card_testing", "device"): (_many_at_device,),
+    ("card_testing", "ip"): (_new_devices_at_address,),
+    ("card_testing", "merchant"): (_new_devices_at_merchant,),
+    ("merchant_bust_out", "merchant"): (_sales_on_few_phones, _its_payouts),
+    ("mule_network", "customer"): (_money_passed_on,),
+    ("new_device_share", ""): (_new_devices,),
+    ("credential_stuffing", "ip"): (_logins_fail,),
 }

@@ -169,7 +169,7 @@ class Signal(msgspec.Struct, frozen=True):
 
 
 class Remedy(msgspec.Struct, frozen=True):
-    """A short-lived rule that the machine proposes against a signal: the text of one [[rule]]."""
+    """A short-lived rule that the machine proposes against a signal: the text of its [[rule]], of two where one stops only half."""
 
     id: UUID
     signal: UUID

@@ -240,8 +240,8 @@ class Watchman:
 
     async def _propose(self, tx: Tx, signal: Signal, now: datetime) -> None:
         """A short-lived rule against it, if there is one that could join those in force."""
-        made = remedies.draft(signal)
-        if made is None or self._rules is None:
+        made = remedies.drafts(signal)
+        if not made or self._rules is None:
             return
         until = now + timedelta(seconds=limits.REMEDY_SECONDS)
         name = remedies.rule_name(signal)
