@@ -43,6 +43,16 @@ zh = "十分钟内的小额笔数"
 en = "tiny payments of ten minutes"
 """
 OTHER = FEATURE.replace("mine_tiny_10m", "mine_tiny_9m").replace('"10m"', '"9m"')
+FRAUDS = """
+[[feature]]
+name = "mine_frauds"
+entity = "customer"
+aggregate = "frauds"
+window = "1d"
+unit = "count"
+zh = "一天内的欺诈"
+en = "frauds of a day"
+"""
 RULES = """
 reference = "CNY"
 other = 100
@@ -316,6 +326,32 @@ async def test_who_runs_and_who_starts_falls_back_where_a_feature_is_gone(
         assert told(decision, each)["mine_tiny_9m"] == 0
 
 
+async def test_no_label_is_learnt_from_before_it_was_known(
+    engine: RiskEngine, store: Store, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An own feature that counts frauds at once, without a delay, is the same in training as it was live."""
+    known = await declare(store, clock, FRAUDS)
+    begin = to_us(clock.now()) - 290 * MINUTE_US
+    made = [
+        Attempt(id_at(at, n), "payment", at, UUID(int=70), UUID(int=71), 5000, "CNY")
+        for n in range(30)
+        for at in [begin + n * MINUTE_US]
+    ]
+    async with store.tx("test") as tx:
+        await engine.write(tx, engine.decide(made))
+        # Told ten and a half minutes later, and one that was told before it happened.
+        late, early = made[3], made[20]
+        said = [Label(late.id, True, late.at_us + 630_000_000), Label(early.id, True, early.at_us - 1)]
+        await engine.write_labels(tx, said)
+    learnt = list[training.Sample]()
+    monkeypatch.setattr(training.house, "train", lambda sample, *_, **__: learnt.append(sample))
+    wish = Wish("x", "anna", begin, to_us(clock.now()), 0, own=("mine_frauds",), catalogue=known)
+    await training.train_here(store, engine.rules, ZoneInfo(ZONE), wish, clock.now())
+    (sample,) = learnt
+    assert sample.values[:, -1].tolist() == [0.0] * 14 + [1.0] * 7 + [2.0] * 9
+    assert np.flatnonzero(sample.fraud).tolist() == [3, 20]
+
+
 # -- by command
 
 
@@ -387,6 +423,22 @@ def test_by_command(till: Till, history: Path) -> None:
     code, out, err = till("backtest", "--model", "june", "--json")
     assert code == 0, err
     assert json.loads(out)["payments"] == PAST
+    code, out, err = till("backtest", "--file", str(_a_file(history)), "--model", "june", "--json")
+    assert code == 0, err
+    assert json.loads(out)["payments"] == 60
+
+
+def _a_file(beside: Path) -> Path:
+    """Payments as the Handbook has them."""
+    rows = [
+        f"{n},2026-01-01T10:{n:02}:00,{n % 5},{n % 3},{0.5 if n % 7 else 40},{int(n % 9 == 0)}"
+        for n in range(60)
+    ]
+    file = beside.with_name("payments.csv")
+    file.write_text(
+        "\n".join(["transaction_id,occurred_at,customer_id,terminal_id,amount,fraud", *rows]), "utf-8"
+    )
+    return file
 
 
 @pytest.fixture
