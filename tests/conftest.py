@@ -17,6 +17,7 @@ import pytest_asyncio
 from tests.support.compiled import compile_once
 from tests.support.postgres import Database, apart, fresh_database, prepare, start_server
 from tests.support.surroundings import no_outside
+from tillkeeper.base import limits
 from tillkeeper.base.clock import ManualClock
 from tillkeeper.store import Store
 from tillkeeper.store.embedded import EmbeddedServer
@@ -30,6 +31,9 @@ def pytest_configure() -> None:
     # The processes of pytest-xdist inherit the environment, and with it the seed.
     os.environ.setdefault("TILL_SEED", str(random.randrange(10**6)))
     no_outside()
+    # A loop of tests stands still for longer than a process may rely on the keys it has read: while tests on other loops
+    # run, and on a busy machine. What says that old keys seal nothing sets its own bound.
+    pytest.MonkeyPatch().setattr(limits, "VAULT_TRUST_SECONDS", 900.0)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
