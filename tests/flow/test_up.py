@@ -174,7 +174,7 @@ async def agent_of(store: Store) -> str | None:
 async def restarted(store: Store) -> None:
     """A rolling restart of the api: the step needs of its site no more than this."""
     site: Any = SimpleNamespace(store=store, clock=SystemClock(), production=True)
-    step, given = WorkersRestart(), Parameters()
+    step, given = WorkersRestart(), Parameters(drain_seconds=60, ready_seconds=300)  # a busy machine's
     evidence = await step.run(site, given, Trial())
     assert all(each.ok for each in await step.verify(site, given, evidence))
 
