@@ -197,7 +197,11 @@ async def test_everybody_gets_an_account_once() -> None:
         assert (first.chapter, second.chapter != "") == ("", True)
 
 
-async def test_a_life_through_faults_leaves_nothing_missing_and_no_key_twice() -> None:
+async def test_a_life_through_faults_leaves_nothing_missing_and_no_key_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client, "CLIENT_TRIES", 20)  # faults meet whom they meet, and nobody so often
+
     def faults() -> Iterable[str]:
         yield from repeat("ok", 500)
         yield from ("ok", "ok", "late", "ok", "lost", "ok", "503", "ok") * 40
