@@ -17,6 +17,7 @@ from tillkeeper.access.entrance import Entrance
 from tillkeeper.base.clock import SystemClock
 from tillkeeper.base.ids import from_typeid, to_typeid
 from tillkeeper.faces.console import create_console
+from tillkeeper.faces.console.live import Audience
 from tillkeeper.faces.console.pages.overview import _while_signed_in
 from tillkeeper.faces.console.sites import Sites
 from tillkeeper.payments import Till
@@ -264,7 +265,7 @@ async def test_a_stream_ends_with_its_session(
     clock = SystemClock()
     async with store.tx("test") as tx:
         (session,) = await access.list_sessions(tx, clock)
-    stream = _while_signed_in(desk, session, "overview.view", desk.live.watch("en"))
+    stream = _while_signed_in(desk, session, "overview.view", desk.live.watch(Audience("en")))
     assert b"retry" in await anext(stream)
     assert b"still here" in await anext(stream)
     async with store.tx("test") as tx:

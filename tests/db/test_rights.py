@@ -19,6 +19,7 @@ from tillkeeper.base.clock import ManualClock
 from tillkeeper.base.ids import to_typeid
 from tillkeeper.faces.api import app as api_app
 from tillkeeper.faces.console import app as console_app
+from tillkeeper.faces.console.live import Audience
 from tillkeeper.faces.console.pages.overview import _while_signed_in
 from tillkeeper.store import Store
 from tillkeeper.vault import Vault
@@ -280,7 +281,10 @@ async def test_a_stream_ends_with_the_right_to_see_it(desk: Console, monkeypatch
     monkeypatch.setattr("tillkeeper.faces.console.live._PING_SECONDS", 0.01)
     colleague = await desk.sign_in("me", ["operator"])
     stream = _while_signed_in(
-        (here := desk.application.state["desk"]), colleague.session, "overview.view", here.live.watch("en")
+        (here := desk.application.state["desk"]),
+        colleague.session,
+        "overview.view",
+        here.live.watch(Audience("en")),
     )
     assert b"retry" in await anext(stream)
     assert b"still here" in await anext(stream)

@@ -21,7 +21,7 @@ from tillkeeper.base.clock import Clock
 from tillkeeper.faces.console import door
 from tillkeeper.faces.console.board import Board
 from tillkeeper.faces.console.desk import Desk, Page, Web
-from tillkeeper.faces.console.live import Live
+from tillkeeper.faces.console.live import Audience, Live
 from tillkeeper.faces.console.pages import (
     account,
     alerts,
@@ -227,8 +227,8 @@ def create_console(
     hasty = store.hasty(limits.PAGE_WAIT_SECONDS)  # pages read by it; the till waits as long as payments do
     board = Board(hasty, vault, clock, zone)
 
-    async def draw(language: str) -> dict[str, str]:
-        return overview.draw_live(await board.refresh(), renderers[language])
+    async def draw(audience: Audience) -> dict[str, str]:
+        return overview.draw_live(await board.refresh(), renderers[audience.language], audience.may)
 
     kinds = [release(till), REFUND, WITHDRAWAL, access.ROLE_CHANGE, access.ROOT_CHANGE, access.grants.BULK]
     kinds += [APPROVE, OVERRIDE, LIFT, PROMOTE, ACTIVATE]

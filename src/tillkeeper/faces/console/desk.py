@@ -15,7 +15,7 @@ from tillkeeper.access import Session, Visitor
 from tillkeeper.access.entrance import Entrance, Site
 from tillkeeper.base.clock import Clock
 from tillkeeper.faces.console import texts
-from tillkeeper.faces.console.live import Live
+from tillkeeper.faces.console.live import Audience, Live
 from tillkeeper.faces.console.menu import MENU
 from tillkeeper.faces.console.render import Renderer
 from tillkeeper.faces.console.statics import Static
@@ -88,7 +88,7 @@ class Desk:
     zone: ZoneInfo
     renderers: Mapping[str, Renderer]
     statics: Mapping[str, Static]
-    live: Live
+    live: Live[Audience]
     till: Till
     vault: Vault
     deeds: access.approvals.Deeds

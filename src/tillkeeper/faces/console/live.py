@@ -3,9 +3,9 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, Generic, NamedTuple, TypeVar
 
 TICK_SECONDS: Final = 1.0
 _REST_SECONDS: Final = 5.0  # after a tick that failed
@@ -13,22 +13,30 @@ _PING_SECONDS: Final = 15.0  # so that proxies keep a quiet stream open, and a b
 
 log = logging.getLogger(__name__)
 
-Draw = Callable[[str], Awaitable[Mapping[str, str]]]
-"""The live parts of the overview in a language, HTML by name."""
+
+class Audience(NamedTuple):
+    """Whom live parts are drawn for: a language, and what the links in them need that this audience may follow."""
+
+    language: str
+    may: frozenset[str] = frozenset()
 
 
-class Live:
-    """One loop draws while anybody watches; each watcher gets what changed since it last looked.
+A = TypeVar("A", bound=Hashable)
+"""An audience: all for whom the same is drawn."""
+
+
+class Live(Generic[A]):
+    """One loop draws while anybody watches, once for each audience; each watcher gets what changed since it last looked.
 
     There are no queues: a slow browser skips ticks and costs no memory.
     """
 
-    def __init__(self, draw: Draw) -> None:
+    def __init__(self, draw: Callable[[A], Awaitable[Mapping[str, str]]]) -> None:
         self._draw = draw
-        self._watchers: dict[str, int] = {}
+        self._watchers: dict[A, int] = {}
         self._parts: dict[
-            str, dict[str, tuple[int, str]]
-        ] = {}  # language -> name -> (tick it changed in, HTML)
+            A, dict[str, tuple[int, str]]
+        ] = {}  # audience -> name -> (tick it changed in, HTML)
         self._tick = 0
         self._ticked = asyncio.Condition()
         self._somebody = asyncio.Event()
@@ -48,9 +56,9 @@ class Live:
         """How many browsers watch."""
         return sum(self._watchers.values())
 
-    async def watch(self, language: str) -> AsyncGenerator[bytes, None]:
+    async def watch(self, audience: A) -> AsyncGenerator[bytes, None]:
         """Server-sent events for one browser, until it closes the stream."""
-        self._watchers[language] = self._watchers.get(language, 0) + 1
+        self._watchers[audience] = self._watchers.get(audience, 0) + 1
         self._somebody.set()
         seen = self._tick
         try:
@@ -60,13 +68,13 @@ class Live:
                     news = await self._next_tick(seen)
                 if not news:
                     yield b": still here\n\n"
-                parts = self._parts.get(language, {})
+                parts = self._parts.get(audience, {})
                 for name, (tick, html) in list(parts.items()):
                     if tick > seen:
                         yield f"event: {name}\ndata: {json.dumps(html, ensure_ascii=False)}\n\n".encode()
                 seen = self._tick
         finally:
-            self._watchers[language] -= 1
+            self._watchers[audience] -= 1
             if not self.watchers:
                 self._somebody.clear()
 
@@ -93,12 +101,12 @@ class Live:
 
     async def _draw_all(self) -> None:
         drawn = {}
-        for language in [language for language, watchers in self._watchers.items() if watchers]:
-            drawn[language] = await self._draw(language)
+        for audience in [audience for audience, watchers in self._watchers.items() if watchers]:
+            drawn[audience] = await self._draw(audience)
         async with self._ticked:
             self._tick += 1
-            for language, parts in drawn.items():
-                known = self._parts.setdefault(language, {})
+            for audience, parts in drawn.items():
+                known = self._parts.setdefault(audience, {})
                 for name, html in parts.items():
                     if name not in known or known[name][1] != html:
                         known[name] = (self._tick, html)

@@ -16,12 +16,13 @@ from tillkeeper.vault import Vault
 class Named(msgspec.Struct, frozen=True):
     """A customer or merchant as a list shows them: the name (a customer's is masked), the public id, and the page to go to.
 
-    `name` is empty once the customer was erased.
+    `name` is empty once the customer was erased. `action`: what it takes to go there.
     """
 
     name: str
     public_id: str
     href: str
+    action: str = ""
 
 
 async def names_of(tx: Tx, vault: Vault, ids: Iterable[UUID]) -> dict[UUID, Named]:
@@ -39,7 +40,7 @@ async def names_of(tx: Tx, vault: Vault, ids: Iterable[UUID]) -> dict[UUID, Name
 def named(prefix: str, section: str, party: UUID, name: str) -> Named:
     """One party."""
     public_id = to_typeid(prefix, party)
-    return Named(name, public_id, f"/{section}/{public_id}")
+    return Named(name, public_id, f"/{section}/{public_id}", f"{section.removesuffix('s')}.view")
 
 
 def parties_in(rows: Iterable[Payment]) -> set[UUID]:

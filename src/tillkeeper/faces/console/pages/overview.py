@@ -13,11 +13,14 @@ from tillkeeper.base.ids import NIL
 from tillkeeper.faces.console import charts
 from tillkeeper.faces.console.board import OUTCOMES, RING, Figures, TheBoard
 from tillkeeper.faces.console.desk import Desk, Page, TheDesk, Web, session_of
+from tillkeeper.faces.console.live import Audience
 from tillkeeper.faces.console.render import Renderer
 from tillkeeper.payments import browse
 
 LIVE_PARTS: Final = ("clock", "badge", "headline", "figures", "rate", "outcomes", "refusals", "speed")
 _LIVE: Final = "overview.view"
+_LED_TO: Final = frozenset({"payment.view", "held.view", "books.view", "customer.view", "merchant.view"})
+"""What the links of the live parts lead to: they are drawn once for all who may follow the same of them."""
 _LOOK_SECONDS: Final = 15.0  # how long a stream may outlive its session
 _POINT_SECONDS: Final = 3  # one point of the rate's picture
 
@@ -34,7 +37,9 @@ async def live(request: Web, desk: TheDesk) -> Stream:
     """The overview's live parts as server-sent events."""
     session = session_of(request)
     assert session is not None
-    return streamed(desk, session, _LIVE, desk.live.watch(desk.renderer(request).texts.language))
+    may = access.policies().permitted("Person", session.roles) & _LED_TO
+    audience = Audience(desk.renderer(request).texts.language, may)
+    return streamed(desk, session, _LIVE, desk.live.watch(audience))
 
 
 def streamed(desk: Desk, session: Session, action: str, parts: AsyncGenerator[bytes, None]) -> Stream:
@@ -75,9 +80,9 @@ async def books(request: Web, desk: TheDesk, board: TheBoard) -> Page:
     return await desk.page(request, "books.html", {"books": figures.books, "own": own})
 
 
-def draw_live(figures: Figures, renderer: Renderer) -> dict[str, str]:
-    """The live parts in one language, HTML by name."""
-    context = figures_context(figures, renderer)
+def draw_live(figures: Figures, renderer: Renderer, may: frozenset[str]) -> dict[str, str]:
+    """The live parts in one language, HTML by name; `may`: the actions whose links they have."""
+    context = {**figures_context(figures, renderer), "may": may}
     return {name: renderer.render(f"live/{name}.html", context) for name in LIVE_PARTS}
 
 
