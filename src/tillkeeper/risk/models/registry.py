@@ -143,8 +143,8 @@ async def check_unread(tx: Tx, feature: str, known: Catalogue) -> None:
             name = (await find(tx, str(version))).name
             raise refuse(
                 "model_role",
-                f"model {version} ({name}) {does} and reads {feature}: retire the model first (till risk models retire"
-                f" {version}), or promote one that does without",
+                f"model {version} ({name}) {does} and reads {feature}: take it out of force first (till risk models"
+                f" retire {version})",
                 "name",
             )
 
