@@ -98,8 +98,8 @@ async def test_rolling_up_goes_on_after_a_long_silence(store: Store) -> None:
 
 async def test_partitions_are_made_ahead_and_dropped_by_age(store: Store, admin: Admin) -> None:
     await admin.execute(
-        b"CREATE TABLE monitoring.samples_20260101 PARTITION OF monitoring.samples"
-        b" FOR VALUES FROM ('2026-01-01') TO ('2026-01-02')"
+        b"CREATE TABLE monitoring.samples_20200101 PARTITION OF monitoring.samples"
+        b" FOR VALUES FROM ('2020-01-01') TO ('2020-01-02')"
     )
     now = datetime.now(UTC)
     await write(store, now, Sample("seal.waiting", 1))
@@ -121,8 +121,8 @@ async def test_a_partition_that_cannot_be_dropped_costs_no_samples(store: Store,
     async with store.tx("test") as tx:
         await rows.keep_partitions(tx, clock.now())
     await admin.execute(
-        b"CREATE TABLE monitoring.samples_20260101 PARTITION OF monitoring.samples"
-        b" FOR VALUES FROM ('2026-01-01') TO ('2026-01-02')"
+        b"CREATE TABLE monitoring.samples_20200101 PARTITION OF monitoring.samples"
+        b" FOR VALUES FROM ('2020-01-01') TO ('2020-01-02')"
     )
     sampler = Sampler(store, [Source("good", works)], clock)
     async with admin.transaction():

@@ -149,12 +149,17 @@ async def test_too_many_are_refused(store: Store, monkeypatch: pytest.MonkeyPatc
 
 
 async def test_a_new_feature_is_filled_from_history_while_decisions_go_on(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Declared, read by a new rule, filled beside the running decisions, which never stop: then it decides."""
     monkeypatch.setattr(limits, "FORCE_POLL_SECONDS", 0.02)
     monkeypatch.setattr(limits, "RENEWAL_WAIT_SECONDS", 0.1)
-    engine = await RiskEngine.open(store, None, CLOCK, "Asia/Shanghai")
+    before = tmp_path / "before.toml"  # the package's own rules mind so many payments within a minute
+    before.write_text(
+        RULES.replace("mine_over_max > 2", "amount >= 1_000_000").replace("mine_over_max", "amount"),
+        "utf-8",
+    )
+    engine = await RiskEngine.open(store, before, CLOCK, "Asia/Shanghai")
     following = asyncio.create_task(engine.follow())
     try:
         await _pay(engine, store, 1000)
