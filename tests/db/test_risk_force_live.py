@@ -14,7 +14,7 @@ import pytest
 from tests.support.risk_models import small_model
 from tillkeeper import risk
 from tillkeeper.base import limits
-from tillkeeper.base.clock import ManualClock, to_us
+from tillkeeper.base.clock import ManualClock, SystemClock, to_us
 from tillkeeper.base.ids import new_id
 from tillkeeper.base.results import Refused
 from tillkeeper.risk import (
@@ -44,6 +44,12 @@ def rules(outcome: str = "hold", when: str = "amount >= 5_000", name: str = "lar
         f'{HEAD}[[rule]]\nname = "{name}"\nversion = 1\noutcome = "{outcome}"\nwhen = "{when}"\n'
         f'reason.zh = "{{amount}}"\nreason.en = "{{amount}}"\n{more}\n'
     )
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Ids are made by the machine's clock, and what is read again is found by them."""
+    return ManualClock(SystemClock().now())
 
 
 @pytest.fixture
