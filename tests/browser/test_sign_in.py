@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pyotp
@@ -91,11 +92,11 @@ async def come_in(place: Place, person: Person, handle: str) -> None:
 
 async def grow_stale(place: Place, handle: str) -> None:
     """As if the last second factor had been given long ago."""
+    at = place.shop.clock.now() - timedelta(seconds=limits.CONFIRMED_SECONDS)
     async with place.shop.store.tx("test stale") as tx:
         await tx.run(
-            b"UPDATE access.sessions SET confirmed_at = now() - %(for)s * interval '1 second',"
-            b" created_at = now() - %(for)s * interval '1 second' WHERE person = %(person)s",
-            {"for": limits.CONFIRMED_SECONDS, "person": handle},
+            b"UPDATE access.sessions SET confirmed_at = %(at)s, created_at = %(at)s WHERE person = %(person)s",
+            {"at": at, "person": handle},
         )
 
 

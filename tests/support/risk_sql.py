@@ -68,7 +68,8 @@ FROM everything WHERE event = 'setting'"""
 def generate(con: Connection, seed: int, rows: int) -> None:
     """Payments, logins and changes of settings of 90 days, the same for the same seed."""
     con.sql("SET threads = 1")
-    con.sql(f"SELECT setseed({seed / 2**32})").fetchall()  # a SELECT does nothing before its rows are asked for
+    # A SELECT does nothing before its rows are asked for.
+    con.sql(f"SELECT setseed({seed / 2**32})").fetchall()
     for statement in GENERATED.format(seed=seed, rows=rows).split(";"):
         con.sql(statement)
     con.sql("SET threads = 2")
