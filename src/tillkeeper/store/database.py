@@ -193,7 +193,7 @@ class Store:
         `name` says in the log what it was for, if the database fails it.
         """
         try:
-            connection = await self._pool.getconn(self._wait_seconds)
+            connection = await self._connection()
             try:
                 # BEGIN goes out with the first statement and COMMIT with the last. If a statement failed, PostgreSQL skips
                 # what follows it, COMMIT too.
@@ -212,6 +212,19 @@ class Store:
                 log.warning("transaction %s: %s", name, str(error).strip().partition("\n")[0])
                 self._recheck()
             raise
+
+    async def _connection(self) -> Connection:
+        """One of the pool's. What comes at the very moment its asker is cancelled goes back: asyncio.wait_for, by which the pool
+        waits, swallows that cancellation (Python 3.11), and a loop that was told to end would go on for ever.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        before = task.cancelling()
+        connection = await self._pool.getconn(self._wait_seconds)
+        if task.cancelling() > before:
+            await self._pool.putconn(connection)
+            raise asyncio.CancelledError
+        return connection
 
     def _recheck(self) -> None:
         """Have the pool test its idle connections: after a server restart all of them are broken."""

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 from pathlib import Path
+from secrets import token_hex
 from typing import Final
 from uuid import UUID
 
@@ -83,7 +84,8 @@ def write_files(folder: Path, run: Run, file: bytes, ring: Ring) -> list[Path]:
         for language in LANGUAGES
     }
     for each, data in content.items():
-        draft = folder / f".{each}"
+        # Each writer's own: of two agents that shared a draft one would find it moved away, or half written by the other.
+        draft = folder / f".{each}.{token_hex(4)}"
         draft.write_bytes(data)
         draft.replace(folder / each)
     return [folder / each for each in content]
