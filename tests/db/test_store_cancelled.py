@@ -22,8 +22,9 @@ async def test_a_connection_that_comes_as_its_asker_is_cancelled_goes_back(
         async with store.tx("holds") as tx:
             await tx.value(b"SELECT 1")
             asking = asyncio.create_task(ask())
-            while not store._pool.get_stats().get("requests_waiting"):
+            for _ in range(20):
                 await asyncio.sleep(0)
+            assert store._pool.get_stats()["requests_waiting"] == 1
         for _ in range(steps):
             await asyncio.sleep(0)
         asking.cancel()
