@@ -148,6 +148,9 @@ def old(database: Database, admin: psycopg.AsyncConnection, tmp_path: Path) -> O
 async def test_names_of_before_are_sealed_and_gone_from_the_files(
     old: Old, store: Store, clock: ManualClock, postgres: EmbeddedServer
 ) -> None:
+    # A rewrite keeps what somebody in this database may still see: an ANALYZE of autovacuum's would be such a one.
+    for table in ("parties.customers", "payments.webhook_endpoints"):
+        await old.admin.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)".encode())
     await old.fill(1200)
     elsewhere = postgres.url("postgres", "postgres")
     async with await psycopg.AsyncConnection.connect(
